@@ -1,0 +1,42 @@
+# `make demo` and `make test` work in a fresh clone: each makes .venv from constraints.txt first.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export PIP_CONSTRAINT := constraints.txt
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: install demo check test test-all docs bench clean
+
+install: $(STAMP)
+
+# torch by itself and first: whatever else is installed then finds it, and nothing pulls a CUDA build.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@if $(BIN)/pip list 2>/dev/null | grep -qi '^nvidia-'; then echo 'error: a CUDA package was installed; torch must come from constraints.txt'; exit 1; fi
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m mindgap.cli.demo runs/demo
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+test: $(STAMP) check
+	$(BIN)/pytest -n 2 --dist loadfile
+
+test-all: $(STAMP) check
+	$(BIN)/pytest -n 2 --dist loadfile -m ''
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+bench: $(STAMP)
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv build dist docs/_build .pytest_cache .ruff_cache

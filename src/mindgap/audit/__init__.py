@@ -1,0 +1,1 @@
+"""What a table of predictions shows, as one record."""

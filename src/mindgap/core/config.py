@@ -1,0 +1,92 @@
+"""Configuration: TOML files into frozen pydantic models; an unknown key is an error that names the near one."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mindgap.core.errors import ConfigError, near_names
+
+
+class StrictModel(BaseModel):
+    """A frozen record that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def parse(model: type[ModelT], values: Mapping[str, Any], *, source: str = "options") -> ModelT:
+    """Builds the model, or says in one line which value of which source is wrong.
+
+    Raises:
+        ConfigError: a key is unknown, missing, or its value does not fit.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_first_problem(model, error)}") from None
+
+
+def load_toml(path: Path | str, model: type[ModelT]) -> ModelT:
+    """Reads a TOML file into the model.
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or does not fit the model.
+    """
+    return parse(model, read_toml(path), source=str(path))
+
+
+def read_toml(path: Path | str) -> dict[str, Any]:
+    """Reads a TOML file as a plain mapping.
+
+    Raises:
+        ConfigError: the file is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the file ({error.strerror}); check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error}); mend the file") from None
+
+
+def dump_toml(values: Mapping[str, Any]) -> str:
+    """Writes a mapping as TOML; keys whose value is None are left out, as TOML has no null."""
+    return tomli_w.dumps(_without_none(values))
+
+
+def _without_none(value: object) -> Any:
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return {str(key): _without_none(item) for key, item in mapping.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(item) for item in cast("list[object]", value)]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "value"
+    if problem["type"] == "extra_forbidden":
+        fields = _fields_at(model, problem["loc"][:-1])
+        return f"unknown key {where!r}; {near_names(str(problem['loc'][-1]), fields)}"
+    if problem["type"] == "missing":
+        return f"{where} is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where} is {problem['input']!r}: {message}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return list(model.model_fields)

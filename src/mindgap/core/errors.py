@@ -1,0 +1,69 @@
+"""The exception tree.
+
+MindgapError            a user's mistake: one line, exit code 2
+├── ConfigError         an option or a configuration file
+├── DataError           an input table, image, mask or weights file
+├── ShapeError          an array whose shape or range does not fit
+├── UnknownNameError    a plug-in, attribute or column that is not there
+├── RunError            a run folder that holds something else
+└── CapacityError       the machine: disk, memory, permissions
+TrainingFailure         a training run that ended without a usable network
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MindgapError(Exception):
+    """A mistake the user can mend; its text is one line: what is wrong, the value seen, what to do."""
+
+
+class ConfigError(MindgapError):
+    """An option or a configuration file is wrong."""
+
+
+class DataError(MindgapError):
+    """An input table, image, mask or weights file is wrong."""
+
+
+class ShapeError(MindgapError):
+    """An array's shape, dtype or range does not fit its use."""
+
+
+class UnknownNameError(MindgapError):
+    """A plug-in, attribute, column or file name is not known."""
+
+
+class RunError(MindgapError):
+    """A run folder holds something else than what was asked for."""
+
+
+class CapacityError(MindgapError):
+    """The machine cannot do it: no space, no permission, no memory."""
+
+
+class TrainingFailure(Exception):  # noqa: N818  (a training run fails; the program does not)
+    """A training run ended without a usable network; a search records it as a failed trial.
+
+    Attributes:
+        reason: one line in words, such as ``loss is nan at epoch 3``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Says which of the known names were probably meant, as the tail of an error line.
+
+    Example:
+        >>> near_names("resnet81", ["resnet18", "mnasnet"])
+        "did you mean 'resnet18'? known: mnasnet, resnet18"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    listed = ", ".join(names) if names else "none"
+    return f"did you mean {near[0]!r}? known: {listed}" if near else f"known: {listed}"

@@ -1,0 +1,1 @@
+"""Images, tables and batches: what a model is trained and judged on."""

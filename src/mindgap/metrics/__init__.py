@@ -1,0 +1,1 @@
+"""Group metrics, their intervals and their noise floors, in NumPy."""

@@ -1,0 +1,1 @@
+"""Searching architectures and batch ratios together, on a ledger that loses nothing."""

@@ -1,0 +1,1 @@
+"""Networks as data: blocks, architectures, the search space and what they cost."""

@@ -1,0 +1,1 @@
+"""One file per verb: they wire the parts and do no arithmetic."""
