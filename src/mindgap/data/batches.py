@@ -200,7 +200,8 @@ def _strata(group_ids: IntArray, ratios: FloatArray | None) -> list[IntArray]:
         raise ShapeError(f"group ids must be one number per training row, got shape {group_ids.shape}")
     groups = int(group_ids.max()) + 1 if ratios is None else len(ratios)
     if group_ids.min() < -1 or group_ids.max() >= groups:
-        raise ShapeError(f"group ids must lie in -1..{groups - 1}, got {group_ids.min()}..{group_ids.max()}")
+        low, high = group_ids.min(), group_ids.max()
+        raise ShapeError(f"group ids must lie in -1..{groups - 1}, got {low}..{high}; give one ratio per group")
     return [np.flatnonzero(group_ids == group) for group in [*range(groups), -1]]
 
 
