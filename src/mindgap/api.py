@@ -1,0 +1,35 @@
+"""Every verb of the command line as a function: keywords are the long options with ``_`` for ``-``.
+
+    from mindgap.api import prepare, search
+
+A verb returns the record that its run folder holds. Importing this module is cheap; a verb's own imports happen when it
+is first looked up.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mindgap.workflows.plugins import list_plugins
+    from mindgap.workflows.prepare import prepare
+    from mindgap.workflows.report import report
+    from mindgap.workflows.search import search, status
+    from mindgap.workflows.synth import synth
+    from mindgap.workflows.train import train
+
+__all__ = ["list_plugins", "prepare", "report", "search", "status", "synth", "train"]
+
+_MODULES = {"list_plugins": "plugins", "status": "search"}
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"mindgap.workflows.{_MODULES.get(name, name)}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

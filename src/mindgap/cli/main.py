@@ -1,0 +1,95 @@
+"""The command line: parses options, calls the verb's function, prints a short summary.
+
+Exit codes: 0 done; 2 one line on stderr that says what is wrong; 130 after Ctrl-C; 1 (with a traceback) our mistake.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.main import get_command
+
+from mindgap.core.errors import MindgapError, TrainingFailure
+
+VERBS = ("synth", "prepare", "train", "search", "report", "list")
+INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    """The application with every verb; each lives in its own file under ``cli/verbs``."""
+    app = typer.Typer(
+        name="mindgap",
+        help="Find small image classifiers whose errors do not depend on who is in the picture, and show the evidence.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_options)
+    for verb in VERBS:
+        importlib.import_module(f"mindgap.cli.verbs.{verb}").add_to(app)
+    return app
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from mindgap import __version__
+
+        typer.echo(f"mindgap {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Find small image classifiers whose errors do not depend on who is in the picture, and show the evidence."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code."""
+    command = get_command(build_app())
+    try:
+        result = command.main(list(arguments) or ["--help"], prog_name="mindgap", standalone_mode=False)
+    except (MindgapError, TrainingFailure) as error:
+        return _refuse(str(error))
+    except Exception as error:
+        message = _usage_message(error, arguments)
+        if message is None:
+            raise
+        return _refuse(message)
+    if result == INTERRUPTED:
+        typer.echo("interrupted; run the same command again to go on", err=True)
+    return result if isinstance(result, int) else 0
+
+
+def _usage_message(error: Exception, arguments: Sequence[str]) -> str | None:
+    """The text of a usage error of the option parser, with the value it saw; None for anything else."""
+    format_message = getattr(error, "format_message", None)
+    if format_message is None:
+        return None
+    context = getattr(error, "ctx", None)
+    see = f"; see '{context.command_path} --help'" if context is not None else ""
+    return str(format_message()).rstrip(".") + _value_seen(error, arguments) + see
+
+
+def _value_seen(error: Exception, arguments: Sequence[str]) -> str:
+    names = getattr(getattr(error, "param", None), "opts", [])
+    pairs = itertools.pairwise(arguments)
+    return next((f", got {value!r}" for name, value in pairs if name in names), "")
+
+
+def _refuse(message: str) -> int:
+    typer.echo("error: " + " ".join(message.split()), err=True)
+    return 2
+
+
+def main() -> None:
+    """Entry point of the ``mindgap`` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Short summaries for people, from the records that the files hold. A gap never stands without its noise floor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def number(value: Record) -> str:
+    """A value with its interval, or why there is none."""
+    if value["value"] is None:
+        return f"not defined ({value['reason']})"
+    text = f"{value['value']:.3f}"
+    if value["low"] is not None:
+        text += f" [{value['low']:.3f}, {value['high']:.3f}]"
+    return text
+
+
+def gap(value: Record) -> str:
+    """A gap with its interval, its noise floor and p."""
+    if value["value"] is None or value.get("noise_p95") is None:
+        return number(value)
+    chance = f"by chance {value['noise_mean']:.3f}, 95 % {value['noise_p95']:.3f}, p = {value['p_value']:.3f}"
+    return f"{number(value)}; {chance}"
+
+
+def audit_lines(metrics: Record) -> list[str]:
+    """Lines on the test split: accuracy, groups, and the gaps with their noise floors."""
+    audit = metrics.get("test") or metrics.get("pooled")
+    if audit is None:
+        return []
+    if audit["task"] == "multi-label":
+        lines = [f"test, n = {audit['n']}, mean over labels: accuracy {number(audit['overall']['accuracy'])}"]
+        for name, label in audit["labels"].items():
+            lines += [f"label {name}:", *("  " + line for line in _attribute_lines(label))]
+        return lines
+    return [f"test, n = {audit['n']}: accuracy {number(audit['overall']['accuracy'])}", *_attribute_lines(audit)]
+
+
+def _attribute_lines(audit: Record) -> list[str]:
+    lines: list[str] = []
+    for name, attribute in audit["attributes"].items():
+        for group, values in attribute["groups"].items():
+            small = "  (small)" if "small" in values["flags"] else ""
+            lines.append(f"  {name}={group}, n = {values['n']}: accuracy {number(values['accuracy'])}{small}")
+        for key, title in (("unfairness", "U"), ("unfairness_standardized", "U at equal case mix")):
+            if key in attribute["gaps"]:
+                lines.append(f"  {title} ({name}): {gap(attribute['gaps'][key])}")
+    return lines
+
+
+def search_lines(record: Record) -> list[str]:
+    """Lines on a finished search: how its trials ended, and which one was chosen."""
+    trials = {trial["slot"]: trial for trial in record["trials"]}
+    states = [trial["state"] for trial in record["trials"]]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    lines = [f"{len(states)} trials: {counts}"]
+    if record["excluded_groups"]:
+        lines.append(f"groups too small to steer the search: {', '.join(record['excluded_groups'])}")
+    chosen = trials.get(record["chosen"])
+    if chosen is not None:
+        cost = f"{chosen['macs'] / 1e6:.1f} M MACs, {chosen['params'] / 1e3:.0f} k parameters"
+        figures = f"validation accuracy {chosen['accuracy']:.3f}, U {chosen['unfairness']:.3f}"
+        lines.append(f"chosen: slot {chosen['slot']}, {figures}, {cost}")
+    return lines
+
+
+def status_lines(status: Record) -> list[str]:
+    """Lines on a running search, one per entry of the status record."""
+    return [f"{key.replace('_', ' ')}: {value}" for key, value in status.items()]

@@ -1,0 +1,101 @@
+"""``mindgap search``: batch composition, fair loss and architecture searched together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mindgap.cli.options import (
+    AttributeOption,
+    BootstrapOption,
+    ForceOption,
+    PermutationsOption,
+    SeedOption,
+)
+from mindgap.cli.summary import audit_lines, search_lines, status_lines
+from mindgap.core.errors import ConfigError
+from mindgap.core.files import read_json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb to the application."""
+    app.command("search")(search)
+
+
+def search(
+    store: Annotated[
+        Path | None, typer.Argument(metavar="STORE", help="Folder written by `mindgap prepare`.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; the same command again resumes it.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file of the options below.")] = None,
+    attribute: AttributeOption = None,
+    preset: Annotated[str, typer.Option("--preset", help="fair, acc, paper or quick; several with commas.")] = "fair",
+    searcher: Annotated[str, typer.Option("--searcher", help="See `mindgap list searchers`.")] = "reinforce",
+    space: Annotated[str, typer.Option("--space", help="default, or a TOML file.")] = "default",
+    unfairness: Annotated[
+        str, typer.Option("--unfairness", help="Gap in the reward: plain or standardized.")
+    ] = "plain",
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs per candidate.")] = None,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Number of trained candidates.")] = None,
+    budget_hours: Annotated[
+        float | None, typer.Option("--budget-hours", help="Stop asking for more after this.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of one thread each.")] = 1,
+    placement: Annotated[str, typer.Option("--placement", help="Where workers run: local.")] = "local",
+    ratios: Annotated[str | None, typer.Option("--ratios", help="Fix the batch composition (ablation).")] = None,
+    mitigation: Annotated[str, typer.Option("--mitigation", help="Fair loss; erm is plain (ablation).")] = "biasless",
+    network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
+    max_latency_ms: Annotated[
+        float | None,
+        typer.Option("--max-latency-ms", help="Reject slower candidates untrained (batch 1, this machine)."),
+    ] = None,
+    seed: SeedOption = 0,
+    bootstrap: BootstrapOption = 2000,
+    permutations: PermutationsOption = 1000,
+    status: Annotated[Path | None, typer.Option("--status", metavar="RUN", help="Show a search's progress.")] = None,
+    force: ForceOption = False,
+) -> None:
+    """Search batch composition, fair loss and architecture together (BiaslessNAS)."""
+    if status is not None:
+        from mindgap.api import status as read_status
+
+        for line in status_lines(read_status(status)):
+            typer.echo(line)
+        return
+    if store is None or out is None:
+        raise ConfigError("search needs a STORE and --out RUN (or --status RUN to look at a running search)")
+    from mindgap.api import search as run
+
+    record = run(
+        store,
+        out=out,
+        config=config,
+        attribute=attribute,
+        preset=preset,
+        searcher=searcher,
+        space=space,
+        unfairness=unfairness,
+        epochs=epochs,
+        trials=trials,
+        budget_hours=budget_hours,
+        workers=workers,
+        placement=placement,
+        seed=seed,
+        ratios=ratios,
+        mitigation=mitigation,
+        network=network,
+        max_latency_ms=max_latency_ms,
+        force=force,
+        bootstrap=bootstrap,
+        permutations=permutations,
+    )
+    for line in search_lines(record):
+        typer.echo(line)
+    if (out / "metrics.json").exists():
+        for line in audit_lines(read_json(out / "metrics.json")):
+            typer.echo(line)
+    typer.echo(f"report: {out / 'report.html'}")

@@ -1,0 +1,35 @@
+"""``mindgap synth``: dermoscopy-like images whose tone, lesion, label and group effect are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mindgap.cli.options import ForceOption, SeedOption
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb to the application."""
+    app.command("synth")(synth)
+
+
+def synth(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write: images/, masks/, metadata.csv.")],
+    n: Annotated[int, typer.Option("--n", help="Number of images.")] = 3000,
+    size: Annotated[int, typer.Option("--size", help="Side of an image in pixels.")] = 64,
+    seed: SeedOption = 0,
+    dark_share: Annotated[float, typer.Option("--dark-share", help="Share of images with dark skin, 0..1.")] = 0.2,
+    bias: Annotated[float, typer.Option("--bias", help="How much harder labels are to read on dark skin, 0..1.")] = 0.3,
+    force: ForceOption = False,
+) -> None:
+    """Write synthetic images with KNOWN tone, lesion mask, label and group effect."""
+    from mindgap.api import synth as write
+
+    record = write(out, n=n, size=size, seed=seed, dark_share=dark_share, bias=bias, force=force)
+    typer.echo(f"{out}: {record['n']} images of {size} px, {len(record['classes'])} classes")
+    typer.echo(
+        f"next: mindgap prepare --images {out}/images --metadata {out}/metadata.csv --id image_id --label label "
+        f"--attributes true_tone,sex --cluster lesion_id --size {size} --out STORE"
+    )

@@ -1,0 +1,66 @@
+"""``mindgap train``: one network, one loss, one mitigation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mindgap.cli.options import (
+    AttributeOption,
+    BootstrapOption,
+    ForceOption,
+    OutOption,
+    PermutationsOption,
+    SeedOption,
+    StoreArgument,
+)
+from mindgap.cli.summary import audit_lines
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb to the application."""
+    app.command("train")(train)
+
+
+def train(
+    store: StoreArgument,
+    out: OutOption,
+    network: Annotated[str, typer.Option("--network", help="Name (`mindgap list networks`) or architecture.json.")],
+    loss: Annotated[str | None, typer.Option("--loss", help="Loss [default: ce, or bce for several labels].")] = None,
+    mitigation: Annotated[str, typer.Option("--mitigation", help="See `mindgap list mitigations`.")] = "erm",
+    ratios: Annotated[
+        str, typer.Option("--ratios", help="Batch composition: natural, uniform or female=.6,male=.4.")
+    ] = "natural",
+    attribute: AttributeOption = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training split.")] = 20,
+    schedule: Annotated[str, typer.Option("--schedule", help="onecycle, or paper (SGD, step decay).")] = "onecycle",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images per step.")] = 64,
+    folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cluster-disjoint cross-validation.")] = None,
+    seed: SeedOption = 0,
+    bootstrap: BootstrapOption = 2000,
+    permutations: PermutationsOption = 1000,
+    force: ForceOption = False,
+) -> None:
+    """Train one network and audit it on the validation and the test split."""
+    from mindgap.api import train as run
+
+    record = run(
+        store,
+        network=network,
+        out=out,
+        loss=loss,
+        mitigation=mitigation,
+        ratios=ratios,
+        attribute=attribute,
+        epochs=epochs,
+        schedule=schedule,
+        batch_size=batch_size,
+        folds=folds,
+        seed=seed,
+        bootstrap=bootstrap,
+        permutations=permutations,
+        force=force,
+    )
+    for line in [*audit_lines(record), f"report: {out / 'report.html'}"]:
+        typer.echo(line)

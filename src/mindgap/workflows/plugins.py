@@ -1,0 +1,40 @@
+"""What can be named in an option: the registered plug-ins of each kind."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from mindgap.core.errors import UnknownNameError, near_names
+from mindgap.core.registry import Registry
+
+REGISTRIES = {
+    "datasets": "mindgap.data.dataset:DATASETS",
+    "blocks": "mindgap.space.block:BLOCKS",
+    "networks": "mindgap.space.network:NETWORKS",
+    "losses": "mindgap.train.loss:LOSSES",
+    "mitigations": "mindgap.train.mitigation:MITIGATIONS",
+    "metrics": "mindgap.metrics.metric:METRICS",
+    "searchers": "mindgap.search.searcher:SEARCHERS",
+}
+
+
+def registry_of(kind: str) -> Registry[Any]:
+    """The registry of a kind of plug-in.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    if kind not in REGISTRIES:
+        raise UnknownNameError(f"no kind of plug-in {kind!r}; {near_names(kind, REGISTRIES)}")
+    module, _, name = REGISTRIES[kind].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def list_plugins(kind: str) -> dict[str, str]:
+    """The names of a kind's plug-ins, those of installed packages included, each with its first docstring line.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    return registry_of(kind).describe()

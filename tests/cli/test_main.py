@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mindgap.cli.main import VERBS, run
+from mindgap.cli.options import split_shares
+from mindgap.core.errors import ConfigError
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]):
+    assert run([verb, "--help"]) == 0
+    assert f"mindgap {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tarin"], "No such command 'tarin'"),
+        (["train", "somewhere"], "Missing option '--out'"),
+        (["train", "--bad"], "No such option: --bad"),
+        (["search"], "search needs a STORE and --out RUN"),
+        (["list", "metric"], "no kind of plug-in 'metric'; did you mean 'metrics'"),
+        (["train", "s", "--out", "o", "--network", "resnet18", "--epochs", "0"], "'--epochs'"),
+        (["train", "s", "--out", "o", "--network", "resnet18", "--epochs", "many"], "got 'many'"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_exit_code_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+):
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+
+
+def test_no_arguments_show_the_verbs(capsys: pytest.CaptureFixture[str]):
+    assert run([]) == 0
+    assert all(verb in capsys.readouterr().out for verb in ("prepare",))
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("mindgap 0.")
+
+
+def test_help_takes_under_half_a_second_and_imports_no_torch():
+    code = "import sys; from mindgap.cli.main import run; run(['--help']); sys.exit('torch' in sys.modules)"
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+def test_split_takes_three_shares():
+    assert split_shares(".7,.15,.15") == (0.7, 0.15, 0.15)
+    with pytest.raises(ConfigError, match="three shares"):
+        split_shares(".7,.3")
+
+
+def test_a_traceback_is_kept_for_our_own_mistakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from mindgap.workflows import plugins
+
+    monkeypatch.setitem(plugins.REGISTRIES, "broken", "mindgap.core.nowhere:NOTHING")
+    with pytest.raises(ModuleNotFoundError):
+        run(["list", "broken"])
+
+
+def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    from mindgap.workflows import plugins
+
+    def interrupted(kind: str) -> dict[str, str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plugins, "list_plugins", interrupted)
+    assert run(["list", "losses"]) == 130
+    assert "run the same command again" in capsys.readouterr().err

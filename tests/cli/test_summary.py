@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from mindgap.cli.summary import audit_lines, gap, number, search_lines
+
+VALUE = {"value": 0.8, "low": 0.75, "high": 0.85, "n": 300, "reason": None}
+GAP = VALUE | {"value": 0.2, "noise_mean": 0.05, "noise_p95": 0.11, "p_value": 0.001}
+
+
+def test_a_gap_stands_beside_its_interval_and_noise_floor():
+    assert gap(GAP) == "0.200 [0.750, 0.850]; by chance 0.050, 95 % 0.110, p = 0.001"
+
+
+def test_undefined_is_said_with_its_reason():
+    undefined = {"value": None, "low": None, "high": None, "n": 0, "reason": "no row is left"}
+    assert number(undefined) == "not defined (no row is left)"
+    assert gap(undefined | {"noise_mean": None, "noise_p95": None, "p_value": None}) == number(undefined)
+
+
+def test_the_summary_names_groups_sizes_and_both_gaps():
+    attribute = {
+        "groups": {"dark": {"n": 20, "accuracy": VALUE, "flags": ["small"]}},
+        "gaps": {"unfairness": GAP, "unfairness_standardized": GAP},
+    }
+    audit = {"task": "single-label", "n": 300, "overall": {"accuracy": VALUE}, "attributes": {"tone": attribute}}
+    text = "\n".join(audit_lines({"test": audit}))
+    assert "tone=dark, n = 20: accuracy 0.800 [0.750, 0.850]  (small)" in text
+    assert "U (tone): 0.200" in text
+    assert "U at equal case mix (tone)" in text
+
+
+def test_a_search_without_a_chosen_network_is_said_plainly():
+    record = {"trials": [{"slot": 0, "state": "rejected"}], "excluded_groups": ["dark"], "chosen": None}
+    assert search_lines(record) == ["1 trials: 1 rejected", "groups too small to steer the search: dark"]
