@@ -1,1 +1,1 @@
-"""One file per block."""
+"""One block per file."""

@@ -1,1 +1,1 @@
-"""One file per family of reference networks."""
+"""One family of reference networks per file, each a function that returns an architecture."""

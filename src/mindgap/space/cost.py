@@ -1,0 +1,98 @@
+"""What a network costs: parameters, multiply-adds, and milliseconds on this machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from mindgap.space.architecture import Architecture, BlockSpec, Choice, Head, Stem
+from mindgap.space.block import BLOCKS, AbstractBlock
+from mindgap.space.layers import Cost, conv_cost, shrunk
+
+__all__ = ["Cost", "block_cost", "count_cost", "head_cost", "measure_latency_ms", "stem_cost", "stem_px"]
+
+WARM_UP_ROUNDS = 3
+
+
+def count_cost(architecture: Architecture) -> Cost:
+    """Parameters and multiply-adds per image of an architecture, without building it.
+
+    Convolutions and linear layers count; batch norm, activations and pooling count 0 MACs.
+
+    Raises:
+        ConfigError: a block's choices do not fit.
+        UnknownNameError: a block's type is not registered.
+    """
+    channels = architecture.stem.channels
+    px = stem_px(architecture.stem, architecture.input_px)
+    total = stem_cost(architecture.stem, architecture.input_px)
+    for spec in architecture.blocks:
+        total += block_cost(spec, channels, px)
+        channels, px = spec.out_channels, shrunk(px, spec.stride)
+    return total + head_cost(architecture.head, channels, px, num_classes=architecture.num_classes)
+
+
+def stem_px(stem: Stem, input_px: int) -> int:
+    """Side of the map after the stem."""
+    half = shrunk(input_px, 2)
+    return half if stem.kind == "3x3" else shrunk(half, 2)
+
+
+def stem_cost(stem: Stem, input_px: int) -> Cost:
+    """Cost of the stem; its pool is free."""
+    return conv_cost(3, stem.channels, kernel=3 if stem.kind == "3x3" else 7, px=shrunk(input_px, 2))
+
+
+def block_cost(spec: BlockSpec, in_channels: int, px: int) -> Cost:
+    """Cost of one block on an input of ``in_channels`` maps of px × px; remembered."""
+    choices = tuple(sorted(spec.choices.items()))
+    return _block_cost(BLOCKS.get(spec.type), in_channels, spec.out_channels, spec.stride, px, choices)
+
+
+def head_cost(head: Head, in_channels: int, px: int, *, num_classes: int) -> Cost:
+    """Cost of the head convolution and the classifier on maps of px × px."""
+    features = in_channels if head.width is None else head.width
+    classifier = Cost((features + 1) * num_classes, features * num_classes)
+    return classifier if head.width is None else conv_cost(in_channels, head.width, kernel=1, px=px) + classifier
+
+
+@lru_cache(maxsize=1 << 16)
+def _block_cost(
+    block: type[AbstractBlock],
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    px: int,
+    choices: tuple[tuple[str, Choice], ...],
+) -> Cost:
+    given: Mapping[str, Choice] = dict(choices)
+    instance = block()
+    instance.check(**given)
+    return instance.cost(in_channels, out_channels, stride, px, **given)
+
+
+def measure_latency_ms(network: nn.Module, input_px: int, *, rounds: int = 30) -> float:
+    """Median milliseconds of one forward pass of one image, in eval mode, channels-last float32 on the CPU.
+
+    The median of short single passes is robust to another process waking up in between. The network's mode is put back.
+    """
+    image = torch.zeros(1, 3, input_px, input_px).contiguous(memory_format=torch.channels_last)
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            seconds = [_one_pass(network, image) for _ in range(WARM_UP_ROUNDS + rounds)][WARM_UP_ROUNDS:]
+    finally:
+        network.train(was_training)
+    return 1e3 * statistics.median(seconds)
+
+
+def _one_pass(network: nn.Module, image: torch.Tensor) -> float:
+    started = time.perf_counter()
+    network(image)
+    return time.perf_counter() - started

@@ -1,0 +1,83 @@
+"""The built network, and the reference networks by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from mindgap.core.registry import Registry
+from mindgap.space.architecture import Architecture, read_architecture
+
+
+class Network(nn.Module):
+    """A classifier: stem, blocks, head convolution, average over the map, dropout, linear classifier.
+
+    Attributes:
+        stem: first layers.
+        blocks: the blocks in order, ``nn.Sequential``.
+        head: head convolution unit or identity.
+        pool: average over the map.
+        dropout: dropout before the classifier.
+        classifier: linear layer from F features to C logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        stem: nn.Module,
+        blocks: nn.Sequential,
+        head: nn.Module,
+        dropout: float,
+        features: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.blocks = blocks
+        self.head = head
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(features, num_classes)
+
+    def feature_maps(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) normalised images to the last maps, (B, F, h, w)."""
+        return self.head(self.blocks(self.stem(images)))
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) normalised images to the penultimate features, (B, F)."""
+        return self.pool(self.feature_maps(images)).flatten(1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) normalised images to logits, (B, C)."""
+        return self.classifier(self.dropout(self.features(images)))
+
+
+class ReferenceNetwork(Protocol):
+    """A function that describes a named network for a task."""
+
+    def __call__(self, *, num_classes: int, input_px: int) -> Architecture:
+        """The architecture for that many classes and square images of that many pixels."""
+        ...
+
+
+NETWORKS: Registry[ReferenceNetwork] = Registry("networks", package="mindgap.space.networks")
+
+
+def resolve_network(name_or_path: str | Path, *, num_classes: int, input_px: int) -> Architecture:
+    """The architecture of a registered name, or of an ``architecture.json`` (or the folder that holds one).
+
+    A file's architecture is taken over for this number of classes and this image size.
+
+    Raises:
+        UnknownNameError: no network has the name.
+        DataError: the file is missing or damaged.
+    """
+    path = Path(name_or_path)
+    if path.is_dir() and (path / "architecture.json").exists():
+        path /= "architecture.json"
+    if path.suffix == ".json":
+        return read_architecture(path).for_task(num_classes=num_classes, input_px=input_px)
+    return NETWORKS.get(str(name_or_path))(num_classes=num_classes, input_px=input_px)
