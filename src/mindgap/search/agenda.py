@@ -1,0 +1,85 @@
+"""What a worker should do next, as a pure function of the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from mindgap.core.config import StrictModel
+from mindgap.search.reward import Reward
+from mindgap.search.searcher import AbstractSearcher, Outcome
+from mindgap.search.slot import Slot
+
+SLOTS_PER_TRIAL = 4
+
+
+class Target(StrictModel):
+    """When a search has done enough; may change when it is resumed.
+
+    Attributes:
+        trials: candidates to train; a rejected one does not count, but at most four slots per trial are used.
+        deadline: seconds since the epoch after which no candidate is begun.
+    """
+
+    trials: int | None = Field(default=None, ge=1)
+    deadline: float | None = None
+
+    def wants_more(self, slots: Sequence[Slot]) -> bool:
+        """Whether another candidate may be begun.
+
+        Only slots that are already begun decide, so the candidates of a search do not depend on which finish first.
+        """
+        if self.deadline is not None and time.time() >= self.deadline:
+            return False
+        if self.trials is None:
+            return True
+        return sum(slot.trained for slot in slots) < self.trials and len(slots) < SLOTS_PER_TRIAL * self.trials
+
+
+@dataclass(frozen=True)
+class Job:
+    """``resume`` an attempt that another worker left, ``begin`` a new slot, ``wait`` for others, or all is ``done``."""
+
+    kind: Literal["resume", "begin", "wait", "done"]
+    slot: int = -1
+
+
+def next_job(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) -> Job:
+    """Left slots first, then a new one as soon as the outcomes it depends on are there."""
+    for slot in slots:
+        if slot.state == "open":
+            return Job("resume", slot.number)
+    new = len(slots)
+    if target.wants_more(slots):
+        ready = all(slot.settled for slot in slots[: searcher.visible(new)])
+        return Job("begin", new) if ready else Job("wait")
+    return Job("done") if all(slot.settled for slot in slots) else Job("wait")
+
+
+def is_done(slots: Sequence[Slot], target: Target) -> bool:
+    """Whether nothing is left to do."""
+    return not target.wants_more(slots) and all(slot.settled for slot in slots)
+
+
+def propose(searcher: AbstractSearcher, slots: Sequence[Slot], slot: int, *, reward: Reward) -> tuple[int, ...]:
+    """Tells the searcher the outcomes that the slot depends on and asks for its tokens."""
+    for known in slots[searcher.told : searcher.visible(slot)]:
+        searcher.tell(outcome(known, reward=reward))
+    return searcher.ask(slot)
+
+
+def outcome(slot: Slot, *, reward: Reward) -> Outcome:
+    """What the searcher is told of a settled slot; one that was given up has the reward of an infeasible candidate."""
+    result = slot.result
+    return Outcome(
+        slot=slot.number,
+        tokens=slot.tokens,
+        reward=result.get("reward", reward.infeasible),
+        accuracy=result.get("accuracy"),
+        unfairness=result.get("unfairness"),
+        macs=result.get("macs"),
+    )

@@ -1,0 +1,145 @@
+"""The recurrent controller: a distribution over token sequences, one softmax per decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from mindgap.search.searcher import TokenSpace
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decision of a finished sequence: its kind, the valid options (bool) and the option taken."""
+
+    kind: str
+    valid: NDArray[np.bool_]
+    choice: int
+
+
+def replay(space: TokenSpace, tokens: Sequence[int]) -> list[Step]:
+    """The decisions that led to a token sequence, with the options that were valid at each."""
+    episode = space.start()
+    steps = []
+    for token in tokens:
+        decision = episode.decision
+        if decision is None:
+            raise ValueError(f"the sequence has {len(tokens)} tokens, the space ended after {len(steps)}")
+        steps.append(Step(decision.kind, episode.mask(), token))
+        episode.choose(token)
+    return steps
+
+
+class Controller(nn.Module):
+    """Token embedding → LSTM → one softmax head per kind of token, invalid options masked.
+
+    BiaslessNAS (Sheng et al. 2024) §3.2 ①. The heads start at zero, so the first candidates are uniform draws among
+    the valid options, as in random search.
+
+    Args:
+        kinds: number of options of every kind of token.
+        hidden: units of the LSTM, and width of the embedding.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, kinds: Mapping[str, int], *, hidden: int = 100, seed: int = 0) -> None:
+        super().__init__()
+        self.first_row: dict[str, int] = {}
+        rows = 1  # row 0 stands for "no token yet"
+        for kind, options in kinds.items():
+            self.first_row[kind] = rows
+            rows += options
+        self.embedding = skip_init(nn.Embedding, rows, hidden)
+        self.cell = skip_init(nn.LSTMCell, hidden, hidden)
+        self.heads = nn.ModuleList(skip_init(nn.Linear, hidden, options) for options in kinds.values())
+        self.head_number = {kind: number for number, kind in enumerate(kinds)}
+        self._initialise(torch.Generator().manual_seed(seed), bound=hidden**-0.5)
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator, *, bound: float) -> None:
+        self.embedding.weight.normal_(generator=generator)
+        for weight in self.cell.parameters():
+            weight.uniform_(-bound, bound, generator=generator)
+        for weight in self.heads.parameters():
+            weight.zero_()
+
+    @torch.no_grad()
+    def sample(self, space: TokenSpace, *, generator: np.random.Generator) -> tuple[int, ...]:
+        """Draws one token sequence."""
+        episode = space.start()
+        row, state = 0, None
+        while (decision := episode.decision) is not None:
+            state = self.cell(self.embedding.weight[row].unsqueeze(0), state)
+            valid = episode.mask()
+            logits = self.heads[self.head_number[decision.kind]](state[0])[0].double().numpy()
+            choice = _draw(np.where(valid, logits, -np.inf), generator)
+            episode.choose(choice)
+            row = self.first_row[decision.kind] + choice
+        return episode.tokens
+
+    def log_probabilities(self, episodes: Sequence[Sequence[Step]]) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of every decision of several sequences.
+
+        Returns:
+            Two float tensors (episodes, longest length), in nats; 0 beyond the end of a sequence.
+        """
+        longest = max(len(steps) for steps in episodes)
+        rows = torch.zeros(len(episodes), longest, dtype=torch.long)  # input of step t is the token of step t − 1
+        for i, steps in enumerate(episodes):
+            for t, before in enumerate(steps[:-1], start=1):
+                rows[i, t] = self.first_row[before.kind] + before.choice
+        state, outputs = None, []
+        for t in range(longest):
+            state = self.cell(self.embedding(rows[:, t]), state)
+            outputs.append(state[0])
+        return self._read_heads(torch.stack(outputs, dim=1), episodes)
+
+    def _read_heads(self, outputs: Tensor, episodes: Sequence[Sequence[Step]]) -> tuple[Tensor, Tensor]:
+        log_probability = outputs.new_zeros(outputs.shape[:2])
+        entropy = outputs.new_zeros(outputs.shape[:2])
+        for kind, number in self.head_number.items():
+            where = [(i, t) for i, steps in enumerate(episodes) for t, step in enumerate(steps) if step.kind == kind]
+            if not where:
+                continue
+            index = torch.tensor(where).T.unbind()
+            valid = torch.from_numpy(np.stack([episodes[i][t].valid for i, t in where]))
+            choice = torch.tensor([episodes[i][t].choice for i, t in where])
+            logs = torch.log_softmax(self.heads[number](outputs[index]).masked_fill(~valid, -torch.inf), dim=1)
+            chosen = logs.gather(1, choice.unsqueeze(1)).squeeze(1)
+            finite = logs.masked_fill(~valid, 0.0)
+            log_probability = log_probability.index_put(index, chosen)
+            entropy = entropy.index_put(index, -(finite.exp() * finite).masked_fill(~valid, 0.0).sum(1))
+        return log_probability, entropy
+
+
+def policy_gradient_loss(
+    log_probability: Tensor, lengths: Tensor, rewards: Tensor, *, baseline: float, gamma: float = 1.0
+) -> Tensor:
+    """The loss whose negative gradient is eq. 3 of BiaslessNAS.
+
+    −(1/m) Σ_k Σ_t γ^(T_k − t) log π(a_t | a_(t−1):1) (R_k − b), t = 1..T_k.
+
+    Args:
+        log_probability: float (m, T), 0 beyond the end of a sequence.
+        lengths: int (m,), T_k.
+        rewards: float (m,), R_k.
+        baseline: b.
+        gamma: discount; below 1 it starves the first tokens, which choose the batch ratios.
+    """
+    steps = torch.arange(1, log_probability.shape[1] + 1)
+    discount = gamma ** (lengths.unsqueeze(1) - steps).clamp(min=0).to(log_probability.dtype)
+    gain = discount * log_probability * (rewards - baseline).unsqueeze(1)
+    return -gain.sum() / log_probability.shape[0]
+
+
+def _draw(logits: NDArray[np.float64], generator: np.random.Generator) -> int:
+    weights = np.exp(logits - logits.max())
+    cumulative = weights.cumsum()
+    drawn = int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
+    return min(drawn, int(np.flatnonzero(weights)[-1]))

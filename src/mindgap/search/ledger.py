@@ -1,0 +1,242 @@
+"""The ledger of a search: every attempt at every candidate, in a relational database.
+
+The one module that touches Optuna. A row (an Optuna trial) is one attempt at one slot. A worker claims an attempt by
+adding its row: rows are numbered by the database, and of several rows for the same slot and attempt the first counts.
+So a claim is one atomic write, and nothing has to be locked, released or cleaned up.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine, event
+
+from mindgap.core.errors import RunError
+from mindgap.core.files import jsonable
+from mindgap.search.lease import Lease
+from mindgap.search.slot import Attempt, Ending, Slot, collect
+
+STUDY = "mindgap"
+DIRECTIONS = ("maximize", "minimize", "minimize")  # accuracy, unfairness, multiply-accumulates
+HEARTBEAT_S = 15
+GRACE_S = 60
+
+
+class LostLeaseError(Exception):
+    """The attempt is no longer this worker's: it was given to another while this one was silent."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An attempt that this process owns."""
+
+    row: int
+    slot: int
+    attempt: int
+    tokens: tuple[int, ...]
+
+
+class Ledger:
+    """All attempts of one search. Safe to use from several threads and processes at once.
+
+    Args:
+        url: of the database, such as ``sqlite:///run/ledger.db``.
+        create: makes the tables and the study if they are not there.
+
+    Raises:
+        RunError: there is no ledger and ``create`` is False.
+    """
+
+    def __init__(self, url: str, *, create: bool = False) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        file = url.removeprefix("sqlite:///")
+        if not create and file != url and not Path(file).is_file():
+            raise RunError(f"{file}: there is no ledger; give the folder of a search that has begun")
+        self._storage = _open_storage(url, create=create)
+        if create:
+            self._study = optuna.create_study(
+                storage=self._storage, study_name=STUDY, directions=DIRECTIONS, load_if_exists=True
+            )
+            return
+        try:
+            self._study = optuna.load_study(storage=self._storage, study_name=STUDY)
+        except KeyError:
+            raise RunError(f"{url}: the database holds no search; check the path") from None
+
+    def note(self, key: str, value: object) -> None:
+        """Writes a fact about the whole search, replacing an earlier one of that name."""
+        self._study.set_user_attr(key, jsonable(value))
+
+    def notes(self) -> dict[str, Any]:
+        """All facts about the whole search."""
+        return dict(self._study.user_attrs)
+
+    def slots(self) -> list[Slot]:
+        """Everything that is known, slot by slot."""
+        trials = self._study.get_trials(deepcopy=False)
+        return collect(_attempt(trial) for trial in trials if "slot" in trial.user_attrs)
+
+    def claim(self, slot: int, tokens: tuple[int, ...], *, attempt: int, lease: Lease) -> Claim | None:
+        """Takes an attempt at a slot; None if another worker was first."""
+        attributes = {"slot": slot, "attempt": attempt, "tokens": list(tokens), "lease": lease.model_dump()}
+        row = self._add(TrialState.RUNNING, attributes)
+        self._storage.record_heartbeat(row)
+        number = self._storage.get_trial(row).number
+        mine = next(s for s in self.slots() if s.number == slot).attempts
+        if any(other.attempt == attempt and other.number == number for other in mine):
+            return Claim(row, slot, attempt, tokens)
+        self._storage.set_trial_state_values(row, TrialState.FAIL)
+        return None
+
+    def reject(self, slot: int, tokens: tuple[int, ...], *, result: Mapping[str, Any]) -> None:
+        """Records a candidate that is not trained; ``result`` says why."""
+        attributes = {"slot": slot, "attempt": 1, "tokens": list(tokens)}
+        self._add(TrialState.FAIL, attributes | {"result": jsonable(result | {"state": "rejected"})})
+
+    def beat(self, claim: Claim) -> None:
+        """Tells others that this worker is alive."""
+        self._storage.record_heartbeat(claim.row)
+
+    def epoch_done(self, claim: Claim, epoch: int) -> None:
+        """Records that an epoch is done and checkpointed; this is the fence that stops a worker left for dead.
+
+        Raises:
+            LostLeaseError: the attempt was given to another.
+        """
+        self._write(claim, "epoch", epoch)
+
+    def complete(self, claim: Claim, *, result: Mapping[str, Any], values: tuple[float, float, float]) -> None:
+        """Records what training found; ``values`` are accuracy, unfairness and multiply-accumulates.
+
+        Raises:
+            LostLeaseError: the attempt was given to another.
+        """
+        self._write(claim, "result", jsonable(result | {"state": "complete"}))
+        self._close(claim, TrialState.COMPLETE, values)
+
+    def fail(self, claim: Claim, *, result: Mapping[str, Any]) -> None:
+        """Records that the candidate cannot be trained; ``result`` says why.
+
+        Raises:
+            LostLeaseError: the attempt was given to another.
+        """
+        self._write(claim, "result", jsonable(result | {"state": "failed"}))
+        self._close(claim, TrialState.FAIL)
+
+    def end(self, row: int, ending: Ending, *, detail: str = "") -> None:
+        """Ends an attempt without a result, so that another may go on; does nothing if it has ended."""
+        try:
+            self._storage.set_trial_user_attr(row, "ending", [ending, detail])
+            self._storage.set_trial_state_values(row, TrialState.FAIL)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return
+
+    def end_lost(self) -> None:
+        """Ends the attempts of workers that are dead on this host, or silent anywhere."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            lease = trial.user_attrs.get("lease")
+            if lease is not None and Lease(**lease).is_dead():
+                self.end(trial._trial_id, "lost", detail="the worker's process is gone")  # noqa: SLF001
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            optuna.storages.fail_stale_trials(self._study)
+
+    def end_of_process(self, pid: int, ending: Ending, *, detail: str) -> None:
+        """Ends what a process of this host, known to be dead, was working on."""
+        here = Lease.current()
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            lease = trial.user_attrs.get("lease")
+            if lease and (lease["host"], lease["boot"], lease["pid"]) == (here.host, here.boot, pid):
+                self.end(trial._trial_id, ending, detail=detail)  # noqa: SLF001
+
+    def close(self) -> None:
+        """Gives back the connections."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def _add(self, state: TrialState, attributes: dict[str, Any]) -> int:
+        now = datetime.now()
+        finished = now if state.is_finished() else None
+        template = FrozenTrial(
+            number=-1, trial_id=-1, state=state, value=None, datetime_start=now, datetime_complete=finished,
+            params={}, distributions={}, user_attrs=attributes, system_attrs={}, intermediate_values={},
+        )  # fmt: skip
+        return self._storage.create_new_trial(self._study._study_id, template_trial=template)  # noqa: SLF001
+
+    def _write(self, claim: Claim, key: str, value: object) -> None:
+        try:
+            self._storage.set_trial_user_attr(claim.row, key, value)
+        except optuna.exceptions.UpdateFinishedTrialError as error:
+            raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
+
+    def _close(self, claim: Claim, state: TrialState, values: tuple[float, ...] | None = None) -> None:
+        try:
+            self._storage.set_trial_state_values(claim.row, state, values)
+        except optuna.exceptions.UpdateFinishedTrialError as error:
+            raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
+
+
+def _open_storage(url: str, *, create: bool) -> optuna.storages.RDBStorage:
+    sqlite = url.startswith("sqlite")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = optuna.storages.RDBStorage(
+            url,
+            engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else None,
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+            skip_table_creation=not create,
+            skip_compatibility_check=not create,
+        )
+    if sqlite:
+        _serialise_writes(storage.engine)
+    return storage
+
+
+def _serialise_writes(engine: Engine) -> None:
+    """Makes a transaction of SQLite take the write lock when it begins.
+
+    Python's driver begins only at the first write, so that two processes could both read "running" and then both
+    write an end. The write-ahead log keeps readers and a killed writer from blocking anyone.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()
+
+
+def _attempt(trial: FrozenTrial) -> Attempt:
+    attributes = trial.user_attrs
+    finished = trial.state.is_finished()
+    result = attributes.get("result") if finished else None
+    ending, detail = attributes.get("ending", ("lost", "the worker fell silent"))
+    lease = attributes.get("lease")
+    start, end = trial.datetime_start, trial.datetime_complete
+    return Attempt(
+        number=trial.number,
+        slot=attributes["slot"],
+        attempt=attributes["attempt"],
+        tokens=tuple(attributes["tokens"]),
+        finished=finished,
+        lease=Lease(**lease) if lease else None,
+        epoch=attributes.get("epoch", 0),
+        ending=ending if finished and result is None else None,
+        detail=detail if finished and result is None else "",
+        result=result,
+        seconds=(end - start).total_seconds() if start and end else None,
+    )

@@ -1,0 +1,157 @@
+"""What a search algorithm is: it proposes token sequences, slot by slot, from the rewards of earlier slots."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mindgap.core.config import StrictModel
+from mindgap.core.registry import Registry
+
+
+class TokenDecision(Protocol):
+    """One choice to be made."""
+
+    @property
+    def kind(self) -> str:
+        """Which softmax head answers it."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Which block, or group, it is about."""
+        ...
+
+    @property
+    def options(self) -> tuple[object, ...]:
+        """What can be chosen."""
+        ...
+
+
+class TokenEpisode(Protocol):
+    """A candidate in the making, one decision after the other."""
+
+    @property
+    def decision(self) -> TokenDecision | None:
+        """What is to be chosen now; None at the end."""
+        ...
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """What was chosen so far."""
+        ...
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Bool (options,): which options are valid now, at least one."""
+        ...
+
+    def choose(self, index: int) -> None:
+        """Takes an option and moves to the next decision."""
+        ...
+
+
+class TokenSpace(Protocol):
+    """All a searcher knows of a search space."""
+
+    def start(self) -> TokenEpisode:
+        """Begins a candidate."""
+        ...
+
+    def kinds(self) -> Mapping[str, int]:
+        """Number of options of every kind of token."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a slot.
+
+    Attributes:
+        slot: its number, from 0.
+        tokens: the candidate.
+        reward: eq. 2 of BiaslessNAS, also for a rejected or failed candidate.
+        accuracy: in 0..1; None if it was not trained to the end.
+        unfairness: U; None likewise.
+        macs: multiply-accumulates per image; None likewise.
+    """
+
+    slot: int
+    tokens: tuple[int, ...]
+    reward: float
+    accuracy: float | None = None
+    unfairness: float | None = None
+    macs: int | None = None
+
+
+class SearcherSettings(StrictModel):
+    """How far a searcher looks back.
+
+    Attributes:
+        batch: slots per update of the searcher, m of eq. 3.
+        lag: batches by which it looks back; 0 waits for the batch before (the paper), 1 keeps workers busy meanwhile.
+    """
+
+    batch: int = Field(default=8, ge=1)
+    lag: int = Field(default=1, ge=0)
+
+
+class AbstractSearcher(ABC):
+    """A search algorithm whose state is a pure function of what it was told.
+
+    The tokens of slot s depend only on the seed, s, and the outcomes of the slots below ``visible(s)``; so any process
+    that reads the same ledger proposes the same candidate, whatever the number and the speed of the workers.
+
+    A searcher is one file: a class with ``_propose`` and ``_learn``, registered under its name; options of its own are
+    fields of a ``Settings`` model.
+    """
+
+    Settings: ClassVar[type[SearcherSettings]] = SearcherSettings
+
+    def __init__(self, space: TokenSpace, *, seed: int, settings: SearcherSettings | None = None) -> None:
+        self.space = space
+        self.seed = seed
+        self.settings = settings or self.Settings()
+        self.told = 0
+
+    def visible(self, slot: int) -> int:
+        """Number of slots, from 0, whose outcomes decide this one: B·max(0, ⌊s/B⌋ − lag)."""
+        batch = self.settings.batch
+        return batch * max(0, slot // batch - self.settings.lag)
+
+    def ask(self, slot: int) -> tuple[int, ...]:
+        """Proposes the slot's candidate; exactly the outcomes of ``visible(slot)`` slots must have been told.
+
+        Raises:
+            ValueError: more or fewer outcomes have been told.
+        """
+        if self.told != self.visible(slot):
+            raise ValueError(f"slot {slot} depends on {self.visible(slot)} outcomes, {self.told} were told")
+        return self._propose(slot)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Reports an outcome; they come in the order of their slots.
+
+        Raises:
+            ValueError: the outcome is of another slot than the next.
+        """
+        if outcome.slot != self.told:
+            raise ValueError(f"the next outcome is of slot {self.told}, got slot {outcome.slot}")
+        self.told += 1
+        self._learn(outcome)
+
+    @abstractmethod
+    def _propose(self, slot: int) -> tuple[int, ...]:
+        """Tokens of the slot, from the state, the seed and the slot's number alone."""
+
+    @abstractmethod
+    def _learn(self, outcome: Outcome) -> None:
+        """Takes an outcome into the state."""
+
+
+SEARCHERS: Registry[type[AbstractSearcher]] = Registry("searchers", package="mindgap.search.searchers")

@@ -1,0 +1,131 @@
+"""What the ledger knows of one slot: the attempts on it, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mindgap.search.lease import Lease
+
+MAX_CRASHES = 2
+MAX_DEATHS = 5
+
+Ending = Literal["parked", "lost", "crashed"]
+SlotState = Literal["running", "open", "complete", "rejected", "failed"]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One worker's try at a slot.
+
+    Attributes:
+        number: of the row in the ledger; the lowest of equal (slot, attempt) is the one that counts.
+        slot: number of the candidate.
+        attempt: 1 for the first try.
+        tokens: the candidate.
+        finished: no worker may write to it any more.
+        lease: the worker; None for a candidate that was rejected untrained.
+        epoch: epochs that are done and checkpointed.
+        ending: why an unfinished try ended; None while it runs or when it has a result.
+        detail: one line about the ending.
+        result: what training found, or why there is none; None before.
+        seconds: time it took so far; None while it runs.
+    """
+
+    number: int
+    slot: int
+    attempt: int
+    tokens: tuple[int, ...]
+    finished: bool
+    lease: Lease | None
+    epoch: int
+    ending: Ending | None
+    detail: str
+    result: Mapping[str, Any] | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A candidate and all attempts on it, in order."""
+
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def number(self) -> int:
+        """The slot's number, from 0."""
+        return self.attempts[0].slot
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """The candidate."""
+        return self.attempts[0].tokens
+
+    @property
+    def last(self) -> Attempt:
+        """The latest attempt."""
+        return self.attempts[-1]
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done, over all attempts."""
+        return max(attempt.epoch for attempt in self.attempts)
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What the last attempt found; empty without one."""
+        return self.last.result or {}
+
+    @property
+    def state(self) -> SlotState:
+        """``open`` means that its worker is gone and any other may go on with it."""
+        if not self.last.finished:
+            return "running"
+        if self.last.result is not None:
+            return self.last.result["state"]
+        return "failed" if self._given_up() else "open"
+
+    @property
+    def settled(self) -> bool:
+        """No more work is due."""
+        return self.state not in {"running", "open"}
+
+    @property
+    def trained(self) -> bool:
+        """It counts among ``--trials``: it was not rejected, so that its training has at least begun."""
+        return self.state != "rejected"
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no network, in one line; None if there is one or may yet be."""
+        if self.state == "failed" and self.last.result is None:
+            return self._given_up()
+        return self.result.get("reason")
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on it, over all finished attempts."""
+        return sum(attempt.seconds or 0.0 for attempt in self.attempts)
+
+    def _given_up(self) -> str | None:
+        crashes = [attempt for attempt in self.attempts if attempt.ending == "crashed"]
+        if len(crashes) >= MAX_CRASHES:
+            return f"crashed {len(crashes)} times: {crashes[-1].detail}"
+        deaths = [attempt for attempt in self.attempts if attempt.ending == "lost" and attempt.epoch == self.epoch]
+        if len(deaths) >= MAX_DEATHS:
+            return f"its worker died {len(deaths)} times in epoch {self.epoch}; perhaps it needs more memory"
+        return None
+
+
+def collect(attempts: Iterable[Attempt]) -> list[Slot]:
+    """Slots in order; of several rows for the same try, made by workers at the same moment, the first counts."""
+    first: dict[tuple[int, int], Attempt] = {}
+    for attempt in attempts:
+        key = (attempt.slot, attempt.attempt)
+        if key not in first or attempt.number < first[key].number:
+            first[key] = attempt
+    by_slot: dict[int, list[Attempt]] = {}
+    for (slot, _), attempt in sorted(first.items()):
+        by_slot.setdefault(slot, []).append(attempt)
+    return [Slot(tuple(attempts)) for _, attempts in sorted(by_slot.items())]

@@ -1,0 +1,158 @@
+"""A worker: takes what the ledger has to do, until nothing is left."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mindgap.core.errors import MindgapError, TrainingFailure
+from mindgap.core.files import write_text
+from mindgap.search.agenda import Target, next_job, propose
+from mindgap.search.lease import Lease
+from mindgap.search.ledger import HEARTBEAT_S, Claim, Ledger, LostLeaseError
+from mindgap.search.reward import Reward
+from mindgap.search.searcher import AbstractSearcher
+
+log = logging.getLogger(__name__)
+SHORTEST_POLL_S = 0.1
+LONGEST_POLL_S = 1.0
+
+
+class ParkedError(Exception):
+    """The worker was asked to stop; the attempt's last epoch is checkpointed."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a candidate's training found: the record, and accuracy, unfairness and multiply-accumulates."""
+
+    record: Mapping[str, Any]
+    values: tuple[float, float, float]
+
+
+class Candidates(Protocol):
+    """What is searched: tells which candidates are not worth training, and trains the others."""
+
+    reward: Reward
+
+    def rejection(self, tokens: tuple[int, ...]) -> Mapping[str, Any] | None:
+        """Why it is not trained, with its reward; None if it is."""
+        ...
+
+    def train(self, claim: Claim, *, epoch_done: Callable[[int], None]) -> Trained:
+        """Trains it, resuming from an earlier attempt's checkpoint.
+
+        ``epoch_done`` is called when an epoch is checkpointed and may raise to stop.
+
+        Raises:
+            TrainingFailure: it cannot be trained.
+        """
+        ...
+
+    def folder(self, claim: Claim) -> Path:
+        """Where the attempt's files go."""
+        ...
+
+
+@dataclass
+class Worker:
+    """Claims attempts and trains them.
+
+    Attributes:
+        ledger: the search's ledger.
+        searcher: proposes new candidates.
+        candidates: what is searched.
+        stop: set from outside to park the attempt at the end of its epoch.
+    """
+
+    ledger: Ledger
+    searcher: AbstractSearcher
+    candidates: Candidates
+    stop: threading.Event = field(default_factory=threading.Event)
+    current: Claim | None = None
+
+    def run(self) -> None:
+        """Works until all is done or ``stop`` is set."""
+        threading.Thread(target=self._beat, daemon=True).start()
+        poll_s = SHORTEST_POLL_S
+        while not self.stop.is_set():
+            did = self._step()
+            if did == "done":
+                return
+            poll_s = SHORTEST_POLL_S if did == "worked" else min(LONGEST_POLL_S, 1.5 * poll_s)
+            if did == "wait":
+                self.stop.wait(poll_s)
+
+    def _step(self) -> str:
+        self.ledger.end_lost()
+        slots = self.ledger.slots()
+        job = next_job(slots, self.searcher, Target(**self.ledger.notes()["target"]))
+        if job.kind in {"wait", "done"}:
+            return job.kind
+        if job.kind == "resume":
+            left = slots[job.slot]
+            self._work(job.slot, left.tokens, attempt=left.last.attempt + 1)
+            return "worked"
+        tokens = propose(self.searcher, slots, job.slot, reward=self.candidates.reward)
+        rejection = self.candidates.rejection(tokens)
+        if rejection is None:
+            self._work(job.slot, tokens, attempt=1)
+        else:
+            self.ledger.reject(job.slot, tokens, result=rejection)
+        return "worked"
+
+    def _work(self, slot: int, tokens: tuple[int, ...], *, attempt: int) -> None:
+        claim = self.ledger.claim(slot, tokens, attempt=attempt, lease=Lease.current())
+        if claim is None:
+            return
+        log.info("slot %d, attempt %d: begun", slot, attempt)
+        self.current = claim
+        try:
+            self._train(claim)
+        except LostLeaseError:
+            log.warning("slot %d, attempt %d: given to another worker meanwhile", slot, attempt)
+        finally:
+            self.current = None
+
+    def _train(self, claim: Claim) -> None:
+        try:
+            trained = self.candidates.train(claim, epoch_done=lambda epoch: self._epoch_done(claim, epoch))
+            self.ledger.complete(claim, result=trained.record, values=trained.values)
+        except LostLeaseError:
+            raise
+        except ParkedError:
+            self.ledger.end(claim.row, "parked", detail="the search was stopped")
+        except TrainingFailure as failure:
+            record = {"reason": failure.reason, "reward": self.candidates.reward.infeasible}
+            self.ledger.fail(claim, result=record)
+        except (MindgapError, KeyboardInterrupt):
+            self.ledger.end(claim.row, "parked", detail="the worker could not go on")
+            raise
+        except Exception as error:  # noqa: BLE001  (any error of a candidate is the candidate's, twice ends it)
+            self._crashed(claim, error)
+        log.info("slot %d, attempt %d: ended", claim.slot, claim.attempt)
+
+    def _epoch_done(self, claim: Claim, epoch: int) -> None:
+        self.ledger.epoch_done(claim, epoch)
+        if self.stop.is_set():
+            raise ParkedError
+
+    def _crashed(self, claim: Claim, error: Exception) -> None:
+        text = "".join(traceback.format_exception(error))
+        log.error("slot %d, attempt %d: crashed\n%s", claim.slot, claim.attempt, text)
+        write_text(self.candidates.folder(claim) / "error.txt", text)
+        first = (str(error).splitlines() or [""])[0]
+        self.ledger.end(claim.row, "crashed", detail=f"{type(error).__name__}: {first}")
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT_S)
+            claim = self.current
+            if claim is not None:
+                self.ledger.beat(claim)

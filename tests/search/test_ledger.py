@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mindgap.core.errors import RunError
+from mindgap.search.lease import Lease
+from mindgap.search.ledger import Ledger, LostLeaseError
+from mindgap.search.slot import MAX_CRASHES, MAX_DEATHS
+
+GONE = Lease.current().model_copy(update={"started": 1.0})
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def ledger(url):
+    ledger = Ledger(url, create=True)
+    yield ledger
+    ledger.close()
+
+
+def claim(ledger, slot=0, *, attempt=1, lease=None, tokens=(1, 2)):
+    return ledger.claim(slot, tokens, attempt=attempt, lease=lease or Lease.current())
+
+
+def test_a_missing_ledger_is_one_line(url):
+    with pytest.raises(RunError, match="there is no ledger"):
+        Ledger(url)
+
+
+def test_notes_are_kept(url, ledger):
+    ledger.note("plan", {"seed": 3})
+    other = Ledger(url)
+    assert other.notes()["plan"] == {"seed": 3}
+    other.close()
+
+
+def test_a_slot_runs_and_completes(ledger):
+    mine = claim(ledger)
+    assert [slot.state for slot in ledger.slots()] == ["running"]
+    ledger.epoch_done(mine, 1)
+    ledger.complete(mine, result={"reward": 0.5}, values=(0.8, 0.1, 1e6))
+    (slot,) = ledger.slots()
+    assert (slot.state, slot.tokens, slot.epoch, slot.result["reward"]) == ("complete", (1, 2), 1, 0.5)
+    assert slot.settled
+    assert slot.trained
+
+
+def test_a_rejected_candidate_is_a_record_that_does_not_count_as_trained(ledger):
+    ledger.reject(0, (3,), result={"reason": "latency 12 ms > 10 ms", "reward": -1.0})
+    (slot,) = ledger.slots()
+    assert (slot.state, slot.reason, slot.trained, slot.settled) == ("rejected", "latency 12 ms > 10 ms", False, True)
+
+
+def test_a_failed_candidate_keeps_its_reason(ledger):
+    ledger.fail(claim(ledger), result={"reason": "loss is nan at epoch 3", "reward": -1.0})
+    (slot,) = ledger.slots()
+    assert (slot.state, slot.reason, slot.trained) == ("failed", "loss is nan at epoch 3", True)
+
+
+def test_only_the_first_of_two_claims_counts(ledger):
+    assert claim(ledger) is not None
+    assert claim(ledger) is None
+    assert len(ledger.slots()) == 1
+    assert len(ledger.slots()[0].attempts) == 1
+
+
+def test_of_many_simultaneous_claims_exactly_one_wins(url, ledger):
+    ready = threading.Barrier(6)
+
+    def attempt(_):
+        own = Ledger(url)
+        ready.wait()
+        won = [claim(own, slot) is not None for slot in range(4)]
+        own.close()
+        return won
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(attempt, range(6)))
+    assert [sum(column) for column in zip(*results, strict=True)] == [1, 1, 1, 1]
+
+
+def test_a_dead_workers_slot_is_open_again_with_its_tokens_and_epoch(ledger):
+    ledger.epoch_done(claim(ledger, lease=GONE), 2)
+    assert ledger.slots()[0].state == "running"
+    ledger.end_lost()
+    (slot,) = ledger.slots()
+    assert (slot.state, slot.epoch, slot.last.ending) == ("open", 2, "lost")
+    again = claim(ledger, attempt=2, tokens=slot.tokens)
+    ledger.complete(again, result={"reward": 0.1}, values=(0.5, 0.1, 1.0))
+    (slot,) = ledger.slots()
+    assert (slot.state, len(slot.attempts)) == ("complete", 2)
+
+
+def test_a_living_workers_slot_is_left_alone(ledger):
+    claim(ledger)
+    ledger.end_lost()
+    assert ledger.slots()[0].state == "running"
+
+
+def test_a_silent_worker_elsewhere_is_given_up_after_the_grace_period(ledger, monkeypatch):
+    monkeypatch.setattr(ledger._storage, "grace_period", -1)
+    claim(ledger, lease=Lease(host="elsewhere", boot="b", pid=1, started=0.0))
+    ledger.end_lost()
+    assert ledger.slots()[0].last.ending == "lost"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda ledger, mine: ledger.epoch_done(mine, 1),
+        lambda ledger, mine: ledger.complete(mine, result={}, values=(0.0, 0.0, 0.0)),
+        lambda ledger, mine: ledger.fail(mine, result={}),
+    ],
+)
+def test_a_worker_left_for_dead_can_write_nothing_more(ledger, write):
+    mine = claim(ledger)
+    ledger.end(mine.row, "lost")
+    with pytest.raises(LostLeaseError):
+        write(ledger, mine)
+    assert ledger.slots()[0].state == "open"
+
+
+def test_ending_twice_changes_nothing(ledger):
+    mine = claim(ledger)
+    ledger.end(mine.row, "parked", detail="first")
+    ledger.end(mine.row, "lost", detail="second")
+    assert (ledger.slots()[0].last.ending, ledger.slots()[0].last.detail) == ("parked", "first")
+
+
+def test_a_candidate_that_crashes_twice_has_failed(ledger):
+    for attempt in range(1, MAX_CRASHES + 1):
+        ledger.end(claim(ledger, attempt=attempt).row, "crashed", detail="ValueError: odd")
+    (slot,) = ledger.slots()
+    assert (slot.state, slot.reason) == ("failed", "crashed 2 times: ValueError: odd")
+
+
+def test_parking_never_retires_a_candidate(ledger):
+    for attempt in range(1, 9):
+        ledger.end(claim(ledger, attempt=attempt).row, "parked")
+    assert ledger.slots()[0].state == "open"
+
+
+def test_a_candidate_whose_workers_die_again_and_again_without_an_epoch_has_failed(ledger):
+    for attempt in range(1, MAX_DEATHS + 1):
+        assert all(slot.state == "open" for slot in ledger.slots())
+        ledger.end(claim(ledger, attempt=attempt).row, "lost")
+    assert ledger.slots()[0].state == "failed"
+    assert "died 5 times in epoch 0" in ledger.slots()[0].reason
+
+
+def test_deaths_between_which_epochs_were_done_do_not_retire_it(ledger):
+    for attempt in range(1, 9):
+        mine = claim(ledger, attempt=attempt)
+        ledger.epoch_done(mine, attempt)
+        ledger.end(mine.row, "lost")
+    assert ledger.slots()[0].state == "open"
+
+
+def test_the_end_of_a_known_process_ends_its_attempt(ledger):
+    mine = Lease.current()
+    claim(ledger, lease=mine)
+    ledger.end_of_process(mine.pid + 1, "crashed", detail="signal 11")
+    assert ledger.slots()[0].state == "running"
+    ledger.end_of_process(mine.pid, "crashed", detail="signal 11")
+    assert ledger.slots()[0].last.detail == "signal 11"

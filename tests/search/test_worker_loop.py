@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mindgap.core.errors import CapacityError, TrainingFailure
+from mindgap.search.agenda import Target
+from mindgap.search.ledger import Ledger, LostLeaseError
+from mindgap.search.reward import Reward
+from mindgap.search.searcher import SEARCHERS
+from mindgap.search.worker_loop import Trained, Worker
+from mindgap.testing.token_game import SmallSpace, TokenGame
+
+SPACE = SmallSpace(positions=2)
+REWARD = Reward(alpha=0.2, beta=0.8, accuracy_floor=0.0, infeasible=-1.0)
+
+
+@dataclass
+class Game:
+    """Candidates of a made-up game: odd first tokens 3 are rejected, nothing is trained."""
+
+    root: Path
+    reward: Reward = REWARD
+    game: TokenGame = field(default_factory=lambda: TokenGame(SPACE, seed=5))
+    before: dict = field(default_factory=dict)
+
+    def rejection(self, tokens):
+        return {"reason": "ratio 3 is over the limit", "reward": -1.0} if tokens[0] == 3 else None
+
+    def train(self, claim, *, epoch_done):
+        for epoch in (1, 2):
+            if action := self.before.pop((claim.slot, claim.attempt, epoch), None):
+                action()
+            epoch_done(epoch)
+        return Trained({"reward": self.game.reward(claim.slot, claim.tokens)}, (0.5, 0.1, 1.0))
+
+    def folder(self, claim):
+        return self.root / "trials" / str(claim.slot) / str(claim.attempt)
+
+
+def open_ledger(root, *, trials=20):
+    ledger = Ledger(f"sqlite:///{root / 'ledger.db'}", create=True)
+    ledger.note("target", Target(trials=trials).model_dump())
+    return ledger
+
+
+def worker(ledger, root, **options):
+    return Worker(ledger, SEARCHERS.get("reinforce")(SPACE, seed=3), Game(root, **options))
+
+
+def record(ledger):
+    return [(slot.number, slot.tokens, slot.state, slot.result.get("reward")) for slot in ledger.slots()]
+
+
+@pytest.fixture
+def undisturbed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("undisturbed")
+    ledger = open_ledger(root)
+    worker(ledger, root).run()
+    yield record(ledger)
+    ledger.close()
+
+
+def raising(error):
+    def action():
+        raise error
+
+    return action
+
+
+def test_it_trains_as_many_as_asked_and_rejected_ones_do_not_count(undisturbed):
+    states = [state for _, _, state, _ in undisturbed]
+    assert states.count("complete") == 20
+    assert states.count("rejected") == len(states) - 20 > 0
+    assert [number for number, *_ in undisturbed] == list(range(len(states)))
+
+
+def test_at_most_four_slots_per_trial_are_used(tmp_path):
+    ledger = open_ledger(tmp_path, trials=3)
+    rejecting = worker(ledger, tmp_path)
+    rejecting.candidates.rejection = lambda tokens: {"reason": "all", "reward": -1.0}
+    rejecting.run()
+    assert [slot.state for slot in ledger.slots()] == ["rejected"] * 12
+    ledger.close()
+
+
+def test_three_workers_find_the_same_candidates_as_one(tmp_path, undisturbed):
+    ledgers = [open_ledger(tmp_path) for _ in range(3)]
+    threads = [threading.Thread(target=worker(ledger, tmp_path).run) for ledger in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert record(ledgers[0]) == undisturbed
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_more_trials_later_are_the_trials_of_a_longer_search(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path, trials=5)
+    worker(ledger, tmp_path).run()
+    ledger.note("target", Target(trials=20).model_dump())
+    worker(ledger, tmp_path).run()
+    assert record(ledger) == undisturbed
+    ledger.close()
+
+
+def test_a_parked_search_goes_on_where_it_stopped(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    stopping = worker(ledger, tmp_path)
+    stopping.candidates.before[undisturbed_slot(undisturbed, 4), 1, 2] = stopping.stop.set
+    stopping.run()
+    left = ledger.slots()[-1]
+    assert (left.state, left.last.ending, left.epoch) == ("open", "parked", 2)
+    worker(ledger, tmp_path).run()
+    assert record(ledger) == undisturbed
+    ledger.close()
+
+
+def undisturbed_slot(undisturbed, n):
+    """Number of the n-th trained slot."""
+    return [number for number, _, state, _ in undisturbed if state == "complete"][n]
+
+
+def test_a_worker_that_lost_its_attempt_leaves_it_and_goes_on(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    zombie = worker(ledger, tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    zombie.candidates.before[slot, 1, 2] = lambda: ledger.end(zombie.current.row, "lost")
+    zombie.run()
+    assert len(ledger.slots()[slot].attempts) == 2
+    assert record(ledger) == undisturbed
+    ledger.close()
+
+
+def test_a_training_failure_is_a_failed_trial_with_its_reason(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    worker(ledger, tmp_path, before={(slot, 1, 2): raising(TrainingFailure("loss is nan at epoch 2"))}).run()
+    failed = ledger.slots()[slot]
+    assert (failed.state, failed.reason, failed.result["reward"]) == ("failed", "loss is nan at epoch 2", -1.0)
+    assert sum(slot.trained for slot in ledger.slots()) == 20
+    ledger.close()
+
+
+def test_a_crash_is_tried_once_more_and_leaves_its_traceback(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    worker(ledger, tmp_path, before={(slot, 1, 1): raising(ValueError("odd shape"))}).run()
+    assert record(ledger) == undisturbed
+    assert "ValueError: odd shape" in (tmp_path / "trials" / str(slot) / "1" / "error.txt").read_text()
+    ledger.close()
+
+
+def test_two_crashes_retire_the_candidate_and_the_search_goes_on(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    crash = raising(ValueError("odd shape"))
+    worker(ledger, tmp_path, before={(slot, 1, 1): crash, (slot, 2, 2): crash}).run()
+    failed = ledger.slots()[slot]
+    assert (failed.state, failed.reason) == ("failed", "crashed 2 times: ValueError: odd shape")
+    assert sum(slot.trained for slot in ledger.slots()) == 20
+    ledger.close()
+
+
+def test_a_full_disk_parks_the_candidate_and_stops_the_worker(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    with pytest.raises(CapacityError, match="no space"):
+        worker(ledger, tmp_path, before={(slot, 1, 1): raising(CapacityError("no space"))}).run()
+    assert ledger.slots()[slot].state == "open"
+    ledger.close()
+
+
+def test_no_candidate_is_begun_after_the_deadline(tmp_path):
+    ledger = open_ledger(tmp_path)
+    ledger.note("target", Target(deadline=0.0).model_dump())
+    worker(ledger, tmp_path).run()
+    assert ledger.slots() == []
+    ledger.close()
+
+
+def test_lost_lease_names_the_slot():
+    assert "slot 3" in str(LostLeaseError("slot 3, attempt 1"))
