@@ -1,0 +1,146 @@
+"""Decoding one image or mask file to its square in the store; without torch and pandas, so workers start fast."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Resize = Literal["squash", "crop", "pad"]
+
+MAX_PIXELS = 89_478_485
+"""Larger images are taken for decompression bombs; Pillow warns from here on (a quarter of a gigabyte in memory)."""
+
+_ORIENTATION_TAG = 0x0112
+
+
+class ImageFault(Exception):  # noqa: N818  (a fault of a row, not an error of the program)
+    """Why an image cannot be used; the text is the reason code of ``dropped.csv``."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image becomes a square.
+
+    Attributes:
+        size_px: side of the square.
+        resize: ``squash`` (ignores the aspect), ``crop`` (the centre square) or ``pad`` (black bars).
+    """
+
+    size_px: int
+    resize: Resize
+
+
+def decode_image(path: str, geometry: Geometry) -> NDArray[np.uint8]:
+    """Decodes a file to uint8 (S, S, 3), RGB; JPEGs are decoded at the smallest scale not below S ("draft mode").
+
+    EXIF orientation is applied; of an animation the first frame counts; transparency is dropped.
+
+    Raises:
+        ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
+    """
+    with _faults():
+        return np.asarray(_decode(path, "RGB", geometry))
+
+
+def decode_mask(path: str, geometry: Geometry) -> NDArray[np.uint8]:
+    """Decodes a mask file to uint8 (S, S), 0 or 255, cut at half after averaging.
+
+    Raises:
+        ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
+    """
+    with _faults():
+        grey = np.asarray(_decode(path, "L", geometry))
+        return np.where(grey >= 128, 255, 0).astype(np.uint8)
+
+
+def row_digest(*parts: NDArray[np.uint8]) -> int:
+    """A 64-bit digest of stored pixels, by which a resumed build tells a whole row from a torn one."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).data)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """uint64 (2,): 128 bits, each telling whether brightness rises between neighbours of an 8×9 and a 9×8 thumbnail.
+
+    The "difference hash" in both directions; scaling, recompression and mild colour changes move few bits.
+    """
+    grey = Image.fromarray(image).convert("L")
+    across = np.asarray(grey.resize((9, 8), Image.Resampling.BOX))
+    down = np.asarray(grey.resize((8, 9), Image.Resampling.BOX))
+    bits = np.concatenate([(across[:, 1:] > across[:, :-1]).ravel(), (down[1:] > down[:-1]).ravel()])
+    return np.packbits(bits).view(np.uint64)
+
+
+@contextmanager
+def quiet_decoder() -> Generator[None]:
+    """Silences Pillow's remarks on odd files; a file is either used or dropped with a reason."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextmanager
+def _faults() -> Generator[None]:
+    try:
+        yield
+    except ImageFault:
+        raise
+    except FileNotFoundError:
+        raise ImageFault("missing_file") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
+        raise ImageFault("too_large") from None
+    except Exception:  # noqa: BLE001  (decoders raise anything at all on damaged files)
+        raise ImageFault("unreadable") from None
+
+
+def _decode(path: str, mode: str, geometry: Geometry) -> Image.Image:
+    with Image.open(path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageFault("too_large")
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1) if "exif" in image.info else 1
+        image.draft(mode, _target_size(image, geometry))
+        square = _to_square(_to_mode(image, mode), geometry)
+    if orientation != 1:
+        square.getexif()[_ORIENTATION_TAG] = orientation
+        square = ImageOps.exif_transpose(square)
+    return square
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":
+        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _target_size(image: Image.Image, geometry: Geometry) -> tuple[int, int]:
+    size = geometry.size_px
+    if geometry.resize == "pad":
+        scale = size / max(image.size)
+        return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return size, size
+
+
+def _to_square(image: Image.Image, geometry: Geometry) -> Image.Image:
+    size, box = geometry.size_px, (0.0, 0.0, float(image.width), float(image.height))
+    if geometry.resize == "crop":
+        side = float(min(image.size))
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        box = (left, top, left + side, top + side)
+    target = _target_size(image, geometry)
+    scaled = image.resize(target, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
+    if target == (size, size):
+        return scaled
+    square = Image.new(image.mode, (size, size))
+    square.paste(scaled, ((size - target[0]) // 2, (size - target[1]) // 2))
+    return square

@@ -1,0 +1,161 @@
+"""From source tables to checked rows: columns resolved, words mapped, faulty rows set aside with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from mindgap.core.errors import ConfigError
+from mindgap.data.table import require_column
+
+YES_NO: Mapping[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
+REASONS = ("missing_file", "unreadable", "too_large", "unknown_label", "duplicate_id")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The columns and words of a data set, after ``renames``.
+
+    Attributes:
+        id: column of image names, with or without folder and suffix; None if the user must name it.
+        label: column of the class, for a single-label task.
+        labels: columns of 0/1 labels, for a multi-label task.
+        one_hot: columns of which exactly one is 1; they are folded into the column ``label``.
+        classes: the words the label may be; None allows any.
+        cluster: column of what must stay in one split, such as a patient or a lesion.
+        attributes: columns that are usable as sensitive attributes.
+        renames: source column → column, applied where the source column is there.
+        values: column → (source word → word).
+        missing: words that mean an empty cell, in every column but the id.
+        mask_endings: what may follow the image's name in the name of its mask.
+    """
+
+    id: str | None = None
+    label: str | None = None
+    labels: tuple[str, ...] = ()
+    one_hot: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+    cluster: str | None = None
+    attributes: tuple[str, ...] = ()
+    renames: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+    mask_endings: tuple[str, ...] = ("", "_segmentation", "_mask")
+
+    def with_columns(
+        self,
+        *,
+        id: str | None,
+        label: str | None,
+        labels: tuple[str, ...],
+        cluster: str | None,  # noqa: A002
+    ) -> Manifest:
+        """The manifest with the user's columns in place of the preset's.
+
+        Raises:
+            ConfigError: no id column, or neither or both of label and labels are named.
+        """
+        if label and labels:
+            raise ConfigError(f"label={label!r} and labels={','.join(labels)!r}: give one of --label and --labels")
+        if len(set(labels)) < len(labels):
+            raise ConfigError(f"labels={','.join(labels)!r} names a label twice; name each once")
+        chosen = replace(self, id=id or self.id, cluster=cluster or self.cluster)
+        if label or labels:
+            same = label == self.label
+            chosen = replace(
+                chosen,
+                label=label,
+                labels=labels,
+                classes=self.classes if same else None,
+                one_hot=self.one_hot if same else (),
+            )
+        if chosen.id is None:
+            raise ConfigError("no id column is named; name the column of image names with --id, or a --preset")
+        if chosen.label is None and not chosen.labels:
+            raise ConfigError("no label column is named; name it with --label, several 0/1 columns with --labels")
+        return chosen
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows.
+
+    Attributes:
+        table: the rows that may be used, in source order, every cell text; ``id`` is the id column.
+        dropped: columns ``id`` and ``reason`` of the others.
+    """
+
+    table: pd.DataFrame
+    dropped: pd.DataFrame
+
+    @property
+    def total(self) -> int:
+        """Rows of the source."""
+        return len(self.table) + len(self.dropped)
+
+
+def apply_words(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Folds one-hot columns into the label and maps the source's words, those for missing included.
+
+    Raises:
+        UnknownNameError: the label, id or cluster column, or a one-hot column, is not there.
+    """
+    table = table.copy()
+    if manifest.one_hot:
+        table = _fold_one_hot(table, manifest)
+    named = (manifest.id, manifest.label, *manifest.labels, manifest.cluster)
+    for column in (name for name in named if name is not None):
+        require_column(table, column, source="metadata")
+    for column in table.columns:
+        words = dict(manifest.values.get(str(column), {}))
+        if column != manifest.id:
+            words |= dict.fromkeys(manifest.missing)
+        if words:
+            table[column] = table[column].map(lambda word, words=words: words.get(word, word)).astype("str")
+    return table
+
+
+def check_rows(table: pd.DataFrame, manifest: Manifest) -> Rows:
+    """Sets aside rows whose label is not known or whose id came before; the first row of an id stays."""
+    reasons = pd.Series(pd.NA, index=table.index, dtype="object")
+    reasons[~_label_known(table, manifest)] = "unknown_label"
+    reasons[table[manifest.id].duplicated() & table[manifest.id].notna()] = "duplicate_id"
+    reasons[table[manifest.id].isna()] = "missing_file"
+    return set_aside(table, manifest, reasons)
+
+
+def set_aside(table: pd.DataFrame, manifest: Manifest, reasons: pd.Series) -> Rows:
+    """Splits a table into the rows without a reason and those with one."""
+    faulty = reasons.notna()
+    dropped = pd.DataFrame({"id": table.loc[faulty, manifest.id].fillna(""), "reason": reasons[faulty].astype("str")})
+    return Rows(table[~faulty].reset_index(drop=True), dropped.reset_index(drop=True))
+
+
+def _fold_one_hot(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    for column in manifest.one_hot:
+        require_column(table, column, source="metadata")
+    hot = np.stack([_binary(table[column]) == "1" for column in manifest.one_hot], axis=1)
+    words = np.array(manifest.one_hot, dtype=object)[hot.argmax(axis=1)]
+    words[hot.sum(axis=1) != 1] = None
+    table = table.drop(columns=list(manifest.one_hot))
+    table[manifest.label] = pd.Series(words, index=table.index, dtype="str")
+    return table
+
+
+def _label_known(table: pd.DataFrame, manifest: Manifest) -> pd.Series:
+    if manifest.labels:
+        return pd.concat([_binary(table[label]).notna() for label in manifest.labels], axis=1).all(axis=1)
+    labels = table[manifest.label]
+    return labels.notna() if manifest.classes is None else labels.isin(manifest.classes)
+
+
+def binary_labels(table: pd.DataFrame, labels: tuple[str, ...]) -> np.ndarray:
+    """uint8 (n, L): the 0/1 labels of checked rows."""
+    return np.stack([(_binary(table[label]) == "1").to_numpy() for label in labels], axis=1).astype(np.uint8)
+
+
+def _binary(column: pd.Series) -> pd.Series:
+    return column.str.lower().map(YES_NO)

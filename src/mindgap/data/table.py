@@ -1,0 +1,78 @@
+"""Source tables as text, verbatim: only an empty cell is missing, ``NA`` and ``1.0`` are words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
+
+_AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""], "skip_blank_lines": True}
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Reads a CSV file, every cell as text and an empty one as missing.
+
+    Raises:
+        DataError: the file is missing, empty, or not a table.
+    """
+    try:
+        header = pd.read_csv(path, header=None, nrows=1, encoding="utf-8-sig", **_AS_TEXT).iloc[0]
+        table = pd.read_csv(path, encoding="utf-8-sig", index_col=False, **_AS_TEXT)
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the table ({error.strerror}); check --metadata") from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path}: the table is empty; it needs a header and one row per image") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a CSV table ({reason}); save it as UTF-8 CSV") from None
+    repeated = header.dropna()[header.dropna().duplicated()]
+    if len(repeated):
+        raise DataError(f"{path}: the column {repeated.iloc[0]!r} is there twice; rename one")
+    return table
+
+
+def join_tables(tables: Sequence[tuple[Path, pd.DataFrame]], *, key: str | None) -> pd.DataFrame:
+    """Stacks tables with the same columns, and joins the others on the key, rows of the first being kept.
+
+    Raises:
+        ConfigError: there is no table, or several that differ and no key to join them on.
+        DataError: a joined table holds an id twice, or repeats a column of an earlier one.
+        UnknownNameError: a table has no key column.
+    """
+    if not tables:
+        raise ConfigError("no metadata table given; name one with --metadata")
+    merged = tables[0][1]
+    for path, table in tables[1:]:
+        merged = _stack_or_join(merged, path, table, key=key)
+    return merged
+
+
+def _stack_or_join(merged: pd.DataFrame, path: Path, table: pd.DataFrame, *, key: str | None) -> pd.DataFrame:
+    if set(table.columns) == set(merged.columns):
+        return pd.concat([merged, table[merged.columns]], ignore_index=True)
+    if key is None:
+        raise ConfigError(f"{path}: its columns differ from the first table's; name the id column to join on with --id")
+    for side in (merged, table):
+        require_column(side, key, source=str(path))
+    rows = table.dropna(subset=[key])
+    repeated = rows[key][rows[key].duplicated()]
+    if len(repeated):
+        raise DataError(
+            f"{path}: {key} {repeated.iloc[0]!r} comes twice, so it cannot be joined; keep one row per image"
+        )
+    common = [column for column in rows.columns if column != key and column in merged.columns]
+    return merged.merge(rows.drop(columns=common), on=key, how="left", validate="many_to_one")
+
+
+def require_column(table: pd.DataFrame, column: str, *, source: str) -> None:
+    """Checks that a column is there.
+
+    Raises:
+        UnknownNameError: it is not; the line names the near one.
+    """
+    if column not in table.columns:
+        raise UnknownNameError(f"{source}: no column {column!r}; {near_names(column, map(str, table.columns))}")

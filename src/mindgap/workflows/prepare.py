@@ -1,0 +1,268 @@
+"""The verb ``prepare``: from a folder of images and a table to a store."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mindgap.core.errors import CapacityError, DataError, MindgapError, RunError
+from mindgap.core.files import read_json
+from mindgap.core.run import RunFolder
+from mindgap.data.dataset import DATASETS
+from mindgap.data.duplicates import near_duplicates
+from mindgap.data.image_builder import Built, Sources, build_images, keep_rows
+from mindgap.data.image_files import ImageFiles
+from mindgap.data.manifest import Manifest, Rows, apply_words, check_rows, set_aside
+from mindgap.data.request import PathLike, PrepareRequest, resolve_request
+from mindgap.data.split import cluster_disjoint_split, cluster_numbers
+from mindgap.data.store_writer import (
+    attribute_info,
+    read_attributes,
+    read_labels,
+    split_info,
+    store_table,
+    write_store,
+)
+
+
+def prepare(
+    *,
+    images: PathLike,
+    metadata: PathLike | Sequence[PathLike] | None,
+    out: PathLike,
+    attributes: str | Sequence[str],
+    preset: str | None = None,
+    id: str | None = None,
+    label: str | None = None,
+    labels: str | Sequence[str] | None = None,
+    cluster: str | None = None,
+    masks: PathLike | None = None,
+    size: int = 64,
+    resize: str = "squash",
+    split: str | Sequence[float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
+    max_dropped: float = 0.5,
+    force: bool = False,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Builds a store from images and a table, and returns the contents of its ``store.json``.
+
+    The store is built in a hidden folder beside ``out`` and renamed at the end, so ``out`` is whole or not there. Killed
+    half-way, the same call goes on where it stopped; on a finished store it returns at once.
+
+    Args:
+        images: folder of images; sub-folders are searched.
+        metadata: CSV tables, or their paths with commas between; None where the preset reads file names.
+        out: folder of the store.
+        attributes: sensitive attributes, as ``sex,age:bands=0/30/60/120,sex*age``.
+        preset: name of a data set preset; ``folder`` if None.
+        id: column of image names.
+        label: column of the class.
+        labels: columns of 0/1 labels, for a multi-label task.
+        cluster: column of what must stay in one split.
+        masks: folder of lesion masks named like the images.
+        size: side of the stored images in pixels.
+        resize: ``squash``, ``crop`` or ``pad``.
+        split: shares of train, validation and test.
+        seed: of the split.
+        max_dropped: largest share of rows that may be dropped.
+        force: replaces the store that is there.
+        workers: decoding processes; None means all cores.
+
+    Raises:
+        MindgapError: an option, a table, an image folder or the disk is wrong; no store is left behind.
+    """
+    request = resolve_request(
+        images=images,
+        metadata=metadata,
+        masks=masks,
+        preset=preset,
+        columns={"id": id, "label": label, "cluster": cluster},
+        labels=labels,
+        attributes=attributes,
+        size=size,
+        resize=resize,
+        split=split,
+        seed=seed,
+        max_dropped=max_dropped,
+    )
+    target, options = Path(out), request.options()
+    if not force and _is_taken(target):
+        if RunFolder.open(target, verb="prepare", options=options).state == "finished":
+            return read_json(target / "store.json")
+        raise RunError(f"{target}: holds an unfinished store; --force replaces it")
+    if _is_taken(target) and not (target / "store.json").is_file():
+        raise RunError(f"{target}: holds no store, so --force does not replace it; choose another --out")
+    partial = target.with_name(f".{target.name}.partial")
+    run = RunFolder.open(partial, verb="prepare", options=options, force=force)
+    with _lock(partial), _nothing_left_behind(partial):
+        record = _build(partial, request, workers=workers or _cores())
+        run.finish(fingerprint=record["fingerprint"])
+        _publish(partial, target)
+    return record
+
+
+def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, Any]:
+    """Builds the whole store in its hidden folder."""
+    request, table, notes = _read(request)
+    manifest = request.manifest
+    rows, sources = _find_files(check_rows(table, manifest), request)
+    _check_labels_and_groups(rows, request)
+    built = build_images(folder, sources, geometry=request.geometry, workers=workers)
+    rows, built = _without_faults(rows, built, request, folder)
+    labels = read_labels(rows.table, manifest)
+    attributes = read_attributes(rows.table, request.specs)
+    splits = cluster_disjoint_split(
+        labels.values,
+        [grouped.groups for grouped in attributes.values()],
+        clusters=cluster_numbers(_clusters(rows.table, manifest)),
+        shares=request.shares,
+        seed=request.seed,
+    )
+    masked = built.masked if request.masks else None
+    stored = store_table(
+        rows.table, manifest, labels=labels, attributes=attributes, specs=request.specs, splits=splits, masked=masked
+    )
+    record = {
+        "size_px": request.geometry.size_px,
+        "resize": request.geometry.resize,
+        "task": labels.task,
+        "classes": labels.names,
+        "attributes": {spec.name: attribute_info(spec, attributes[spec.name], splits) for spec in request.specs},
+        "default_attribute": request.specs[0].name,
+        "split": split_info(labels, splits, shares=request.shares),
+        "seed": request.seed,
+        "duplicates": near_duplicates(built.hashes, splits).record(stored["id"].to_numpy(dtype=object), splits),
+        "source": _source(request, rows),
+        "masks": None if masked is None else {"n": int(masked.sum()), "missing": int((~masked).sum())},
+        "notes": notes,
+    }
+    return write_store(folder, stored, rows=rows, digests=built.digests, record=record)
+
+
+def _read(request: PrepareRequest) -> tuple[PrepareRequest, pd.DataFrame, list[str]]:
+    manifest, notes = request.manifest, []
+    table = DATASETS.get(request.preset)().table(request.images, request.metadata, key=manifest.id)
+    if manifest.cluster and not request.asked_cluster and manifest.cluster not in table.columns:
+        notes.append(f"no column {manifest.cluster!r}: every image is a cluster of its own")
+        manifest = replace(manifest, cluster=None)
+    return replace(request, manifest=manifest), apply_words(table, manifest), notes
+
+
+def _find_files(rows: Rows, request: PrepareRequest) -> tuple[Rows, Sources]:
+    """Finds each row's image; a row without one, or with one that an earlier row has, is set aside."""
+    manifest = request.manifest
+    files = ImageFiles(request.images)
+    names = rows.table[manifest.id].tolist()
+    found = pd.Series([files.find(name) for name in names], dtype="object")
+    reasons = pd.Series(None, index=found.index, dtype="object")
+    reasons[found.duplicated() & found.notna()] = "duplicate_id"
+    reasons[found.isna()] = "missing_file"
+    images = [str(request.images / path) for path in found[reasons.isna()]]
+    rows = _set_aside(rows, manifest, reasons)
+    _refuse_dropped(rows, request)
+    if request.masks is None:
+        return rows, Sources(images)
+    mask_files, folder = ImageFiles(request.masks, option="--masks"), request.masks
+    masks = [mask_files.find(name, endings=manifest.mask_endings) for name in rows.table[manifest.id]]
+    return rows, Sources(images, [None if mask is None else str(folder / mask) for mask in masks])
+
+
+def _check_labels_and_groups(rows: Rows, request: PrepareRequest) -> None:
+    """Refuses now what would be refused after decoding everything."""
+    read_labels(rows.table, request.manifest)
+    read_attributes(rows.table, request.specs)
+
+
+def _without_faults(rows: Rows, built: Built, request: PrepareRequest, folder: Path) -> tuple[Rows, Built]:
+    """Sets aside the rows whose image could not be decoded, and closes their gaps in the map."""
+    rows = _set_aside(rows, request.manifest, pd.Series(built.faults, dtype="object"))
+    _refuse_dropped(rows, request)
+    kept = np.flatnonzero(pd.isna(built.faults))
+    keep_rows(folder, kept, size_px=request.geometry.size_px, masks=request.masks is not None)
+    return rows, built.take(kept)
+
+
+def _set_aside(rows: Rows, manifest: Manifest, reasons: pd.Series) -> Rows:
+    more = set_aside(rows.table, manifest, reasons)
+    return Rows(more.table, pd.concat([rows.dropped, more.dropped], ignore_index=True))
+
+
+def _refuse_dropped(rows: Rows, request: PrepareRequest) -> None:
+    reasons = rows.dropped["reason"].value_counts()
+    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+    first = f"first: {rows.dropped['id'].iloc[0]!r}" if len(rows.dropped) else "the table is empty"
+    if not len(rows.table):
+        raise DataError(
+            f"no row left of {rows.total} ({listed or 'none read'}; {first}); check --images, --id and --label"
+        )
+    if len(rows.dropped) > request.max_dropped * rows.total:
+        raise DataError(
+            f"{len(rows.dropped)} of {rows.total} rows dropped ({listed}; {first}), more than "
+            f"--max-dropped {request.max_dropped:g}; check --images and --label, or raise it"
+        )
+
+
+def _clusters(table: pd.DataFrame, manifest: Manifest) -> pd.Series:
+    return table[manifest.cluster] if manifest.cluster else pd.Series([None] * len(table), dtype="object")
+
+
+def _source(request: PrepareRequest, rows: Rows) -> dict[str, Any]:
+    options = request.options()
+    kept = ("images", "metadata", "metadata_sha256", "masks", "preset", "id", "label", "labels", "cluster")
+    return {name: options[name] for name in kept} | {"rows": rows.total}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_taken(target: Path) -> bool:
+    return target.exists() and (not target.is_dir() or any(target.iterdir()))
+
+
+@contextmanager
+def _lock(partial: Path) -> Generator[None]:
+    """Keeps a second ``prepare`` out of the same hidden folder; the lock dies with the process."""
+    with (partial / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"{partial}: another mindgap prepare is building this store; wait for it") from None
+        yield
+
+
+@contextmanager
+def _nothing_left_behind(partial: Path) -> Generator[None]:
+    """Removes the hidden folder if the work ends by a mistake; a killed or interrupted build stays and is resumed."""
+    try:
+        yield
+    except MindgapError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _publish(partial: Path, target: Path) -> None:
+    """Renames the finished folder to its place; a store that is replaced goes last."""
+    for scrap in ("progress.bin", "files.sha256", ".lock"):
+        (partial / scrap).unlink(missing_ok=True)
+    old = target.with_name(f".{target.name}.old")
+    try:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+        partial.rename(target)
+    except OSError as error:
+        raise CapacityError(
+            f"{target}: cannot put the store in place ({error.strerror}); choose another --out"
+        ) from None
+    shutil.rmtree(old, ignore_errors=True)
