@@ -1,0 +1,108 @@
+"""What the data cannot answer: groups too small, classes without positives, missing values, undefined figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mindgap.report.estimate import Estimate, count, size
+from mindgap.report.findings import SMALL
+from mindgap.report.measures import measure_of
+
+Audit = Mapping[str, Any]
+
+
+def data_limits(
+    audits: Mapping[str, Audit], *, store: Mapping[str, Any], excluded_groups: Iterable[Any] | Mapping[str, Any] = ()
+) -> list[str]:
+    """One sentence per limit; AUDITs by split, single-label."""
+    said = [line for split, audit in audits.items() for line in _small_groups(split, audit)]
+    excluded = _names(excluded_groups)
+    if excluded:
+        said.append(
+            f"Left out of U in the search's reward, being too small on the validation split: {', '.join(excluded)}. "
+            "The reward did not look at these groups; their figures stand in the tables all the same."
+        )
+    said += [line for split, audit in audits.items() for line in _without_positives(split, audit)]
+    said += _missing(store)
+    return list(dict.fromkeys([*said, *(line for split, audit in audits.items() for line in _undefined(split, audit))]))
+
+
+def _small_groups(split: str, audit: Audit) -> list[str]:
+    lines = []
+    for attribute, part in audit.get("attributes", {}).items():
+        small = [
+            f"{name} ({size(group.get('n') or 0)})"
+            for name, group in part.get("groups", {}).items()
+            if (group.get("n") or 0) < SMALL
+        ]
+        if small:
+            lines.append(
+                f"{attribute}, {split} split: under {SMALL} images in {', '.join(small)}; "
+                "one image more or less moves such a figure by over 3 points."
+            )
+    return lines
+
+
+def _without_positives(split: str, audit: Audit) -> list[str]:
+    lines = []
+    for attribute, part in audit.get("attributes", {}).items():
+        for name, group in part.get("groups", {}).items():
+            flags = [str(flag).partition(":") for flag in group.get("flags", [])]
+            classes = [name_of_class for kind, _, name_of_class in flags if kind == "no_positives"]
+            if classes:
+                lines.append(
+                    f"{attribute} = {name}, {split} split: no image of class {', '.join(classes)}; "
+                    "whether that class is found in this group is unknown."
+                )
+    return lines
+
+
+def _undefined(split: str, audit: Audit) -> list[str]:
+    lines = []
+    for attribute, part in audit.get("attributes", {}).items():
+        for name, record in part.get("gaps", {}).items():
+            gap = Estimate.read(record)
+            if gap.value is None:
+                lines.append(f"{measure_of(name).label} over {attribute}, {split} split, is not defined: {gap.reason}.")
+    return lines
+
+
+def _missing(store: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, attribute in store.get("attributes", {}).items():
+        unknown, outside = attribute.get("unknown") or 0, attribute.get("out_of_range") or 0
+        if unknown or outside:
+            text = f"{name} is unknown for {count(unknown)} of {count(store.get('n'))} images"
+            text += f", {count(outside)} of them outside its bands" if outside else ""
+            lines.append(f"{text}; they were trained on and are left out of the figures over {name}.")
+    dropped = {code: number for code, number in (store.get("dropped") or {}).items() if number}
+    if dropped:
+        listed = ", ".join(f"{count(number)} {code.replace('_', ' ')}" for code, number in sorted(dropped.items()))
+        lines.append(f"Rows of the table that did not enter the store: {listed}.")
+    pairs = _near_duplicates(store.get("duplicates"))
+    if pairs:
+        lines.append(
+            f"{count(pairs)} pairs of nearly identical images lie in different splits; test figures may be flattered."
+        )
+    return lines
+
+
+def _near_duplicates(record: object) -> int:
+    if isinstance(record, bool) or record is None:
+        return 0
+    if isinstance(record, int):
+        return record
+    if isinstance(record, list):
+        return len(record)
+    if isinstance(record, Mapping):
+        for key in ("pairs_across_splits", "across_splits", "pairs", "count", "n"):
+            if key in record:
+                return _near_duplicates(record[key])
+    return 0
+
+
+def _names(groups: Iterable[Any] | Mapping[str, Any]) -> list[str]:
+    if isinstance(groups, Mapping):
+        return [f"{name} (n = {value})" if isinstance(value, int) else str(name) for name, value in groups.items()]
+    return [f"{item.get('name')} (n = {item.get('n')})" if isinstance(item, Mapping) else str(item) for item in groups]

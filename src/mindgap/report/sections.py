@@ -1,0 +1,228 @@
+"""The parts of a page in their order, each with what its template needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mindgap.core.errors import MindgapError
+from mindgap.report.audited import all_findings, audit_views, single_label_audits
+from mindgap.report.estimate import Estimate, amount, decimal, interval, percent, size
+from mindgap.report.front import candidates, draw_front
+from mindgap.report.learning_curves import curve_plots
+from mindgap.report.limits import data_limits
+from mindgap.report.network_drawing import draw_network, ratio_rows, read_architecture
+from mindgap.report.origin import commands, option_rows, origin_rows
+from mindgap.report.run_files import RunFiles
+from mindgap.report.search_progress import draw_progress, states_sentence, top_rows, unfinished
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a page.
+
+    Attributes:
+        anchor: its id in the page; its template is ``<anchor>.html.j2``.
+        title: its heading.
+        short: its name in the contents.
+        content: what the template needs.
+    """
+
+    anchor: str
+    title: str
+    short: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def template(self) -> str:
+        """File of its template."""
+        return f"{self.anchor}.html.j2"
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """A large number at the top with what it rests on below."""
+
+    label: str
+    value: str
+    under: str
+    undefined: bool = False
+
+
+def sections(run: RunFiles) -> list[Section]:
+    """All parts of the page of this run."""
+    searched = run.verb == "search"
+    split, audit = run.audit
+    views = audit_views(audit, lead=leading_attribute(run))
+    parts = [
+        Section("summary", "In plain words", "In plain words", _summary(run)),
+        Section("groups", "Groups side by side", "Groups", {"audits": views, "split": split}),
+        Section("gaps", "Gaps against their noise floors", "Gaps and floors"),
+    ]
+    if searched:
+        parts.append(Section("front", "What the search found", "The front", _front(run)))
+    title = "The chosen network" if searched else "The network"
+    parts.append(Section("network", title, title, _network(run)))
+    if searched:
+        parts.append(Section("search", "How the search went", "Search progress", _search(run)))
+    return [
+        *parts,
+        Section("curves", "Learning curves", "Learning curves", {"curves": curve_plots(run.log)}),
+        Section("limits", "What the data cannot answer", "What it cannot answer", {"limits": _limits(run)}),
+        Section("origin", "Where it comes from", "Provenance", _origin(run)),
+        Section("reading", "How to read it", "How to read it"),
+    ]
+
+
+def leading_attribute(run: RunFiles) -> str | None:
+    """The attribute the run worked on: the one asked for, else the store's default, else the audit's first."""
+    _, audit = run.audit
+    first = next(iter(single_label_audits(audit).values()), {})
+    known = list(first.get("attributes", {}))
+    for name in (run.search.get("attribute"), run.options.get("attribute"), run.store.get("default_attribute")):
+        if name in known:
+            return name
+    return known[0] if known else None
+
+
+def _summary(run: RunFiles) -> dict[str, Any]:
+    split, audit = run.audit
+    subject = "chosen network" if run.verb == "search" else "network"
+    note = (
+        f"Figures of the {subject} on the test split, which was read once, after everything was decided."
+        if split == "test"
+        else f"The test split was not evaluated. Figures of the {subject} on the validation split, which steered its "
+        "choice: they flatter it."
+    )
+    lead = leading_attribute(run)
+    return {
+        "split_note": note,
+        "findings": all_findings(audit, lead=lead, subject=subject),
+        "key_figures": _key_figures(run, audit, lead),
+    }
+
+
+def _key_figures(run: RunFiles, audit: Mapping[str, Any], lead: str | None) -> list[KeyFigure]:
+    overall = audit.get("overall", {})
+    figures = [_rate("Accuracy", overall.get("accuracy")), _rate("Balanced accuracy", overall.get("balanced_accuracy"))]
+    gaps = audit.get("attributes", {}).get(lead, {}).get("gaps", {})
+    if lead is not None and "unfairness" in gaps:
+        figures.append(_rate(f"Worst group's accuracy, {lead}", gaps.get("worst_group_accuracy")))
+        figures.append(_gap(f"Unfairness U, {lead}", gaps["unfairness"]))
+    cost = run.metrics.get("cost") or {}
+    latency = cost.get("latency_ms")
+    timed = (
+        "latency not measured" if latency is None else f"{decimal(latency, 1)} ms for one image on the machine below"
+    )
+    figures.append(KeyFigure("Cost of one image", f"{amount(cost.get('macs'))} MACs", timed))
+    figures.append(KeyFigure("Parameters", amount(cost.get("params")), "weights and biases"))
+    return figures
+
+
+def _rate(label: str, record: object) -> KeyFigure:
+    estimate = Estimate.read(record)
+    if estimate.value is None:
+        return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
+    return KeyFigure(label, percent(estimate.value), f"{interval(estimate, unit='percent')}, {size(estimate.n)}")
+
+
+def _gap(label: str, record: object) -> KeyFigure:
+    estimate = Estimate.read(record)
+    if estimate.value is None:
+        return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
+    under = f"{interval(estimate)}, {size(estimate.n)}; chance alone {decimal(estimate.noise_mean)}"
+    return KeyFigure(label, decimal(estimate.value), under)
+
+
+def _front(run: RunFiles) -> dict[str, Any]:
+    lead = leading_attribute(run)
+    points = candidates(run.search, _with_chosen(run), attribute=lead)
+    validation = run.metrics.get("validation") or {}
+    chosen = next((point for point in points if point.chosen), None)
+    floor = chosen.unfairness if chosen and chosen.unfairness.has_floor else Estimate(None, reason="not recorded")
+    with_bars = [point for point in points if point.on_front and point.accuracy.has_interval]
+    caption = f"Accuracy against U over {lead}, {size(validation.get('n'))} validation images. "
+    caption += _bars_sentence(len(with_bars), sum(point.on_front for point in points))
+    top, names = top_rows(run.search, run.trials, attribute=lead)
+    return {
+        "front_drawing": draw_front(points, floor=floor) if points else None,
+        "front_caption": caption,
+        "front_points": sorted((p for p in points if p.on_front or p.chosen), key=lambda p: p.unfairness.value or 0.0),
+        "top": top,
+        "top_groups": names,
+    }
+
+
+def _with_chosen(run: RunFiles) -> dict[int, Any]:
+    """AUDITs by slot; the chosen one's stands in ``metrics.json`` too."""
+    slot, validation = run.search.get("chosen"), run.metrics.get("validation")
+    return {slot: validation, **run.trials} if slot is not None and validation else run.trials
+
+
+def _bars_sentence(with_bars: int, on_front: int) -> str:
+    if with_bars == 0:
+        return "Intervals of these candidates were not recorded."
+    if with_bars < on_front:
+        return f"Lines: 95 % intervals, recorded for {with_bars} of the {on_front} on the front."
+    return "Lines: 95 % intervals of those on the front."
+
+
+def _network(run: RunFiles) -> dict[str, Any]:
+    architecture, missing = read_architecture(run.architecture)
+    blocks, says = [], ""
+    if architecture is not None:
+        try:
+            blocks = draw_network(architecture)
+        except MindgapError as error:
+            missing = str(error)
+        says = (
+            f"{architecture.name}: {len(architecture.blocks)} blocks for images of {architecture.input_px} px "
+            f"and {architecture.num_classes} classes."
+        )
+    lead = leading_attribute(run)
+    counts = {
+        str(g["name"]): int(g.get("train") or 0)
+        for g in run.store.get("attributes", {}).get(lead, {}).get("groups", [])
+    }
+    ratios = run.chosen.get("ratios") if run.verb == "search" else run.metrics.get("training", {}).get("ratios")
+    return {
+        "blocks": blocks,
+        "network_says": says,
+        "network_missing": missing,
+        "ratio_rows": ratio_rows(ratios, counts) if ratios or counts else [],
+        "ratio_note": _ratio_note(lead, ratios),
+    }
+
+
+def _ratio_note(lead: str | None, ratios: object) -> str:
+    if not ratios:
+        return f"Batches followed the natural shares of {lead}."
+    return (
+        f"Share of each group of {lead} in a training batch, beside its natural share of the training images. "
+        "A share above the natural one repeats the group's images more often; it adds none."
+    )
+
+
+def _search(run: RunFiles) -> dict[str, Any]:
+    trials = run.search.get("trials", [])
+    blank = dict.fromkeys(("state", "reward", "accuracy", "unfairness", "macs", "params", "epochs"))
+    return {
+        "states_sentence": states_sentence(trials),
+        "progress_drawing": draw_progress(trials),
+        "trials": [blank | trial for trial in trials],
+        "unfinished": unfinished(trials),
+    }
+
+
+def _limits(run: RunFiles) -> list[str]:
+    said: list[str] = []
+    for split in ("test", "validation"):
+        for label, audit in single_label_audits(run.metrics.get(split) or {}).items():
+            name = f"{split}, label {label}" if label else split
+            said += data_limits({name: audit}, store=run.store, excluded_groups=run.search.get("excluded_groups") or ())
+    return list(dict.fromkeys(said))
+
+
+def _origin(run: RunFiles) -> dict[str, Any]:
+    return {"origin": origin_rows(run), "commands": commands(run), "options": option_rows(run.options)}
