@@ -1,0 +1,148 @@
+"""What a metric is: a name, what it measures on counts, and which interval fits it.
+
+A group metric turns one confusion matrix into a number, overall and per group. A gap metric compares the groups of an
+attribute. Both are vectorised over replicates, and every choice that depends on the sample (which classes are compared,
+which group is the minority) is made on ``observed``, the counts of the real predictions, and then kept in replicates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from mindgap.core.registry import Registry
+from mindgap.metrics.counts import Floats, GroupCounts
+
+Direction = Literal["larger", "smaller"]
+IntervalKind = Literal["percentile", "log", "norm_pivot"]
+
+
+class AbstractMetric(ABC):
+    """A named measure of predictions.
+
+    Attributes:
+        name: the key in an audit.
+        direction: which values are better, ``larger`` or ``smaller``.
+        range: smallest and largest possible value.
+        ideal: the value of a model without errors or gaps.
+        interval: how its 95 % interval is made, see ``mindgap.metrics.interval``.
+    """
+
+    name: ClassVar[str]
+    direction: ClassVar[Direction]
+    range: ClassVar[tuple[float, float]]
+    ideal: ClassVar[float]
+    interval: ClassVar[IntervalKind]
+
+
+class AbstractGroupMetric(AbstractMetric):
+    """A measure of one set of rows, given overall and for every group."""
+
+    direction: ClassVar[Direction] = "larger"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    ideal: ClassVar[float] = 1.0
+    interval: ClassVar[IntervalKind] = "percentile"
+
+    @abstractmethod
+    def value(self, confusion: Floats) -> Floats:
+        """The measure, float64 (...), of confusion counts (..., C, C) by [true, predicted]; NaN if undefined."""
+
+    def reason(self, confusion: Floats) -> str:
+        """Why the value of one confusion matrix (C, C) is NaN."""
+        return "no rows" if not confusion.sum() else "undefined on these rows"
+
+
+class AbstractGapMetric(AbstractMetric):
+    """A comparison of the groups of one attribute."""
+
+    direction: ClassVar[Direction] = "smaller"
+    ideal: ClassVar[float] = 0.0
+
+    @abstractmethod
+    def value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """The measure, float64 (...), for every replicate in ``counts``; NaN if undefined."""
+
+    def distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """How far each replicate lies from the observed counts, float64 (...) ≥ 0, for intervals made by a pivot."""
+        del counts, observed
+        raise TypeError(f"{self.name} has a percentile interval and no distance")
+
+    def reason(self, observed: GroupCounts) -> str:
+        """Why the value is NaN."""
+        empty = [group for group, size in zip(observed.groups, observed.sizes, strict=True) if not size]
+        return f"group {empty[0]!r} has no rows" if empty else "undefined on these rows"
+
+    def note(self, observed: GroupCounts) -> str | None:
+        """What a reader of the value must know, such as the classes left out; None if nothing."""
+        del observed
+        return None
+
+    def rows(self, observed: GroupCounts) -> int:
+        """Number of rows the value rests on."""
+        return int(observed.sizes.sum())
+
+
+class AbstractNormGap(AbstractGapMetric):
+    """A gap that is a norm or seminorm s(v) of a vector v of group rates or deviations."""
+
+    interval: ClassVar[IntervalKind] = "norm_pivot"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    @abstractmethod
+    def vector(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """The vector v, float64 (..., d)."""
+
+    @abstractmethod
+    def norm(self, vector: Floats) -> Floats:
+        """The (semi)norm s(v), float64 (...), of vectors (..., d)."""
+
+    def value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """The gap s(v), float64 (...)."""
+        return self.norm(self.vector(counts, observed))
+
+    def distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """s(v* − v̂), float64 (...)."""
+        return self.norm(self.vector(counts, observed) - self.vector(observed, observed))
+
+
+class AbstractClassGap(AbstractGapMetric):
+    """A gap measured for every class against the rest, and summarised over the classes where it is defined."""
+
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    @abstractmethod
+    def class_value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """The measure of every class, float64 (..., C); NaN for a class left out."""
+
+    @abstractmethod
+    def class_distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """How far each replicate lies from the observed counts in every class, float64 (..., C)."""
+
+    @abstractmethod
+    def class_reason(self, observed: GroupCounts, index: int) -> str:
+        """Why the value of one class is NaN."""
+
+    def note(self, observed: GroupCounts) -> str | None:
+        """The classes left out."""
+        missing = np.flatnonzero(np.isnan(self.class_value(observed, observed)))
+        if not missing.size:
+            return None
+        listed = "; ".join(f"{observed.classes[k]}: {self.class_reason(observed, k)}" for k in missing.tolist())
+        return f"classes left out ({listed})"
+
+
+METRICS: Registry[type[AbstractMetric]] = Registry("metrics", package="mindgap.metrics.definitions")
+
+
+def group_metrics() -> tuple[AbstractGroupMetric, ...]:
+    """All registered group metrics, by name."""
+    found = (METRICS.get(name)() for name in METRICS.names())
+    return tuple(metric for metric in found if isinstance(metric, AbstractGroupMetric))
+
+
+def gap_metrics() -> tuple[AbstractGapMetric, ...]:
+    """All registered gap metrics, by name."""
+    found = (METRICS.get(name)() for name in METRICS.names())
+    return tuple(metric for metric in found if isinstance(metric, AbstractGapMetric))
