@@ -1,0 +1,60 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mindgap.core.errors import DataError, RunError
+from mindgap.core.files import atomic_path
+
+CHECKPOINT_FILE = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path | str, state: dict[str, Any]) -> None:
+    """Writes the state, whole or not at all.
+
+    Args:
+        folder: where ``checkpoint.pt`` goes; it replaces the one before.
+        state: tensors, numbers, text, and lists and dicts of them.
+
+    Raises:
+        CapacityError: the folder cannot be written.
+    """
+    with atomic_path(Path(folder) / CHECKPOINT_FILE) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(folder: Path | str, *, run: str) -> dict[str, Any] | None:
+    """The state that was saved, or None if there is none.
+
+    Read with ``weights_only``: a file cannot run code.
+
+    Args:
+        folder: where ``checkpoint.pt`` is.
+        run: what the state must belong to, as ``run_key`` gives it.
+
+    Raises:
+        DataError: the file is damaged.
+        RunError: it belongs to another run.
+    """
+    path = Path(folder) / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: cannot read the checkpoint ({reason}); remove it to train anew") from None
+    if not isinstance(state, dict) or state.get("run") != run:
+        raise RunError(f"{path}: is of a run with other data, network or settings; remove it or choose another folder")
+    return state
+
+
+def run_key(*parts: str) -> str:
+    """A digest of what decides a run's result."""
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,112 @@
+"""From a trained network to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mindgap.core.errors import TrainingFailure
+from mindgap.core.groups import Groups
+from mindgap.data.augment import normalize
+from mindgap.data.image_store import Store
+from mindgap.metrics.predictions import (
+    MultiLabelPredictions,
+    Predictions,
+    multi_label_from_arrays,
+    predictions_from_arrays,
+)
+from mindgap.space.architecture import Architecture
+from mindgap.space.network import Network
+from mindgap.train.memory import keep_freed_memory
+from mindgap.train.mitigation import AbstractMitigation
+from mindgap.train.precision import FP32, Mode, in_modes
+
+
+def predict_probabilities(
+    network: Network,
+    images: Tensor,
+    rows: NDArray[np.int64],
+    *,
+    architecture: Architecture,
+    task: str = "single-label",
+    batch_size: int = 256,
+    modes: Sequence[Mode] | None = None,
+    mitigation: AbstractMitigation | None = None,
+    groups: Groups | None = None,
+) -> NDArray[np.float64]:
+    """Probabilities of some images, without augmentation.
+
+    Args:
+        network: the network; it is put into evaluation mode and left there.
+        images: uint8 (N, S, S, 3), such as ``Store.image_tensor()``.
+        rows: int64 (n,), which of them.
+        architecture: of the network.
+        task: ``single-label`` takes the softmax, ``multi-label`` the sigmoid.
+        batch_size: images at a time; it does not change the result beyond rounding.
+        modes: how each part is computed, such as ``TrainResult.modes``; None is float32.
+        mitigation: whose ``predict`` gives the logits; None calls the network.
+        groups: over all N images, for a mitigation that uses them at test time.
+
+    Returns:
+        float64 (n, C).
+
+    Raises:
+        TrainingFailure: a probability is NaN.
+    """
+    keep_freed_memory()
+    network.eval()
+    device = next(network.parameters()).device
+    modes = FP32.modes(architecture) if modes is None else modes
+    dtype = torch.bfloat16 if modes[0].startswith("bf16") else torch.float32
+    parts: list[Tensor] = []
+    with torch.inference_mode(), in_modes(network, modes):
+        for chunk in torch.from_numpy(rows).split(batch_size):
+            chosen = images.index_select(0, chunk.to(images.device)).to(device)
+            batch = normalize(chosen, mean=architecture.mean, std=architecture.std, dtype=dtype)
+            logits = _logits(network, batch, mitigation, _group_ids(groups, chunk, device))
+            parts.append(logits.double().sigmoid() if task == "multi-label" else logits.double().softmax(dim=1))
+    empty = torch.empty((0, architecture.num_classes), dtype=torch.float64)
+    probabilities = torch.cat(parts).cpu().numpy() if parts else empty.numpy()
+    if not np.isfinite(probabilities).all():
+        raise TrainingFailure("the trained network predicts NaN; lower the learning rate")
+    return probabilities
+
+
+def to_predictions(
+    store: Store, rows: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> Predictions | MultiLabelPredictions:
+    """Predictions of some rows of a store with all its attributes and clusters.
+
+    Args:
+        store: the images' labels, attributes and clusters.
+        rows: int64 (n,).
+        probabilities: float64 (n, C) in the order of ``store.classes``.
+    """
+    groups = {name: store.groups(name).take(rows) for name in store.attributes}
+    labels, clusters, ids = store.labels[rows], store.clusters[rows], store.ids[rows]
+    if store.task == "multi-label":
+        return multi_label_from_arrays(
+            labels, probabilities, label_names=store.classes, groups=groups, clusters=clusters, ids=ids
+        )
+    return predictions_from_arrays(
+        labels, classes=store.classes, groups=groups, probabilities=probabilities, clusters=clusters, ids=ids
+    )
+
+
+def accuracy(store: Store, rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Share of rows (multi-label: of labels) predicted rightly, in 0..1; NaN without a row."""
+    labels = store.labels[rows]
+    right = probabilities > 0.5 if labels.ndim == 2 else probabilities.argmax(axis=1)
+    return float((right == labels).mean()) if len(rows) else float("nan")
+
+
+def _logits(network: Network, images: Tensor, mitigation: AbstractMitigation | None, groups: Tensor | None) -> Tensor:
+    return network(images) if mitigation is None else mitigation.predict(network, images, groups)
+
+
+def _group_ids(groups: Groups | None, rows: Tensor, device: torch.device) -> Tensor | None:
+    return None if groups is None else torch.from_numpy(groups.ids).index_select(0, rows).to(device)

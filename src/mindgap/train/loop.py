@@ -1,0 +1,110 @@
+"""Training of one network, with checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.core.errors import TrainingFailure
+from mindgap.core.groups import Groups
+from mindgap.data.image_store import Store
+from mindgap.space.architecture import Architecture
+from mindgap.space.network import Network
+from mindgap.train.checkpoint import load_checkpoint, save_checkpoint
+from mindgap.train.device import is_out_of_memory
+from mindgap.train.memory import keep_freed_memory
+from mindgap.train.mitigation import AbstractMitigation
+from mindgap.train.precision import Mode, PrecisionPlan, make_plan
+from mindgap.train.settings import TrainSettings
+from mindgap.train.training_run import EpochRecord, OnEpoch, TrainingRun
+
+__all__ = ["EpochRecord", "OnEpoch", "TrainResult", "TrainSettings", "train_network"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A trained network and how it came about.
+
+    Attributes:
+        network: the trained network, which is the one given unless the mitigation replaced it.
+        mitigation: with its final state.
+        history: one record per epoch, those before a resume included.
+        modes: how each part of the network was computed.
+        image_passes: images passed through the network in training.
+        seconds: time of all epochs.
+    """
+
+    network: Network
+    mitigation: AbstractMitigation
+    history: tuple[EpochRecord, ...]
+    modes: tuple[Mode, ...]
+    image_passes: int
+    seconds: float
+
+
+def train_network(
+    network: Network,
+    store: Store,
+    *,
+    train_rows: NDArray[np.int64],
+    groups: Groups,
+    settings: TrainSettings,
+    architecture: Architecture,
+    checkpoint_dir: Path | str | None = None,
+    on_epoch: OnEpoch | None = None,
+    precision_plan: PrecisionPlan | None = None,
+) -> TrainResult:
+    """Trains a network in place.
+
+    With a checkpoint folder, a run that was stopped goes on after its last whole epoch and ends, on the same machine
+    with the same number of threads, with the same weights as if it had not been stopped.
+
+    Args:
+        network: the network, with its first weights.
+        store: images and labels.
+        train_rows: int64 (n,), the rows to train on.
+        groups: the sensitive attribute over all rows of the store.
+        settings: options of the run.
+        architecture: of the network.
+        checkpoint_dir: where to save after every epoch; None saves nothing.
+        on_epoch: called after every epoch, before it is saved; what it returns is kept in the record's ``extra``. It
+            may evaluate the network, and may raise to stop.
+        precision_plan: how to compute each part; None makes a plan as ``settings.precision`` says.
+
+    Raises:
+        TrainingFailure: a loss or weight became NaN or infinite, the loss diverged, or memory ran out.
+        ConfigError: a setting does not fit the data.
+        UnknownNameError: no loss or mitigation has the name.
+    """
+    keep_freed_memory()
+    try:
+        run = TrainingRun(
+            network, store, train_rows=train_rows, groups=groups, settings=settings, architecture=architecture
+        )
+        state = load_checkpoint(checkpoint_dir, run=run.key) if checkpoint_dir is not None else None
+        if state is None:
+            plan = precision_plan or make_plan(
+                settings.precision, architecture, batch_size=settings.batch_size, device=run.device
+            )
+            run.modes = plan.modes(architecture)
+        else:
+            run.load_state_dict(state)
+        for epoch in range(len(run.history), settings.epochs):
+            run.train_epoch(epoch, on_epoch)
+            if checkpoint_dir is not None:
+                save_checkpoint(checkpoint_dir, run.state_dict())
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingFailure(f"out of memory with batches of {settings.batch_size}; use smaller batches") from error
+    return TrainResult(
+        network=run.network,
+        mitigation=run.mitigation,
+        history=tuple(run.history),
+        modes=run.modes,
+        image_passes=sum(record.images for record in run.history),
+        seconds=sum(record.seconds for record in run.history),
+    )

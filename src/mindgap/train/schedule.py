@@ -1,0 +1,75 @@
+"""Optimisers and their learning rates over a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+ScheduleName = Literal["onecycle", "paper"]
+
+_WARM_UP_SHARE = 0.15
+_ONECYCLE_LR, _ONECYCLE_DECAY = 3e-3, 0.05
+_PAPER_LR, _PAPER_FACTOR, _PAPER_EPOCHS = 0.01, 0.9, 20
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a run is optimised.
+
+    Attributes:
+        optimizer: network, learning rate and weight decay → the optimiser.
+        rate: share of the peak learning rate at step t of T with E steps per epoch.
+        lr: peak learning rate.
+        weight_decay: decoupled from the gradient for AdamW, an L2 term for SGD; not on biases and batch norms.
+    """
+
+    optimizer: Callable[[nn.Module, float, float], Optimizer]
+    rate: Callable[[int, int, int], float]
+    lr: float
+    weight_decay: float
+
+
+def onecycle_rate(step: int, steps: int, steps_per_epoch: int) -> float:  # noqa: ARG001  (one signature for all)
+    """Linear warm-up over the first 15 % of the steps, then half a cosine down to 0."""
+    warm_up = max(1, round(_WARM_UP_SHARE * steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warm_up + 1) / max(1, steps - warm_up)))
+
+
+def paper_rate(step: int, steps: int, steps_per_epoch: int) -> float:  # noqa: ARG001
+    """Times 0.9 every 20 epochs (Sheng et al. 2024, §4)."""
+    return _PAPER_FACTOR ** (step // steps_per_epoch // _PAPER_EPOCHS)
+
+
+def _adamw(network: nn.Module, lr: float, weight_decay: float) -> Optimizer:
+    return AdamW(_decay_groups(network, weight_decay), lr=lr, fused=True)
+
+
+def _sgd(network: nn.Module, lr: float, weight_decay: float) -> Optimizer:
+    return SGD(_decay_groups(network, weight_decay), lr=lr, momentum=0.9, fused=True)
+
+
+def _decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+SCHEDULES: dict[ScheduleName, Schedule] = {
+    "onecycle": Schedule(_adamw, onecycle_rate, _ONECYCLE_LR, _ONECYCLE_DECAY),
+    "paper": Schedule(_sgd, paper_rate, _PAPER_LR, 0.0),
+}
+
+
+def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """Sets the learning rate of all parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr

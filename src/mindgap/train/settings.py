@@ -1,0 +1,53 @@
+"""What a training run is asked to do."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mindgap.core.config import StrictModel
+from mindgap.data.augment import AugmentSettings
+from mindgap.train.precision import Precision
+from mindgap.train.schedule import ScheduleName
+
+
+class TrainSettings(StrictModel):
+    """Options of one training run.
+
+    Attributes:
+        epochs: passes over the training rows.
+        batch_size: images per batch.
+        schedule: ``onecycle`` (AdamW, warm-up, cosine to 0) or ``paper`` (SGD, momentum .9, ×.9 every 20 epochs).
+        lr: peak learning rate; None is the schedule's own.
+        weight_decay: None is the schedule's own.
+        loss: name of the loss; None is ``ce``, or ``bce`` for multi-label data.
+        label_smoothing: share of the target spread over all classes.
+        mitigation: name of the mitigation.
+        mitigation_options: its options.
+        ratios: ``natural``, ``uniform``, ``female=.6,male=.4``, or a share per group name.
+        augment: how images are changed.
+        precision: ``auto`` times every part of the network and takes the fastest mode, unless a plan is given.
+        device: ``auto`` takes a GPU if there is one.
+        seed: of batches, augmentation and dropout; not of the weights.
+    """
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    schedule: ScheduleName = "onecycle"
+    lr: float | None = Field(default=None, gt=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+    loss: str | None = None
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    mitigation: str = "erm"
+    mitigation_options: dict[str, Any] = Field(default_factory=dict)
+    ratios: str | dict[str, float] = "natural"
+    augment: AugmentSettings = AugmentSettings()
+    precision: Precision = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = 0
+
+    @classmethod
+    def paper(cls, **changes: Any) -> TrainSettings:
+        """BiaslessNAS's own training: 500 epochs of SGD in batches of 32."""
+        return cls(**{"epochs": 500, "batch_size": 32, "schedule": "paper"} | changes)

@@ -1,0 +1,273 @@
+"""The training loop: it knows hooks, never the names of mitigations; inside an epoch it never waits for the device."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mindgap.core.errors import TrainingFailure
+from mindgap.core.groups import Groups
+from mindgap.core.seed import derive_seed
+from mindgap.data.augment import Augment
+from mindgap.data.batches import BatchPlan, parse_ratios
+from mindgap.data.image_store import Store
+from mindgap.space.architecture import Architecture
+from mindgap.space.network import Network
+from mindgap.train.checkpoint import run_key
+from mindgap.train.device import choose_device, image_tensor
+from mindgap.train.loss import make_loss
+from mindgap.train.memory import channels_last
+from mindgap.train.mitigation import AbstractMitigation, Batch, TrainingData, TrainingFacts, make_mitigation
+from mindgap.train.precision import Mode, in_modes
+from mindgap.train.schedule import SCHEDULES, set_lr
+from mindgap.train.settings import TrainSettings
+
+_DIVERGED = 10.0
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch's figures, over its augmented training batches.
+
+    Attributes:
+        epoch: number of the epoch, from 1.
+        epochs: how many there will be.
+        loss: mean loss of the samples.
+        objective: mean of what was minimised.
+        accuracy: share of samples (multi-label: of labels) predicted rightly, in 0..1.
+        lr: learning rate of the last step.
+        images: images passed through the network.
+        seconds: time of the epoch.
+        extra: what ``on_epoch`` returned.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    objective: float
+    accuracy: float
+    lr: float
+    images: int
+    seconds: float
+    extra: dict[str, float | None] = field(default_factory=dict)
+
+
+OnEpoch = Callable[[EpochRecord], Mapping[str, float | None] | None]
+
+
+class TrainingRun:
+    """One run's objects, what an epoch does with them, and what is saved of them."""
+
+    def __init__(
+        self,
+        network: Network,
+        store: Store,
+        *,
+        train_rows: NDArray[np.int64],
+        groups: Groups,
+        settings: TrainSettings,
+        architecture: Architecture,
+    ) -> None:
+        self.settings, self.architecture = settings, architecture
+        self.key = _key(store, train_rows, groups=groups, settings=settings, architecture=architecture)
+        self.device = choose_device(settings.device)
+        self.groups = groups.take(train_rows)
+        self.rows = torch.from_numpy(train_rows)
+        self.images = image_tensor(store, self.device)
+        labels = torch.from_numpy(store.labels[train_rows])
+        self.labels = (labels if labels.ndim == 1 else labels.float()).to(self.device)
+        self.group_ids = torch.from_numpy(self.groups.ids).to(self.device)
+        self.loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
+        facts = TrainingFacts(
+            group_names=groups.names,
+            group_counts=self.groups.counts(),
+            num_classes=len(store.classes),
+            loss=self.loss,
+            seed=settings.seed,
+        )
+        self.mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
+        self.plan = _batch_plan(self.groups, self.mitigation, settings)
+        self.network = channels_last(self.mitigation.adapt(network).to(self.device))
+        self.schedule = SCHEDULES[settings.schedule]
+        decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
+        self.lr = settings.lr or self.schedule.lr
+        self.optimizer = self.schedule.optimizer(self.network, self.lr, decay)
+        self.augment = Augment(settings.augment)
+        self.generator = torch.Generator()
+        self.modes: tuple[Mode, ...] = ()
+        self.history: list[EpochRecord] = []
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch."""
+        return self.plan.steps_per_epoch
+
+    def train_epoch(self, epoch: int, on_epoch: OnEpoch | None) -> None:
+        """Trains one epoch and adds its record."""
+        begin = time.perf_counter()
+        self.network.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), in_modes(self.network, self.modes):
+            # Both streams start anew with every epoch: a resumed run draws the same numbers.
+            torch.manual_seed(derive_seed(self.settings.seed, "dropout", epoch))
+            self.generator.manual_seed(derive_seed(self.settings.seed, "augment", epoch))
+            totals = torch.zeros(3, device=self.device)
+            for index, positions in enumerate(torch.from_numpy(self.plan.epoch(epoch))):
+                totals += self._step(positions, epoch=epoch, step=epoch * self.steps + index)
+        record = self._record(epoch, totals, seconds=time.perf_counter() - begin)
+        _check(record, self.network, num_classes=self.architecture.num_classes)
+        if epoch + 1 == self.settings.epochs:
+            self._finish()
+        extra = on_epoch(record) if on_epoch is not None else None
+        self.history.append(replace(record, extra=dict(extra or {})))
+
+    def _step(self, positions: Tensor, *, epoch: int, step: int) -> Tensor:
+        """One step; float32 (3,) of mean loss, objective and accuracy, not waited for."""
+        set_lr(self.optimizer, self.lr * self.schedule.rate(step, self.steps * self.settings.epochs, self.steps))
+        images = self._images(positions)
+        positions = positions.to(self.device, non_blocking=True)
+        features, logits = self._forward(images)
+        batch = Batch(
+            images=images,
+            labels=self.labels[positions],
+            groups=self.group_ids[positions],
+            positions=positions,
+            logits=logits,
+            step=step,
+            epoch=epoch,
+        )
+        losses = self.loss(logits, batch.labels)
+        objective = self.mitigation.objective(losses, batch, features)
+        self.optimizer.zero_grad(set_to_none=True)
+        objective.backward()
+        self.mitigation.after_backward(self.network, batch)
+        self.optimizer.step()
+        self.mitigation.extra_step(batch)
+        with torch.no_grad():
+            return torch.stack([losses.mean(), objective.detach(), _accuracy(logits, batch.labels)])
+
+    def _images(self, positions: Tensor) -> Tensor:
+        chosen = self.images.index_select(0, self.rows[positions].to(self.images.device))
+        mean, std = self.architecture.mean, self.architecture.std
+        narrow = bool(self.modes) and self.modes[0].startswith("bf16")
+        dtype = torch.bfloat16 if narrow else torch.float32
+        on_device = chosen.to(self.device, non_blocking=True)
+        return self.augment(on_device, generator=self.generator, mean=mean, std=std, dtype=dtype)
+
+    def _forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
+        if not self.mitigation.needs_features:
+            return None, self.network(images).float()
+        features = self.network.features(images).float()
+        return features, self.network.classifier(self.network.dropout(features)).float()
+
+    def _record(self, epoch: int, totals: Tensor, *, seconds: float) -> EpochRecord:
+        loss, objective, accuracy = (totals / self.steps).tolist()
+        return EpochRecord(
+            epoch=epoch + 1,
+            epochs=self.settings.epochs,
+            loss=loss,
+            objective=objective,
+            accuracy=accuracy,
+            lr=self.optimizer.param_groups[0]["lr"],
+            images=self.steps * self.settings.batch_size,
+            seconds=seconds,
+        )
+
+    def _finish(self) -> None:
+        mean, std = self.architecture.mean, self.architecture.std
+        data = TrainingData(self.images, self.rows, self.labels, self.groups, mean, std)
+        self.mitigation.finish(self.network, data)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {
+            "run": self.key,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "mitigation": self.mitigation.state_dict(),
+            "batches": self.plan.state_dict(),
+            "generator": self.generator.get_state(),
+            "modes": list(self.modes),
+            "history": [asdict(record) for record in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back what ``state_dict`` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.mitigation.load_state_dict(state["mitigation"])
+        self.plan.load_state_dict(state["batches"])
+        self.generator.set_state(state["generator"])
+        self.modes = tuple(state["modes"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+
+
+def _batch_plan(groups: Groups, mitigation: AbstractMitigation, settings: TrainSettings) -> BatchPlan:
+    wish = mitigation.batches(groups)
+    ratios = wish.ratios if wish.ratios is not None else batch_ratios(settings.ratios, groups)
+    return BatchPlan(
+        groups.ids,
+        ratios,
+        batch_size=settings.batch_size,
+        seed=derive_seed(settings.seed, "batches"),
+        min_per_group=wish.min_per_group,
+    )
+
+
+def batch_ratios(ratios: str | Mapping[str, float], groups: Groups) -> NDArray[np.float64] | None:
+    """The share of each group in the batches, float64 (G,), from an option and the training rows' groups.
+
+    Returns None for ``natural``.
+
+    Raises:
+        ConfigError: a group is unknown, missing or empty, or the shares do not sum to 1.
+    """
+    if ratios == "natural":
+        return None
+    text = ratios if isinstance(ratios, str) else ",".join(f"{name}={share!r}" for name, share in ratios.items())
+    return parse_ratios(text, groups.names, groups.counts())
+
+
+def _key(
+    store: Store,
+    train_rows: NDArray[np.int64],
+    *,
+    groups: Groups,
+    settings: TrainSettings,
+    architecture: Architecture,
+) -> str:
+    rows = run_key(train_rows.tobytes().hex(), groups.take(train_rows).ids.tobytes().hex())
+    return run_key(store.fingerprint, rows, settings.model_dump_json(), architecture.to_json())
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    right = logits.argmax(dim=1) == labels if labels.ndim == 1 else (logits > 0) == (labels > 0)
+    return right.float().mean()
+
+
+def _check(record: EpochRecord, network: Network, *, num_classes: int) -> None:
+    where = f"in epoch {record.epoch} of {record.epochs}"
+    for name, value in (("loss", record.loss), ("objective", record.objective)):
+        if not math.isfinite(value):
+            raise TrainingFailure(f"{name} became {value} {where}; lower the learning rate")
+    guess = math.log(max(2, num_classes))
+    if record.loss > _DIVERGED * guess:
+        raise TrainingFailure(
+            f"loss diverged {where}: {record.loss:.3g}, guessing costs {guess:.3g}; lower the learning rate"
+        )
+    if not all_finite([*network.parameters(), *network.buffers()]):
+        raise TrainingFailure(f"a weight became NaN or infinite {where}; lower the learning rate")
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether no tensor holds NaN or infinity; waits for the device once."""
+    sums = [tensor.detach().float().abs().sum() for tensor in tensors if tensor.is_floating_point()]
+    return not sums or bool(torch.isfinite(torch.stack(sums)).all())
