@@ -32,6 +32,11 @@ class Stem(StrictModel):
     channels: int = Field(gt=0)
     activation: str = "relu6"
 
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the first block's input: 2, or 4 with the pool."""
+        return 2 if self.kind == "3x3" else 4
+
 
 class BlockSpec(StrictModel):
     """One block: its registered type, C3, its stride and its choices; C1 is the C3 before it."""

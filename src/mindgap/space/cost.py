@@ -12,9 +12,20 @@ from torch import nn
 
 from mindgap.space.architecture import Architecture, BlockSpec, Choice, Head, Stem
 from mindgap.space.block import BLOCKS, AbstractBlock
+from mindgap.space.latency_table import BlockLatencyTable
 from mindgap.space.layers import Cost, conv_cost, shrunk
 
-__all__ = ["Cost", "block_cost", "count_cost", "head_cost", "measure_latency_ms", "stem_cost", "stem_px"]
+__all__ = [
+    "BlockLatencyTable",
+    "Cost",
+    "block_cost",
+    "count_cost",
+    "head_cost",
+    "measure_latency_ms",
+    "one_pass",
+    "stem_cost",
+    "stem_px",
+]
 
 WARM_UP_ROUNDS = 3
 
@@ -39,8 +50,7 @@ def count_cost(architecture: Architecture) -> Cost:
 
 def stem_px(stem: Stem, input_px: int) -> int:
     """Side of the map after the stem."""
-    half = shrunk(input_px, 2)
-    return half if stem.kind == "3x3" else shrunk(half, 2)
+    return shrunk(input_px, stem.stride)
 
 
 def stem_cost(stem: Stem, input_px: int) -> Cost:

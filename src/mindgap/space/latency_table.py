@@ -11,7 +11,6 @@ from pydantic import Field
 from mindgap.core.config import StrictModel
 from mindgap.core.errors import ConfigError
 from mindgap.space.architecture import Architecture, BlockSpec, Choice
-from mindgap.space.cost import stem_px
 from mindgap.space.layers import shrunk
 
 CHANNEL_SUFFIX = "channels"
@@ -74,7 +73,7 @@ class BlockLatencyTable(StrictModel):
         if whole is not None:
             return whole
         channels = architecture.stem.channels
-        px = stem_px(architecture.stem, architecture.input_px)
+        px = shrunk(architecture.input_px, architecture.stem.stride)
         total = self._grid(STEM).at((channels,))
         for spec in architecture.blocks:
             grid = self._grid(block_key(spec.type, px, spec.choices))
