@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from mindgap.core.errors import ConfigError, DataError, MindgapError, UnknownNameError
+from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, UnknownNameError
 from mindgap.space.architecture import (
     Architecture,
     BlockSpec,
@@ -137,6 +137,13 @@ def test_channels_last_weights_are_saved_too(tmp_path):
     save_network(tmp_path, small(), network)
     images = torch.randn(2, 3, 32, 32)
     assert torch.allclose(load_network(tmp_path)[1].eval()(images), network(images), atol=1e-6)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CapacityError, match="cannot write") as refused:
+        save_network(tmp_path / "file" / "run", small(), small().build())
+    assert "\n" not in str(refused.value)
 
 
 def pickled(path, network):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import ConfigError, DataError
@@ -135,7 +136,7 @@ def save_network(folder: Path | str, architecture: Architecture, network: Networ
     folder = Path(folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(serialize(tensors))
     write_text(folder / ARCHITECTURE_FILE, architecture.to_json())
 
 

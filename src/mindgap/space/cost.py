@@ -87,11 +87,12 @@ def _block_cost(
 
 
 def measure_latency_ms(network: nn.Module, input_px: int, *, rounds: int = 30) -> float:
-    """Median milliseconds of one forward pass of one image, in eval mode, channels-last float32 on the CPU.
+    """Median milliseconds of one forward pass of one image, in eval mode, channels-last float32, where the network is.
 
     The median of short single passes is robust to another process waking up in between. The network's mode is put back.
     """
-    image = torch.zeros(1, 3, input_px, input_px).contiguous(memory_format=torch.channels_last)
+    device = next(network.parameters(), torch.empty(0)).device
+    image = torch.zeros(1, 3, input_px, input_px, device=device).contiguous(memory_format=torch.channels_last)
     was_training = network.training
     network.eval()
     try:
@@ -103,7 +104,9 @@ def measure_latency_ms(network: nn.Module, input_px: int, *, rounds: int = 30) -
 
 
 def one_pass(network: nn.Module, image: torch.Tensor) -> float:
-    """Seconds of one forward pass."""
+    """Seconds of one forward pass, to its end on the device."""
     started = time.perf_counter()
     network(image)
+    if image.is_cuda:
+        torch.cuda.synchronize(image.device)
     return time.perf_counter() - started

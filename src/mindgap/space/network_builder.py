@@ -25,7 +25,7 @@ def build_network(architecture: Architecture, *, seed: int = 0) -> Network:
         UnknownNameError: a block's type is not registered.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         network = _assemble(architecture)
         initialise(network)
     return network

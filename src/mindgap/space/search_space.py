@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,30 @@ from mindgap.space.space_settings import SpaceBlock, SpaceSettings, load_space, 
 
 LIMIT_PX = 64
 LARGE_PX = 224
+
+
+class SpaceOptions(TypedDict, total=False):
+    """What a search knows beside the space itself.
+
+    Attributes:
+        num_classes: number of logits.
+        input_px: side of the input image, pixels.
+        group_counts: training images per group; None for natural batches without ratio tokens.
+        fixed_ratios: batch share per group, ``natural`` or ``uniform``; drops the ratio tokens.
+        fixed_network: an architecture, a registered name or a file; drops the architecture tokens.
+        max_latency_ms: candidates over it by ``latency_table`` are rejected.
+        latency_table: what ``measure_latency_table`` returned, once per study.
+        mask_limits: False rejects candidates over a limit instead of masking choices (preset ``paper``).
+    """
+
+    num_classes: Required[int]
+    input_px: Required[int]
+    group_counts: Mapping[str, int] | None
+    fixed_ratios: Mapping[str, float] | str | None
+    fixed_network: Architecture | str | Path | None
+    max_latency_ms: float | None
+    latency_table: BlockLatencyTable | None
+    mask_limits: bool
 
 
 class SearchSpace:
@@ -74,15 +98,8 @@ class SearchSpace:
         self._check()
 
     @classmethod
-    def load(cls, name_or_path: str | Path = "default", **options: Any) -> SearchSpace:
-        """The shipped space of that name, or the one a TOML file describes.
-
-        Args:
-            name_or_path: a name such as ``default``, or a ``.toml`` file.
-            options: num_classes, input_px; group_counts (training images per group; None: natural batches);
-                fixed_ratios (shares by group, ``natural`` or ``uniform``) and fixed_network (an architecture, a name or
-                a file) drop the tokens they fix; max_latency_ms with latency_table; mask_limits False rejects
-                candidates over a limit instead of masking choices.
+    def load(cls, name_or_path: str | Path = "default", **options: Unpack[SpaceOptions]) -> SearchSpace:
+        """The shipped space of that name (``default``), or the one a ``.toml`` file describes.
 
         Raises:
             UnknownNameError: the space, a block or the network is not known.
