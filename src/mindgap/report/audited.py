@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindgap.report.estimate import Estimate
-from mindgap.report.findings import Finding, Verdict, case_mix_sentence, findings, verdicts
+from mindgap.report.findings import case_mix_sentence
 from mindgap.report.gaps import GapRow, gap_rows
 from mindgap.report.groups import GroupRow, group_rows, known_accuracy
 from mindgap.report.measures import measure_of
+from mindgap.report.verdict import Verdict, verdicts
 
 _PAIR = ("unfairness", "unfairness_standardized")
 
@@ -33,6 +34,7 @@ class AttributeView:
     gaps: list[GapRow]
     classes: list[ClassRow]
     case_mix: str
+    notes: list[str]
 
     @property
     def other_names(self) -> list[str]:
@@ -62,23 +64,14 @@ def single_label_audits(audit: Mapping[str, Any]) -> dict[str, Mapping[str, Any]
 
 def audit_views(audit: Mapping[str, Any], *, lead: str | None) -> list[AuditView]:
     """All of an AUDIT, the leading attribute first."""
-    return [AuditView(label, _attributes(part, lead)) for label, part in single_label_audits(audit).items()]
-
-
-def all_findings(audit: Mapping[str, Any], *, lead: str | None, subject: str) -> list[Finding]:
-    """Findings of the task; with several labels each names its label."""
-    found: list[Finding] = []
-    for label, part in single_label_audits(audit).items():
-        for finding in findings(part, lead=lead, subject=subject):
-            title = f"{label}, {finding.title}" if label else finding.title
-            found.append(Finding(finding.attribute, finding.kind, title, finding.details))
-    return found
-
-
-def _attributes(audit: Mapping[str, Any], lead: str | None) -> list[AttributeView]:
-    judged = verdicts(audit)
-    names = sorted(audit.get("attributes", {}), key=lambda name: name != lead)
-    return [_attribute(name, audit["attributes"][name], judged) for name in names]
+    parts = single_label_audits(audit)
+    judged = verdicts(parts)
+    views = []
+    for label, part in parts.items():
+        names = sorted(part.get("attributes", {}), key=lambda name: name != lead)
+        attributes = [_attribute(name, part["attributes"][name], judged[label]) for name in names]
+        views.append(AuditView(label, attributes))
+    return views
 
 
 def _attribute(name: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> AttributeView:
@@ -88,6 +81,7 @@ def _attribute(name: str, part: Mapping[str, Any], judged: Mapping[tuple[str, st
         gaps=gap_rows(name, part, judged),
         classes=_class_rows(part.get("per_class", {})),
         case_mix=case_mix_sentence(name, part, judged),
+        notes=[f"{measure_of(key).label}: {note}." for key, note in (part.get("notes") or {}).items()],
     )
 
 

@@ -15,9 +15,9 @@ from mindgap import __version__
 from mindgap.core.files import write_text
 from mindgap.report import estimate as words
 from mindgap.report.estimate import Estimate
-from mindgap.report.findings import Kind
 from mindgap.report.run_files import RunFiles, read_run
 from mindgap.report.sections import sections
+from mindgap.report.verdict import Kind
 
 PAGE = "report.html"
 
@@ -91,14 +91,18 @@ def _figure(value: Estimate, *, unit: str = "decimal") -> str:
     if value.value is None:
         return f"not defined: {value.reason}"
     text = words.percent(value.value) if unit == "percent" else words.decimal(value.value)
-    return f"{text} ({words.interval(value, unit=unit)})" if value.has_interval else f"{text} (no interval recorded)"
+    return f"{text} ({words.interval(value, unit=unit)})" if value.has_interval else f"{text} ({words.interval(value)})"
 
 
 def _under_gap(gap: Estimate) -> str:
     if gap.value is None:
         return f"not defined: {gap.reason}"
     size = words.size(gap.n)
-    text = f"95 % interval {words.interval(gap)}, {size}." if gap.has_interval else f"No interval recorded, {size}."
+    text = (
+        f"95 % interval {words.interval(gap)}, {size}."
+        if gap.has_interval
+        else f"{words.interval(gap).capitalize()}, {size}."
+    )
     if not gap.has_floor:
         return f"{text} No noise floor recorded."
     return f"{text} Noise floor: mean {words.decimal(gap.noise_mean)}, 95th percentile {words.decimal(gap.noise_p95)}."

@@ -110,7 +110,7 @@ def p_text(value: float | None) -> str:
 def interval(estimate: Estimate, *, unit: str = "decimal") -> str:
     """The 95 % interval in words: ``0.051 to 0.214``."""
     if not estimate.has_interval:
-        return "no interval recorded"
+        return f"no interval: {estimate.reason}" if estimate.reason else "no interval recorded"
     if unit == "percent":
         return f"{decimal(100 * _some(estimate.low), 1)} to {percent(estimate.high)}"
     return f"{decimal(estimate.low)} to {decimal(estimate.high)}"
@@ -124,7 +124,8 @@ def sentence(estimate: Estimate, *, unit: str = "decimal") -> str:
     if estimate.value is None:
         return f"not defined: {estimate.reason}"
     value = percent(estimate.value) if unit == "percent" else decimal(estimate.value)
-    spread = f"95\u202f% interval {interval(estimate, unit=unit)}" if estimate.has_interval else "no interval recorded"
+    spread = f"95\u202f% interval {interval(estimate, unit=unit)}"
+    spread = spread if estimate.has_interval else interval(estimate)
     return f"{value} ({spread}, {size(estimate.n)})"
 
 

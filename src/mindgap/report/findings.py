@@ -3,83 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from mindgap.report.estimate import Estimate, count, decimal, p_text, percent, sentence, size
-from mindgap.report.measures import Measure, measure_of
+from mindgap.report.measures import measure_of
+from mindgap.report.verdict import Kind, Verdict, judge, verdicts
 
-LEVEL = 0.05
 SMALL = 30
-Kind = Literal["shown", "not shown", "not defined"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a gap stands out of chance.
-
-    Attributes:
-        kind: ``shown`` needs all three: beyond the floor's adverse 95 %, an adjusted p of at most 0.05, and an interval
-            clear of parity.
-        p_adjusted: the p-value after Holm over the attributes that were judged together.
-        text: the verdict in a few words, with n.
-    """
-
-    kind: Kind
-    p_adjusted: float | None
-    text: str
-
-
-def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdict:
-    """Judges one gap; a figure without floor, interval or p-value is never called shown."""
-    if gap.value is None:
-        return Verdict("not defined", p_adjusted, f"not defined: {gap.reason}")
-    if gap.has_floor and p_adjusted is not None and _clear_of_chance(gap, measure) and p_adjusted <= LEVEL:
-        return Verdict("shown", p_adjusted, "beyond its noise floor")
-    where = "" if gap.n is None else f" at {size(gap.n)}"
-    if not gap.has_floor or p_adjusted is None or not gap.has_interval:
-        return Verdict("not shown", p_adjusted, f"not judged: no noise floor or interval{where}")
-    return Verdict("not shown", p_adjusted, f"not distinguishable from chance{where}")
-
-
-def _clear_of_chance(gap: Estimate, measure: Measure) -> bool:
-    if gap.value is None or gap.low is None or gap.high is None or gap.noise_p95 is None:
-        return False
-    if measure.worse_is_larger(gap):
-        return gap.value > gap.noise_p95 and (measure.parity is None or gap.low > measure.parity)
-    return gap.value < gap.noise_p95 and (measure.parity is None or gap.high < measure.parity)
-
-
-def holm(p_values: Mapping[Any, float | None]) -> dict[Any, float | None]:
-    """Holm's step-down adjustment; undefined values stay out and are not counted.
-
-    Example:
-        >>> holm({"sex": 0.01, "age": 0.04, "tone": None})
-        {'sex': 0.02, 'age': 0.04, 'tone': None}
-    """
-    known = sorted((p, i, key) for i, (key, p) in enumerate(p_values.items()) if p is not None)
-    adjusted: dict[Any, float | None] = dict.fromkeys(p_values)
-    highest = 0.0
-    for rank, (p, _, key) in enumerate(known):
-        highest = max(highest, min(1.0, (len(known) - rank) * p))
-        adjusted[key] = highest
-    return adjusted
-
-
-def verdicts(audit: Mapping[str, Any]) -> dict[tuple[str, str], Verdict]:
-    """A verdict for every attribute and gap of a single-label AUDIT; each gap is adjusted over the attributes."""
-    attributes = audit.get("attributes", {})
-    gaps = {
-        (attribute, name): Estimate.read(record)
-        for attribute, part in attributes.items()
-        for name, record in part.get("gaps", {}).items()
-    }
-    result: dict[tuple[str, str], Verdict] = {}
-    for name in {key[1] for key in gaps}:
-        same = {key: gap.p_value if gap.value is not None else None for key, gap in gaps.items() if key[1] == name}
-        for key, adjusted in holm(same).items():
-            result[key] = judge(gaps[key], measure_of(name), p_adjusted=adjusted)
-    return result
 
 
 @dataclass(frozen=True)
@@ -99,25 +30,56 @@ class Finding:
     details: tuple[str, ...]
 
 
-def findings(audit: Mapping[str, Any], *, lead: str | None = None, subject: str = "network") -> list[Finding]:
-    """One finding per attribute of a single-label AUDIT, the leading attribute first."""
-    judged = verdicts(audit)
-    names = sorted(audit.get("attributes", {}), key=lambda name: name != lead)
-    return [_finding(name, audit["attributes"][name], judged, subject, len(names)) for name in names]
+def findings(
+    audits: Mapping[str, Mapping[str, Any]], *, lead: str | None = None, subject: str = "network"
+) -> list[Finding]:
+    """One finding per label and attribute, the leading attribute first.
+
+    Args:
+        audits: single-label AUDITs by label; a task without labels has one, under the empty name.
+        lead: the attribute the run worked on.
+        subject: what is being judged, in words.
+    """
+    judged = verdicts(audits)
+    together = sum(len(audit.get("attributes", {})) for audit in audits.values())
+    found: list[Finding] = []
+    for label, audit in audits.items():
+        for name in sorted(audit.get("attributes", {}), key=lambda name: name != lead):
+            finding = _finding(name, audit["attributes"][name], judged[label], subject, together)
+            found.append(replace(finding, title=f"{label}: {finding.title}") if label else finding)
+    return found
 
 
 def _finding(
-    attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict], subject: str, attributes: int
+    attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict], subject: str, together: int
 ) -> Finding:
     gap = Estimate.read(part.get("gaps", {}).get("unfairness"))
     verdict = judged.get((attribute, "unfairness")) or judge(gap, measure_of("unfairness"), p_adjusted=None)
-    ordered = by_accuracy(part.get("groups", {}))
-    details = [_worst_sentence(ordered, shown=verdict.kind == "shown"), _gap_sentence(gap, verdict, attributes)]
+    groups = part.get("groups", {})
+    ordered = by_accuracy(groups)
+    title = _title(attribute, ordered, verdict, gap, subject)
+    doubt = _small_group_in_doubt(groups, ordered)
+    if verdict.kind == "shown" and doubt:
+        title = (
+            f"A gap over {attribute} is shown; which group is worst off is open, as the lowest, {doubt}, is too small."
+        )
+    details = [_worst_sentence(ordered, shown=verdict.kind == "shown"), _gap_sentence(gap, verdict, together)]
     details.append(case_mix_sentence(attribute, part, judged))
-    details.extend(_small_sentence(part.get("groups", {})))
-    return Finding(
-        attribute, verdict.kind, _title(attribute, ordered, verdict, gap, subject), tuple(filter(None, details))
-    )
+    details.extend(_small_sentence(groups))
+    return Finding(attribute, verdict.kind, title, tuple(filter(None, details)))
+
+
+def _small_group_in_doubt(groups: Mapping[str, Any], ordered: Sequence[tuple[str, Estimate]]) -> str:
+    """The group under 30 that is lower than every larger one, with its n; empty if there is none."""
+    lowest = min((estimate.value or 0.0 for _, estimate in ordered), default=0.0)
+    small = [
+        (value, name)
+        for name, group in groups.items()
+        if 0 < (group.get("n") or 0) < SMALL
+        and (value := Estimate.read(group.get("accuracy")).value) is not None
+        and value < lowest
+    ]
+    return f"{min(small)[1]} ({size(groups[min(small)[1]]['n'])})" if small else ""
 
 
 def _title(
@@ -154,16 +116,25 @@ def _worst_sentence(ordered: Sequence[tuple[str, Estimate]], *, shown: bool) -> 
         f"{decimal(points, 1)} points apart."
     )
     if shown:
-        return f"Of the groups with at least {SMALL} images, the worst and the best off are {figures}"
+        return f"Of the groups with at least {SMALL} images, the worst and the best off are {figures}{_tied(ordered)}"
     return f"The lowest and the highest point estimates: {figures} Which group is lowest may itself be chance."
 
 
-def _gap_sentence(gap: Estimate, verdict: Verdict, attributes: int) -> str:
+def _tied(ordered: Sequence[tuple[str, Estimate]]) -> str:
+    """Which other groups, short of the best, may be the worst off as well: their intervals overlap the lowest one's."""
+    high = ordered[0][1].high
+    tied = [name for name, estimate in ordered[1:-1] if high is not None and (estimate.low or 0.0) <= high]
+    if not tied:
+        return ""
+    return f" The interval of {ordered[0][0]} overlaps that of {', '.join(tied)}: which of them is worst off is open."
+
+
+def _gap_sentence(gap: Estimate, verdict: Verdict, together: int) -> str:
     if gap.value is None:
         return ""
     text = f"Unfairness U, the sum over groups of |group accuracy − overall accuracy|, is {sentence(gap)}."
     if gap.has_floor:
-        over = f" after Holm over {attributes} attributes" if attributes > 1 else ""
+        over = f" after Holm over {together} comparisons" if together > 1 else ""
         text += (
             f" Groups drawn at random within each class give {decimal(gap.noise_mean)} on average and "
             f"{decimal(gap.noise_p95)} or more in 1 case of 20 (p = {p_text(verdict.p_adjusted)}{over})."

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import Estimate, decimal, sentence
-from mindgap.report.findings import Verdict
 from mindgap.report.groups import whisker
 from mindgap.report.measures import Measure, in_page_order, measure_of
+from mindgap.report.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,7 @@ from mindgap.report.estimate import count, decimal, percent
 _RATES = ("accuracy", "f1", "auroc")
 _GAPS = ("unfairness", "gap")
 _MOST_SERIES = 6
+_NAMES = {"loss": "training loss", "objective": "objective of the training loss", "accuracy": "training accuracy"}
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,21 @@ def read_curves(log: Iterable[Mapping[str, Any]]) -> list[Curve]:
             continue
         fold = record.get("fold")
         suffix = "" if fold is None else f", fold {fold}"
-        for name, value in record.items():
-            if name in {"epoch", "fold"} or isinstance(value, bool) or not isinstance(value, (int, float)):
-                continue
-            series.setdefault(f"{name.replace('_', ' ')}{suffix}", {})[epoch] = float(value)
+        for name, value in _figures(record).items():
+            series.setdefault(f"{_NAMES.get(name, name.replace('_', ' '))}{suffix}", {})[epoch] = value
     return [Curve(name, tuple(sorted(points.items()))) for name, points in series.items()]
+
+
+def _figures(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of one epoch's record, those under ``extra`` included."""
+    extra = record.get("extra")
+    both = {**record, **(extra if isinstance(extra, Mapping) else {})}
+    numbers = {name: value for name, value in both.items() if name not in {"epoch", "epochs", "fold"}}
+    return {
+        name: float(value)
+        for name, value in numbers.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    }
 
 
 def _plot(title: str, curves: Sequence[Curve], *, rates: bool) -> CurvePlot:

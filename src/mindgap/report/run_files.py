@@ -129,7 +129,8 @@ def _trials(folder: Path, search: Mapping[str, Any]) -> dict[int, Record]:
     audits: dict[int, Record] = {}
     for trial in search.get("trials", []):
         slot = trial.get("slot")
-        found = sorted((folder / str(slot)).glob("*/metrics.json")) + sorted((folder / str(slot)).glob("metrics.json"))
+        attempts = sorted((folder / str(slot)).glob("*/metrics.json"), key=lambda path: (len(path.parent.name), path))
+        found = attempts + list((folder / str(slot)).glob("metrics.json"))
         if found:
             record = _optional(found[-1])
             audits[slot] = record.get("validation", record)

@@ -88,7 +88,7 @@ def top_rows(
 ) -> tuple[list[TopRow], list[str]]:
     """The best candidates by reward, as BN Table 1 takes them, with a last row of mean ± sample standard deviation.
 
-    Also the names and sizes of the groups whose accuracies are shown: the attribute's, where every candidate's AUDIT was kept.
+    Also the names and sizes of the groups whose accuracies are shown: the attribute's, where every AUDIT was kept.
     """
     by_slot = {trial.get("slot"): trial for trial in search.get("trials", [])}
     top = [dict(by_slot[slot]) for slot in search.get("top", []) if slot in by_slot]
@@ -109,9 +109,8 @@ def top_rows(
         )
         for trial in top
     ]
-    heads = [
-        f"{name}, {size(audits[top[0]['slot']]['attributes'][attribute]['groups'][name].get('n'))}" for name in names
-    ]
+    sizes = audits[top[0]["slot"]]["attributes"][attribute]["groups"] if names else {}
+    heads = [f"{name}, {size(sizes[name].get('n'))}" for name in names]
     return ([*rows, _mean_row(top, names)] if len(top) > 1 else rows), heads
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mindgap.core.errors import MindgapError
-from mindgap.report.audited import all_findings, audit_views, single_label_audits
+from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.estimate import Estimate, amount, decimal, interval, percent, size
+from mindgap.report.findings import findings
 from mindgap.report.front import candidates, draw_front
 from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
@@ -98,7 +99,7 @@ def _summary(run: RunFiles) -> dict[str, Any]:
     lead = leading_attribute(run)
     return {
         "split_note": note,
-        "findings": all_findings(audit, lead=lead, subject=subject),
+        "findings": findings(single_label_audits(audit), lead=lead, subject=subject),
         "key_figures": _key_figures(run, audit, lead),
     }
 

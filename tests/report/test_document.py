@@ -1,0 +1,194 @@
+"""The page is whole, escaped, self-contained, and says what the run's files say."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mindgap.core.errors import DataError, RunError
+from mindgap.core.files import read_json, write_json
+from mindgap.report.document import write_report
+from mindgap.workflows.report import report
+
+HOSTILE = "<script>alert(1)</script>"
+VOID = {"meta", "br", "link", "img", "hr"}
+
+
+class Balanced(HTMLParser):
+    """Checks that tags nest, and collects ids and links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name == "href"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parsed(page: Path) -> tuple[str, Balanced]:
+    text = page.read_text(encoding="utf-8")
+    parser = Balanced()
+    parser.feed(text)
+    assert parser.open == []
+    return text, parser
+
+
+def words(text: str) -> str:
+    """The page's text without tags, entities and layout."""
+    from html import unescape
+
+    return re.sub(
+        r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)))
+    )
+
+
+def test_a_search_page_has_all_its_parts(make_search_run) -> None:
+    text, parser = parsed(write_report(make_search_run()))
+    parts = ["summary", "groups", "gaps", "front", "network", "search", "curves", "limits", "origin", "reading"]
+    assert [link.removeprefix("#") for link in parser.links if link != "#main"] == parts
+    assert all(link.removeprefix("#") in parser.ids for link in parser.links)
+    assert len(parser.ids) == len(set(parser.ids))
+    assert "not a medical device" in text
+
+
+def test_a_train_page_is_the_same_without_the_search(make_train_run) -> None:
+    _, parser = parsed(write_report(make_train_run()))
+    assert "front" not in parser.ids
+    assert "search" not in parser.ids
+    assert "network" in parser.ids
+
+
+def test_nothing_leaves_the_page(make_search_run) -> None:
+    text, parser = parsed(write_report(make_search_run()))
+    assert not re.search(r"""(src|href|url|action|data)\s*[=(]\s*["']?(https?:|//|file:)""", text, flags=re.IGNORECASE)
+    assert not re.search(r"@import|url\(", text, flags=re.IGNORECASE)
+    assert not parser.tags & {"script", "img", "link", "iframe", "object", "embed", "form", "base"}
+    assert "default-src 'none'" in text
+
+
+def test_the_policy_allows_exactly_the_style_sheet_of_the_page(make_train_run) -> None:
+    text = write_report(make_train_run()).read_text(encoding="utf-8")
+    style = re.search(r"<style>(.*?)</style>", text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in text
+    assert " style=" not in text
+
+
+def test_hostile_names_are_escaped_everywhere(make_search_run, make_audit) -> None:
+    audit = json.loads(json.dumps(make_audit(shown=True)).replace("female", HOSTILE).replace("melanoma", HOSTILE))
+    audit["attributes"][HOSTILE] = audit["attributes"].pop("sex")
+    audit["attributes"]["age"]["gaps"]["unfairness"] |= {"value": None, "reason": HOSTILE}
+    folder = make_search_run(test=audit)
+    search = read_json(folder / "search.json")
+    search["trials"][4]["reason"] = HOSTILE
+    search["excluded_groups"] = [HOSTILE]
+    write_json(folder / "search.json", search)
+    provenance = read_json(folder / "provenance.json")
+    provenance["platform"] = provenance["store_summary"]["attributes"]["sex"]["groups"][0]["name"] = HOSTILE
+    write_json(folder / "provenance.json", provenance)
+    architecture = read_json(folder / "architecture.json")
+    architecture["name"] = HOSTILE
+    write_json(folder / "architecture.json", architecture)
+    text, parser = parsed(write_report(folder))
+    assert "script" not in parser.tags
+    assert "<script" not in text.lower()
+    assert text.count("&lt;script&gt;") >= 8
+
+
+def test_figures_of_the_audit_stand_on_the_page_with_interval_and_n(make_search_run) -> None:
+    said = words(write_report(make_search_run(shown=True)).read_text(encoding="utf-8"))
+    assert "right for 64.1 % (95 % interval 58.2 to 70.0 %, n = 251)" in said
+    assert "0.168 (95 % interval 0.118 to 0.218, n = 594)" in said
+    assert "0.030 on average and 0.060 or more in 1 case of 20 (p = 0.002 after Holm over 2 comparisons)" in said
+
+
+def test_a_gap_not_shown_is_never_said_to_be_shown(make_train_run) -> None:
+    said = words(write_report(make_train_run(shown=False)).read_text(encoding="utf-8"))
+    assert "No gap over sex shown at this n (594 images)." in said
+    assert "not distinguishable from chance at n = 594" in said
+    assert "A gap over" not in said
+    assert "▲" not in said
+
+
+def test_undefined_values_are_reasons_not_zeros(make_train_run) -> None:
+    said = words(write_report(make_train_run()).read_text(encoding="utf-8"))
+    assert "not defined: classes common to all groups hold 0.31 of the samples, under half" in said
+
+
+def test_words_the_project_does_not_use_are_not_on_the_page(make_search_run) -> None:
+    said = words(write_report(make_search_run()).read_text(encoding="utf-8")).lower()
+    assert not re.search(r"debias|unbiased|fair model|fair network|bias-free|guarantee", said)
+
+
+def test_without_a_test_evaluation_the_page_says_the_figures_flatter(make_search_run) -> None:
+    folder = make_search_run()
+    metrics = read_json(folder / "metrics.json")
+    del metrics["test"]
+    write_json(folder / "metrics.json", metrics)
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "The test split was not evaluated." in said
+    assert "they flatter it" in said
+
+
+def test_a_search_where_nothing_completed_still_has_a_page(make_search_run) -> None:
+    folder = make_search_run()
+    search = read_json(folder / "search.json")
+    rows = [row | {"state": "failed", "reason": "out of memory", "reward": None} for row in search["trials"]]
+    write_json(folder / "search.json", search | {"trials": rows, "front": [], "top": [], "chosen": None})
+    (folder / "metrics.json").unlink()
+    (folder / "architecture.json").unlink()
+    (folder / "log.jsonl").unlink()
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "24 slots: 24 failed." in said
+    assert "no candidate completed" in said
+    assert "the run kept no architecture.json" in said
+
+
+def test_a_multi_label_run_names_its_labels(make_train_run, make_audit) -> None:
+    part = make_audit(shown=True)
+    both = {"naevus": part, "other lesion": copy.deepcopy(make_audit(shown=False))}
+    record = {"schema": 1, "task": "multi-label", "n": 600, "labels": both, "overall": part["overall"]}
+    said = words(write_report(make_train_run(test=record)).read_text(encoding="utf-8"))
+    assert "naevus: A gap over sex is shown" in said
+    assert "other lesion: No gap over sex shown" in said
+    assert "Label naevus" in said
+
+
+def test_a_page_is_the_same_when_written_again(make_search_run) -> None:
+    page = write_report(make_search_run())
+    first = page.read_bytes()
+    assert report([page.parent]) == [page]
+    assert page.read_bytes() == first
+
+
+@pytest.mark.parametrize("missing", ["config.toml", "metrics.json"])
+def test_a_folder_that_holds_no_finished_run_is_refused(make_train_run, missing: str) -> None:
+    folder = make_train_run()
+    (folder / missing).unlink()
+    with pytest.raises(RunError, match=str(folder)) as caught:
+        write_report(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_file_is_named(make_train_run) -> None:
+    folder = make_train_run()
+    (folder / "metrics.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"metrics\.json"):
+        write_report(folder)

@@ -1,0 +1,33 @@
+"""Groups are shown with n, interval and what a reader must know of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mindgap.report.groups import flag_text, group_rows, known_accuracy
+
+
+def test_known_accuracy_is_the_mean_weighted_by_n() -> None:
+    groups = {"a": {"n": 30, "accuracy": {"value": 0.9}}, "b": {"n": 10, "accuracy": {"value": 0.5}}}
+    assert known_accuracy({"groups": groups}) == pytest.approx(0.8)
+    assert known_accuracy({"groups": {"a": {"n": 0, "accuracy": {"value": None}}}}) is None
+
+
+def test_small_groups_look_different_and_say_so(make_audit) -> None:
+    rows = group_rows(make_audit(shown=True)["attributes"]["sex"], overall=0.7)
+    female, _, other = rows
+    assert 'class="bar"' in female.bar
+    assert 'class="bar small"' in other.bar
+    assert other.flags == ("under 30 images", "no image of class melanoma")
+    assert other.n == 12
+
+
+def test_an_empty_group_is_a_reason_not_a_bar() -> None:
+    group = {"n": 0, "accuracy": {"value": None, "reason": "no rows", "n": 0}, "flags": ["small"]}
+    row = group_rows({"groups": {"a": group}}, overall=None)[0]
+    assert "not defined: no rows" in row.bar
+    assert "<svg" not in row.bar
+
+
+def test_flags_of_classes_with_colons_are_whole() -> None:
+    assert flag_text("no_positives:a:b") == "no image of class a:b"

@@ -1,0 +1,39 @@
+"""Provenance: the commands run as printed, and what was not recorded is said."""
+
+from __future__ import annotations
+
+import shlex
+
+from mindgap.report.origin import commands, option_rows, origin_rows
+from mindgap.report.run_files import read_run
+
+
+def test_the_printed_command_has_every_option_and_is_quoted(make_train_run) -> None:
+    run = read_run(make_train_run())
+    run.options["attribute"] = "sex; rm -rf *"
+    run.options["split"] = [0.7, 0.3]
+    words = shlex.split(commands(run)[0])
+    assert words[:3] == ["mindgap", "train", "stores/test-data"]
+    assert words[words.index("--attribute") + 1] == "sex; rm -rf *"
+    assert words[words.index("--split") + 1] == "0.7,0.3"
+    assert words[-2:] == ["--out", str(run.path)]
+
+
+def test_provenance_names_versions_seed_machine_and_data(make_train_run) -> None:
+    rows = dict(origin_rows(read_run(make_train_run())))
+    assert rows["Seed"] == "0"
+    assert rows["Data fingerprint"] == "test-data-0123456789abcdef"
+    assert rows["mindgap"] == "0.1.0, commit aaaaaaaaaaaa with uncommitted changes"
+    assert rows["Machine"] == "a processor of test data, 2 cores"
+    assert rows["Training"] == "8 epochs, 1\u202f200\u202f000 image passes, 840.2 s"
+
+
+def test_what_was_not_recorded_is_said(make_train_run) -> None:
+    folder = make_train_run()
+    (folder / "provenance.json").unlink()
+    rows = dict(origin_rows(read_run(folder)))
+    assert rows["Started"] == rows["Data fingerprint"] == rows["Machine"] == "not recorded"
+
+
+def test_options_are_flattened() -> None:
+    assert option_rows({"b": {"x": 1}, "a": None}) == [("a", "not recorded"), ("b.x", "1")]

@@ -1,0 +1,20 @@
+"""The verb writes one page per run and refuses what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mindgap.core.errors import ConfigError, RunError
+from mindgap.workflows.report import report
+
+
+def test_no_run_is_refused() -> None:
+    with pytest.raises(ConfigError, match="name at least one folder"):
+        report([])
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no config\.toml"):
+        report([tmp_path])
