@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -40,7 +41,7 @@ def read_table(path: Path | str) -> dict[str, Column]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataError(f"{file}: cannot read the table ({reason}); check the path") from None
-    except (ValueError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+    except (ValueError, csv.Error, pd.errors.ParserWarning, pa.ArrowException) as error:
         line = " ".join(str(error).split())[:160]
         raise DataError(f"{file}: not a table ({line}); give a CSV file in UTF-8 or a Parquet file") from None
 
@@ -79,8 +80,11 @@ def _read_csv(file: Path) -> dict[str, Column]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         header = next(csv.reader(stream), [])
     _check_header(file, header)
-    frame = pd.read_csv(file, dtype=object, na_filter=False, encoding="utf-8-sig", header=0, names=header,
-                        index_col=False, skip_blank_lines=True)  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with too many cells would lose some
+        frame = pd.read_csv(
+            file, dtype=object, na_filter=False, encoding="utf-8-sig", header=0, names=header, index_col=False
+        )
     return {name: _verbatim(frame[name].to_numpy(dtype=object)) for name in header}
 
 

@@ -1,0 +1,113 @@
+"""Intervals: their formulas, what they do with undefined replicates, and how often they hold the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mindgap.metrics.bootstrap import bootstrap_counts
+from mindgap.metrics.cluster_types import ClusteredRows
+from mindgap.metrics.counts import GroupCounts
+from mindgap.metrics.interval import interval, log_interval, norm_pivot_interval, percentile_interval
+from mindgap.metrics.metric import METRICS
+
+UNIT = (0.0, 1.0)
+
+
+def test_percentiles_are_those_of_the_replicates():
+    low, high, reason = percentile_interval(0.5, np.arange(1001) / 1000)
+    assert (low, high, reason) == (pytest.approx(0.025), pytest.approx(0.975), None)
+
+
+def test_a_percentile_interval_holds_the_value():
+    assert percentile_interval(0.9, np.full(100, 0.5))[:2] == (0.5, 0.9)
+
+
+def test_the_norm_pivot_adds_the_95_percent_distance_and_stops_at_the_limits():
+    distances = np.arange(1, 101) / 1000
+    assert norm_pivot_interval(0.3, distances, limits=UNIT)[:2] == (pytest.approx(0.3 - 0.096), pytest.approx(0.396))
+    assert norm_pivot_interval(0.05, distances, limits=UNIT)[0] == 0
+    assert norm_pivot_interval(0.95, distances, limits=UNIT)[1] == 1
+
+
+def test_the_log_interval_multiplies_and_stops_at_one():
+    low, high, _ = log_interval(0.6, np.full(10, math.log(1.5)), limits=UNIT)
+    assert (low, high) == (pytest.approx(0.4), pytest.approx(0.9))
+    assert log_interval(0.9, np.full(10, math.log(1.5)), limits=UNIT)[1] == 1
+    assert log_interval(0.9, np.full(10, math.inf), limits=UNIT)[:2] == (0, 1)
+
+
+def test_a_rate_of_zero_has_no_interval_on_the_log_scale():
+    low, high, reason = log_interval(0.0, np.full(10, math.nan), limits=UNIT)
+    assert math.isnan(low)
+    assert math.isnan(high)
+    assert reason == "no interval on the log scale: a group's rate is 0"
+
+
+@pytest.mark.parametrize("kind", ["percentile", "log", "norm_pivot"])
+def test_undefined_replicates_are_left_out_up_to_one_half(kind):
+    few, many = np.array([0.1] * 6 + [math.nan] * 4), np.array([0.1] * 4 + [math.nan] * 6)
+    assert interval(kind, 0.2, replicates=few, distances=few, limits=UNIT)[2] is None
+    low, high, reason = interval(kind, 0.2, replicates=many, distances=many, limits=UNIT)
+    assert math.isnan(low)
+    assert math.isnan(high)
+    assert reason == "no interval: undefined in 6 of 10 bootstrap replicates"
+
+
+def test_no_replicates_are_no_interval_and_the_reason_says_so():
+    assert percentile_interval(0.2, np.empty(0))[2] == "no interval: no bootstrap was asked for"
+
+
+def coverage(name, accuracies, sizes, *, trials, cluster_of=1):
+    """Share of made-up samples whose interval holds the truth, and that of plain percentiles, for one metric."""
+    metric = METRICS.get(name)()
+    names = tuple(f"g{k}" for k in range(len(sizes)))
+    truth = true_counts(accuracies, sizes, names)
+    expected = float(metric.value(truth, truth))
+    ids = np.repeat(np.arange(len(sizes)), sizes)
+    clusters = np.arange(len(ids)) // cluster_of
+    hits = [0, 0]
+    for seed in range(trials):
+        generator = np.random.default_rng(seed)
+        luck = stats.norm.cdf(generator.normal(size=len(ids)) * 0.6 + 0.8 * generator.normal(size=len(ids))[clusters])
+        wrong = (luck >= np.asarray(accuracies)[ids]).astype(np.int64)
+        rows = ClusteredRows.of(np.zeros_like(ids), wrong, ids, clusters, n_groups=len(sizes), n_classes=2)
+        observed = GroupCounts(
+            np.bincount(rows.cells, minlength=rows.n_cells).reshape(rows.shape) * 1.0, names, ("r", "w")
+        )
+        stream = bootstrap_counts(rows, replicates=400, generator=generator)
+        replicates = observed.replicates(np.concatenate(list(stream)))
+        value, values = float(metric.value(observed, observed)), metric.value(replicates, observed)
+        distances = metric.distance(replicates, observed)
+        for k, kind in enumerate((metric.interval, "percentile")):
+            low, high, _ = interval(kind, value, replicates=values, distances=distances, limits=metric.range)
+            hits[k] += low - 1e-12 <= expected <= high + 1e-12
+    return hits[0] / trials, hits[1] / trials
+
+
+def true_counts(accuracies, sizes, names):
+    counts = np.zeros((len(sizes), 2, 2))
+    counts[:, 0, 0] = np.asarray(accuracies) * sizes
+    counts[:, 0, 1] = (1 - np.asarray(accuracies)) * sizes
+    return GroupCounts(counts, names, ("r", "w"))
+
+
+@pytest.mark.parametrize("name", ["unfairness", "accuracy_difference", "accuracy_ratio"])
+def test_pivots_hold_the_truth_at_equality_where_percentiles_do_not(name):
+    pivot, percentile = coverage(name, [0.8] * 4, [300, 150, 90, 60], trials=150)
+    assert pivot >= 0.93
+    assert percentile <= 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unfairness", "accuracy_difference", "spd", "accuracy_ratio"])
+@pytest.mark.parametrize(
+    ("accuracies", "cluster_of"),
+    [([0.8] * 4, 1), ([0.8] * 4, 3), ([0.82, 0.8, 0.8, 0.78], 1), ([0.9, 0.8, 0.7, 0.6], 3)],
+)
+def test_pivots_hold_the_truth_near_and_far_from_equality(name, accuracies, cluster_of):
+    pivot, _ = coverage(name, accuracies, [600, 300, 180, 120], trials=1000, cluster_of=cluster_of)
+    assert pivot >= (0.94 if cluster_of == 1 else 0.93)  # any bootstrap is a little short with 40 clusters in a group
