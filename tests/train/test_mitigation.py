@@ -1,0 +1,117 @@
+"""Mitigations: that each one's term acts, by hand-computed cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mindgap.core.errors import ConfigError, UnknownNameError
+from mindgap.core.groups import Groups
+from mindgap.testing import MitigationConformance
+from mindgap.train.loss import LOSSES
+from mindgap.train.mitigation import MITIGATIONS, Batch, TrainingFacts, make_mitigation
+
+
+class TestEveryMitigation(MitigationConformance):
+    @pytest.fixture(params=MITIGATIONS.names())
+    def name(self, request):
+        return request.param
+
+
+def facts(*counts: int) -> TrainingFacts:
+    names = tuple(f"g{number}" for number in range(len(counts)))
+    return TrainingFacts(names, np.array(counts), num_classes=2, loss=LOSSES.get("ce")())
+
+
+def batch_of(groups: list[int]) -> Batch:
+    count = len(groups)
+    empty = torch.zeros(count, 1)
+    positions = torch.arange(count)
+    return Batch(empty, positions, torch.tensor(groups), positions, empty, step=0, epoch=0)
+
+
+def objective(name: str, losses: list[float], groups: list[int], *, counts=(30, 10), **options):
+    """The objective and its gradient with respect to each sample's loss."""
+    values = torch.tensor(losses, requires_grad=True)
+    total = make_mitigation(name, facts(*counts), options).objective(values, batch_of(groups), None)
+    (gradient,) = torch.autograd.grad(total, values)
+    return float(total.detach()), gradient.tolist()
+
+
+def test_plain_training_minimises_the_mean():
+    assert objective("erm", [1.0, 3.0], [0, 1]) == (2.0, [0.5, 0.5])
+
+
+def test_biasless_weights_a_group_by_the_largest_share_over_its_own():
+    """Three of A with loss 1, one of B with loss 5: weights 1, 1, 1, 3 and (3 + 15)/6 = 3."""
+    total, gradient = objective("biasless", [1.0, 1.0, 1.0, 5.0], [0, 0, 0, 1])
+    assert total == pytest.approx(3.0)
+    assert gradient == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_biasless_of_one_sample_each_is_the_plain_mean():
+    total, gradient = objective("biasless", [1.0, 3.0], [0, 1])
+    assert total == pytest.approx(2.0)
+    assert gradient == pytest.approx([0.5, 0.5])
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 10)), min_size=1, max_size=40))
+def test_biasless_is_the_mean_of_the_group_means_whatever_the_shares(samples):
+    groups, losses = [group for group, _ in samples], [loss for _, loss in samples]
+    total, _ = objective("biasless", losses, groups, counts=(5, 4, 3, 2))
+    members = np.array(groups)
+    means = [np.array(losses)[members == group].mean() for group in sorted(set(groups))]
+    assert total == pytest.approx(np.mean(means), rel=1e-4, abs=1e-5)
+
+
+def test_biasless_gives_a_sample_without_the_attribute_weight_one():
+    """Weights 1, 1, 2 and 1 for the unknown: (1 + 1 + 2·4 + 8)/5 = 3.6."""
+    total, gradient = objective("biasless", [1.0, 1.0, 4.0, 8.0], [0, 0, 1, -1])
+    assert total == pytest.approx(3.6)
+    assert gradient == pytest.approx([0.2, 0.2, 0.4, 0.2])
+
+
+def test_biasless_by_the_letter_sums_weighted_losses_over_the_batch_size():
+    """(1 + 1 + 1 + 3·5)/4 = 4.5: the step is larger by G·max o = 2·0.75 than that of the mean, 3."""
+    total, _ = objective("biasless", [1.0, 1.0, 1.0, 5.0], [0, 0, 0, 1], reduction="sum")
+    assert total == pytest.approx(4.5)
+
+
+def test_biasless_with_data_shares_ignores_the_batch():
+    """Data 30 : 10 gives B weight 3 in any batch: (1 + 3·5)/(1 + 3) = 4."""
+    total, gradient = objective("biasless", [1.0, 5.0], [0, 1], shares="data")
+    assert total == pytest.approx(4.0)
+    assert gradient == pytest.approx([0.25, 0.75])
+
+
+def test_biasless_with_a_fat_of_ratio_is_the_plain_mean():
+    assert objective("biasless", [1.0, 1.0, 1.0, 5.0], [0, 0, 0, 1], fat="ratio")[0] == pytest.approx(2.0)
+
+
+def test_maxgroup_follows_the_worst_group_only():
+    """Means 2 and 5: the objective is 5 and only B's sample has a gradient."""
+    assert objective("maxgroup", [1.0, 3.0, 5.0], [0, 0, 1]) == (5.0, [0.0, 0.0, 1.0])
+    assert objective("maxgroup", [4.0, 8.0, 5.0], [0, 0, 1]) == (6.0, [0.5, 0.5, 0.0])
+
+
+def test_maxgroup_leaves_absent_groups_and_unknown_samples_out():
+    assert objective("maxgroup", [1.0, 9.0], [1, -1]) == (1.0, [1.0, 0.0])
+    assert objective("maxgroup", [1.0, 9.0], [-1, -1]) == (5.0, [0.5, 0.5])
+
+
+def test_maxgroup_wants_every_group_in_every_batch():
+    wish = make_mitigation("maxgroup", facts(30, 10)).batches(Groups("sex", ("g0", "g1"), np.zeros(4, dtype=np.int64)))
+    assert (wish.min_per_group, wish.ratios) == (1, None)
+
+
+def test_bad_names_and_options_are_refused_in_one_line():
+    with pytest.raises(UnknownNameError, match="did you mean 'maxgroup'"):
+        make_mitigation("maxgroups", facts(3, 1))
+    with pytest.raises(ConfigError, match=r"^mitigation biasless: unknown key 'share'; did you mean 'shares'"):
+        make_mitigation("biasless", facts(3, 1), {"share": "data"})
+    with pytest.raises(ConfigError, match=r"^mitigation biasless: shares is 'all'"):
+        make_mitigation("biasless", facts(3, 1), {"shares": "all"})
