@@ -48,8 +48,12 @@ def write_folder(folder: Path, population: Population, morphology: Morphology, *
         return len(rows)
 
     with progress(len(missing), "painting images") as bar, ThreadPoolExecutor(os.cpu_count()) as threads:
-        for written in threads.map(write, batches):
-            bar.advance(written)
+        try:
+            for written in threads.map(write, batches):
+                bar.advance(written)
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
     _write_table(folder / "metadata.csv", population)
 
 

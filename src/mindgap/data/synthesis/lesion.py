@@ -43,7 +43,7 @@ def paint_lesion(numbers: Array, traits: Array, *, rows: Array, columns: Array) 
 
     Args:
         numbers: float32 (B, draws_per_lesion()), standard normal; equal numbers are the same lesion.
-        traits: float32 (B, 6), see ``Morphology``.
+        traits: float32 (B, 7), see ``Morphology``.
         rows: float32 (B, S), position of the rows in lesion radii from its centre.
         columns: float32 (B, S).
     """
@@ -51,8 +51,8 @@ def paint_lesion(numbers: Array, traits: Array, *, rows: Array, columns: Array) 
     fields = [_field(part, rows, columns) for part in parts[1:7]]
     distance = _distance(parts[0], fields[:2], traits, rows=rows, columns=columns)
     softness = (0.07 - 0.05 * traits[:, 5])[:, None, None]
-    shift = _pigment(parts[0], fields[2:5], traits[:, 2], distance)
-    shift[..., 0] -= 11.0 * traits[:, 3, None, None] * _network(parts[0], fields[5], rows=rows, columns=columns)
+    shift = _pigment(parts[0], fields[2:5], traits, distance)
+    shift[..., 0] -= 14.0 * traits[:, 3, None, None] * _network(parts[0], fields[5], rows=rows, columns=columns)
     shift += _cysts(parts[7], traits[:, 4], rows=rows, columns=columns)
     return Lesion(sigmoid(-distance / softness), shift)
 
@@ -68,20 +68,22 @@ def _distance(form: Array, fields: list[Array], traits: Array, *, rows: Array, c
     stretch = np.exp(0.10 * form[:, :1])
     radius = np.hypot((rows * stretch)[:, :, None], (columns / stretch)[:, None, :])
     asymmetry, irregularity = traits[:, 0, None, None], traits[:, 1, None, None]
-    bent = (0.04 + 0.20 * asymmetry) * fields[0] + (0.01 + 0.075 * irregularity) * fields[1]
+    bent = (0.04 + 0.20 * asymmetry) * fields[0] + (0.01 + 0.09 * irregularity) * fields[1]
     return radius - 1.0 - np.clip(bent, -0.6, 0.4)
 
 
-def _pigment(form: Array, patches: list[Array], variegation: Array, distance: Array) -> Array:
+def _pigment(form: Array, patches: list[Array], traits: Array, distance: Array) -> Array:
     """float32 (B, S, S, 3): brown, darker to the centre; with variegation black, blue-grey and red patches."""
     depth = np.clip(-distance, 0.0, 1.0)
-    amount = variegation[:, None, None]
+    amount, pigment = traits[:, 2, None, None], traits[:, 6, None, None]
     blue = amount * step(patches[1], at=0.7, width=0.25)
     red = amount * step(patches[2], at=0.9, width=0.25)
     brown = form[:, 1:4, None, None]
-    lightness = -19.0 - 2.0 * brown[:, 0] - 5.0 * depth + amount * (7.0 * patches[0] - 3.0 * blue + 5.0 * red)
+    lightness = (
+        -13.0 - 12.0 * pigment - 1.5 * brown[:, 0] - 4.0 * depth + amount * (7.0 * patches[0] - 3.0 * blue + 5.0 * red)
+    )
     redness = 5.0 + 1.5 * brown[:, 1] - 5.0 * blue + 9.0 * red
-    yellowness = 5.0 + 2.0 * brown[:, 2] - 4.0 * depth - 15.0 * blue - 3.0 * red
+    yellowness = 8.0 - 6.0 * pigment + 2.0 * brown[:, 2] - 4.0 * depth - 15.0 * blue - 3.0 * red
     return np.stack([lightness, redness, yellowness], axis=-1)
 
 

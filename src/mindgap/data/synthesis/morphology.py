@@ -12,14 +12,15 @@ from mindgap.data.synthesis.population import Population
 
 FloatArray = NDArray[np.float64]
 
-# asymmetry, border irregularity, colour variegation, pigment network, cysts, sharpness of the border
+# asymmetry, border irregularity, colour variegation, pigment network, cysts, sharpness of the border, depth of pigment
 _CLASS_MEANS = np.array(
     [
-        [-1.0, -1.0, -1.0, 1.2, -0.8, 0.0],  # nevus: round, even, one colour, a regular network
-        [1.2, 1.2, 1.3, 0.0, -0.8, -0.5],  # melanoma: asymmetric, notched, many colours
-        [-0.2, -0.2, -0.3, -1.2, 1.6, 0.8],  # keratosis: stuck on, no network, bright cysts and dark openings
+        [-1.0, -1.2, -1.1, 1.4, -1.0, 0.0, 0.0],  # nevus: round, even, one colour, a regular network
+        [1.2, 1.4, 1.4, -0.2, -1.0, -0.8, 1.3],  # melanoma: asymmetric, notched, many colours, deep pigment
+        [-0.2, -0.2, -0.3, -1.2, 1.8, 1.0, -1.3],  # keratosis: stuck on, pale, bright cysts and dark openings
     ]
 )
+_INDIVIDUAL_DEVIATION = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Morphology:
     """Traits of each image's lesion, the same in all images of one lesion.
 
     Attributes:
-        traits: float64 (n, 6) in 0..1: asymmetry, irregularity, variegation, network, cysts, sharpness.
+        traits: float64 (n, 7) in 0..1: asymmetry, irregularity, variegation, network, cysts, sharpness, depth.
         contrast: float64 (n,), how strongly the lesion stands out from the skin; 1 is full.
     """
 
@@ -41,7 +42,7 @@ def class_signal(bias: float) -> float:
 
 
 def draw_morphology(population: Population, *, bias: float, seed: int) -> Morphology:
-    """Draws the traits: class mean plus individual variation of standard deviation 1.
+    """Draws the traits: class mean plus individual variation.
 
     In the dark group the class means are drawn towards their common mean by ``class_signal`` and the contrast is
     multiplied by 1 − bias/2, so at bias 0 both groups are equally hard and at bias 1 dark images tell nothing.
@@ -55,6 +56,6 @@ def draw_morphology(population: Population, *, bias: float, seed: int) -> Morpho
     signal = np.where(dark, class_signal(bias), 1.0)[:, None]
     common = _CLASS_MEANS.mean(axis=0)
     generator = numpy_generator(seed, "synthesis", "morphology")
-    individual = generator.standard_normal((population.lesion.max() + 1, _CLASS_MEANS.shape[1]))
+    individual = _INDIVIDUAL_DEVIATION * generator.standard_normal((population.lesion.max() + 1, _CLASS_MEANS.shape[1]))
     latent = common + signal * (_CLASS_MEANS[population.label] - common) + individual[population.lesion]
     return Morphology(1.0 / (1.0 + np.exp(-1.7 * latent)), np.where(dark, 1.0 - bias / 2.0, 1.0))

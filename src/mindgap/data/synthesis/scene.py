@@ -17,7 +17,7 @@ from mindgap.data.synthesis.population import Population
 from mindgap.data.synthesis.skin import draw_texture, skin_colour, skin_texture
 
 CAST_SHARE = 0.25
-_CAST_GAINS = np.array([1.0, 0.80, 1.30])  # violet: little green, much blue, in linear light
+_CAST_GAINS = np.array([0.95, 0.82, 1.70])  # violet: little green, much blue, in linear light
 _DARKEST = 5.0  # L* that pigment cannot fall below
 
 
