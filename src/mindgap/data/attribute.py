@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 from mindgap.core.groups import Groups
+from mindgap.data.table import column_of, numbered
 
 
 class Grouped(NamedTuple):
@@ -67,17 +68,14 @@ class Factor:
         if self.column not in columns.columns:
             names = near_names(self.column, map(str, columns.columns))
             raise UnknownNameError(f"no column {self.column!r} for the attribute; {names}")
-        values = columns[self.column]
+        values = column_of(columns, self.column)
         if self.edges:
             return self._bands(values)
         return self._quantiles(values) if self.quantiles else self._categories(values)
 
     def _categories(self, values: pd.Series) -> Grouped:
-        filled = values.notna().to_numpy()
-        names = sorted({str(value) for value in values[filled]})
-        number = {name: i for i, name in enumerate(names)}
-        ids = np.full(len(values), -1, dtype=np.int64)
-        ids[filled] = [number[str(value)] for value in values[filled]]
+        names = sorted(set(values.dropna()))
+        ids = numbered(values, names)
         return Grouped(Groups(self.column, tuple(names), ids), np.zeros(len(values), dtype=np.bool_))
 
     def _bands(self, values: pd.Series) -> Grouped:
@@ -217,8 +215,8 @@ def _resolve(factor: Factor, declared: dict[str, Factor]) -> Factor:
 
 
 def _numbers(values: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers, values.notna().to_numpy()
+    numbers = cast("pd.Series", pd.to_numeric(values.astype(object), errors="coerce"))
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan), values.notna().to_numpy()
 
 
 def _occurring(name: str, names: tuple[str, ...], ids: NDArray[np.int64], outside: NDArray[np.bool_]) -> Grouped:

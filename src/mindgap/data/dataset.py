@@ -31,9 +31,19 @@ class AbstractDataset(ABC):
         Raises:
             DataError: a file cannot be read or the files do not fit together.
         """
-        renames = self.manifest().renames
-        tables = [(path, read_table(path).rename(columns=dict(renames))) for path in metadata]
-        return join_tables(tables, key=key)
+        return join_tables([(path, self._renamed(self.read(path))) for path in metadata], key=key)
+
+    def read(self, path: Path) -> pd.DataFrame:
+        """Reads one table as text, with the source's column names.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        return read_table(path)
+
+    def _renamed(self, table: pd.DataFrame) -> pd.DataFrame:
+        renames = {old: new for old, new in self.manifest().renames.items() if new not in table.columns}
+        return table.rename(columns=renames)
 
 
 DATASETS: Registry[type[AbstractDataset]] = Registry("datasets", package="mindgap.data.datasets")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,10 @@ Resize = Literal["squash", "crop", "pad"]
 MAX_PIXELS = 89_478_485
 """Larger images are taken for decompression bombs; Pillow warns from here on (a quarter of a gigabyte in memory)."""
 
+THUMBNAIL_PX = 16
+HASH_BITS = 128
+_NOISE = 0.5
+"""Frequencies below this are rounding; a difference of one grey level between two half images gives 160."""
 _ORIENTATION_TAG = 0x0112
 
 
@@ -61,24 +65,38 @@ def decode_mask(path: str, geometry: Geometry) -> NDArray[np.uint8]:
         return np.where(grey >= 128, 255, 0).astype(np.uint8)
 
 
-def row_digest(*parts: NDArray[np.uint8]) -> int:
-    """A 64-bit digest of stored pixels, by which a resumed build tells a whole row from a torn one."""
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        digest.update(np.ascontiguousarray(part).data)
-    return int.from_bytes(digest.digest(), "little")
+def row_digest(image: NDArray[np.uint8], mask: NDArray[np.uint8] | None = None) -> int:
+    """A 64-bit checksum of stored pixels, by which a resumed build tells a whole row from a torn one.
 
-
-def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """uint64 (2,): 128 bits, each telling whether brightness rises between neighbours of an 8×9 and a 9×8 thumbnail.
-
-    The "difference hash" in both directions; scaling, recompression and mild colour changes move few bits.
+    CRC-32 of the upper half of the image, and of its lower half and the mask.
     """
-    grey = Image.fromarray(image).convert("L")
-    across = np.asarray(grey.resize((9, 8), Image.Resampling.BOX))
-    down = np.asarray(grey.resize((8, 9), Image.Resampling.BOX))
-    bits = np.concatenate([(across[:, 1:] > across[:, :-1]).ravel(), (down[1:] > down[:-1]).ravel()])
-    return np.packbits(bits).view(np.uint64)
+    pixels = image.reshape(-1)
+    middle = pixels.size // 2
+    low = zlib.crc32(pixels[middle:].data)
+    return zlib.crc32(pixels[:middle].data) << 32 | (low if mask is None else zlib.crc32(mask.reshape(-1).data, low))
+
+
+def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """uint8 (16, 16): the image in grey, averaged over boxes."""
+    small = Image.fromarray(image).reduce(max(1, min(image.shape[:2]) // THUMBNAIL_PX))
+    return np.asarray(small.convert("L").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX))
+
+
+def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """uint64 (n, 2): the signs of the 128 lowest frequencies of a cosine transform, the mean left out.
+
+    Scaling, recompression and changes of brightness or contrast move few of the bits; a plain image has none set.
+
+    Args:
+        thumbnails: uint8 (n, 16, 16).
+    """
+    points = np.arange(THUMBNAIL_PX)
+    cosines = np.cos(np.pi * points[:, None] * (points + 0.5) / THUMBNAIL_PX)
+    frequencies = cosines @ thumbnails.astype(np.float64) @ cosines.T
+    total, rows = (points[:, None] + points).ravel(), np.repeat(points, THUMBNAIL_PX)
+    lowest = np.lexsort((rows, total))[1 : 1 + HASH_BITS]
+    bits = frequencies.reshape(len(thumbnails), -1)[:, lowest] > _NOISE
+    return np.ascontiguousarray(np.packbits(bits, axis=1)).view(np.uint64)
 
 
 @contextmanager

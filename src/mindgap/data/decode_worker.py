@@ -20,9 +20,10 @@ from mindgap.data.decode import (
     ImageFault,
     decode_image,
     decode_mask,
-    perceptual_hash,
+    perceptual_hashes,
     quiet_decoder,
     row_digest,
+    thumbnail,
 )
 
 PROGRESS = np.dtype([("status", "u1"), ("mask", "u1"), ("digest", "<u8"), ("hash", "<u8", (2,))])
@@ -58,31 +59,36 @@ class Canvas:
 
     def fill(self, chunk: Chunk) -> None:
         """Decodes the rows of a chunk that are not already whole."""
+        filled: list[int] = []
         with quiet_decoder():
             for offset, path in enumerate(chunk.images):
                 row = chunk.start + offset
-                if not self._is_whole(row):
-                    self._fill_row(row, path, chunk.masks[offset] if chunk.masks else None)
+                if not self._is_whole(row) and self._fill_row(row, path, chunk.masks[offset] if chunk.masks else None):
+                    filled.append(row)
+        if filled:
+            thumbnails = np.stack([thumbnail(self.images[row]) for row in filled])
+            self.progress["hash"][filled] = perceptual_hashes(thumbnails)
+            self.progress["status"][filled] = DONE
 
     def _is_whole(self, row: int) -> bool:
         done = self.progress[row]
         return bool(done["status"] == DONE) and int(done["digest"]) == self._digest(row)
 
     def _digest(self, row: int) -> int:
-        return row_digest(self.images[row]) if self.masks is None else row_digest(self.images[row], self.masks[row])
+        return row_digest(self.images[row], None if self.masks is None else self.masks[row])
 
-    def _fill_row(self, row: int, path: str, mask: str | None) -> None:
+    def _fill_row(self, row: int, path: str, mask: str | None) -> bool:
+        """Decodes a row; False, with the reason in the progress, if that cannot be."""
         self.progress[row]["status"] = TO_DO
         try:
             image = decode_image(path, self.geometry)
         except ImageFault as fault:
             self.progress[row]["status"] = FAULTS[str(fault)]
-            return
+            return False
         self.images[row] = image
         self.progress[row]["mask"] = self._fill_mask(row, mask)
-        self.progress[row]["hash"] = perceptual_hash(image)
         self.progress[row]["digest"] = self._digest(row)
-        self.progress[row]["status"] = DONE
+        return True
 
     def _fill_mask(self, row: int, path: str | None) -> int:
         if self.masks is None:

@@ -1,4 +1,4 @@
-"""Building the image map of a store: space first, then rows by many processes, then closing the gaps of dropped rows."""
+"""Building the image map of a store: space first, then rows by many processes, then the gaps of dropped rows."""
 
 from __future__ import annotations
 
@@ -179,13 +179,10 @@ def _feed(
     waiting: queue.SimpleQueue[Chunk | None],
     answers: queue.SimpleQueue[int | DataError],
 ) -> None:
-    assert worker.stdin is not None and worker.stdout is not None  # noqa: S101  (both are pipes, see _start_worker)
     line = json.dumps(head) + "\n"
     while (chunk := waiting.get()) is not None:
         try:
-            worker.stdin.write(line + chunk.to_line())
-            worker.stdin.flush()
-            answer = worker.stdout.readline()
+            answer = _ask(worker, line + chunk.to_line())
         except (OSError, ValueError):
             answer = ""
         line = ""
@@ -195,6 +192,15 @@ def _feed(
             )
             return
         answers.put(int(answer))
+
+
+def _ask(worker: subprocess.Popen[str], line: str) -> str:
+    """The worker's answer to a line; empty if it died."""
+    if worker.stdin is None or worker.stdout is None:
+        return ""
+    worker.stdin.write(line)
+    worker.stdin.flush()
+    return worker.stdout.readline()
 
 
 def _read_progress(folder: Path, rows: int) -> Built:
@@ -207,11 +213,12 @@ def _read_progress(folder: Path, rows: int) -> Built:
 
 
 def _compact(path: Path, rows: NDArray[np.int64], *, row_bytes: int) -> None:
-    pixels = np.memmap(path, dtype=np.uint8, mode="r+").reshape(-1, row_bytes)
+    file = np.memmap(path, dtype=np.uint8, mode="r+")
+    pixels = file.reshape(-1, row_bytes)
     first = int(np.argmax(np.append(rows != np.arange(len(rows)), True)))
     for start in range(first, len(rows), CHUNK_ROWS):
         moved = rows[start : start + CHUNK_ROWS]
         pixels[start : start + len(moved)] = pixels[moved]
-    pixels.base.flush()
-    del pixels
+    file.flush()
+    del pixels, file
     os.truncate(path, len(rows) * row_bytes)

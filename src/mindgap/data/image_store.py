@@ -18,6 +18,7 @@ from mindgap.core.files import read_json
 from mindgap.core.groups import Groups
 from mindgap.data.decode import Resize
 from mindgap.data.split import SPLITS, cluster_numbers
+from mindgap.data.table import column_of, numbered
 
 if TYPE_CHECKING:
     import torch
@@ -162,7 +163,7 @@ class Store:
 
     @cached_property
     def images(self) -> NDArray[np.uint8]:
-        """uint8 (N, S, S, 3) RGB, a copy-on-write map: never written to disk, shared between processes until changed."""
+        """uint8 (N, S, S, 3) RGB, a copy-on-write map: shared between processes, changes stay in memory."""
         shape = (self.n, self.size_px, self.size_px, 3)
         return np.memmap(self.path / "images.bin", dtype=np.uint8, mode="c", shape=shape)
 
@@ -184,8 +185,7 @@ class Store:
         """int64 (N,) class numbers, or uint8 (N, L) if multi-label."""
         if self.task == "multi-label":
             return self.table[[f"label_{name}" for name in self.classes]].to_numpy(dtype=np.uint8)
-        number = {name: i for i, name in enumerate(self.classes)}
-        return self.table["label"].map(number).to_numpy(dtype=np.int64)
+        return numbered(column_of(self.table, "label"), self.classes)
 
     def groups(self, attribute: str) -> Groups:
         """Groups of an attribute over all N rows, in the order of ``store.json``.
@@ -198,9 +198,7 @@ class Store:
             names = near_names(attribute, self.attributes)
             raise UnknownNameError(f"{self.path}: no attribute {attribute!r}; {names}{hint}")
         names = tuple(group.name for group in self.info.attributes[attribute].groups)
-        number = {name: i for i, name in enumerate(names)}
-        ids = self.table[attribute].map(number).fillna(-1).to_numpy(dtype=np.int64)
-        return Groups(attribute, names, ids)
+        return Groups(attribute, names, numbered(column_of(self.table, attribute), names))
 
     @cached_property
     def ids(self) -> NDArray[np.object_]:
@@ -210,13 +208,14 @@ class Store:
     @cached_property
     def cluster_names(self) -> NDArray[np.object_]:
         """Object (N,): the cluster's name, None where a row has none."""
-        cells = self.table["cluster"]
-        return np.where(cells.notna(), cells.to_numpy(dtype=object), None)
+        names = column_of(self.table, "cluster").to_numpy(dtype=object, copy=True)
+        names[pd.isna(names)] = None
+        return names
 
     @cached_property
     def clusters(self) -> NDArray[np.int64]:
         """int64 (N,): cluster numbers; a row without a cluster is a cluster of its own."""
-        return cluster_numbers(self.table["cluster"])
+        return cluster_numbers(column_of(self.table, "cluster"))
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """int64: the row numbers of a split, rising.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from mindgap.core.errors import ConfigError
-from mindgap.data.table import require_column
+from mindgap.data.table import column_of, require_column
 
 YES_NO: Mapping[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
 REASONS = ("missing_file", "unreadable", "too_large", "unknown_label", "duplicate_id")
@@ -48,10 +49,10 @@ class Manifest:
     def with_columns(
         self,
         *,
-        id: str | None,
+        id: str | None,  # noqa: A002
         label: str | None,
         labels: tuple[str, ...],
-        cluster: str | None,  # noqa: A002
+        cluster: str | None,
     ) -> Manifest:
         """The manifest with the user's columns in place of the preset's.
 
@@ -131,13 +132,14 @@ def set_aside(table: pd.DataFrame, manifest: Manifest, reasons: pd.Series) -> Ro
     """Splits a table into the rows without a reason and those with one."""
     faulty = reasons.notna()
     dropped = pd.DataFrame({"id": table.loc[faulty, manifest.id].fillna(""), "reason": reasons[faulty].astype("str")})
-    return Rows(table[~faulty].reset_index(drop=True), dropped.reset_index(drop=True))
+    kept = cast("pd.DataFrame", table[~faulty])
+    return Rows(kept.reset_index(drop=True), dropped.reset_index(drop=True))
 
 
 def _fold_one_hot(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     for column in manifest.one_hot:
         require_column(table, column, source="metadata")
-    hot = np.stack([_binary(table[column]) == "1" for column in manifest.one_hot], axis=1)
+    hot = np.stack([_binary(column_of(table, column)) == "1" for column in manifest.one_hot], axis=1)
     words = np.array(manifest.one_hot, dtype=object)[hot.argmax(axis=1)]
     words[hot.sum(axis=1) != 1] = None
     table = table.drop(columns=list(manifest.one_hot))
@@ -147,14 +149,15 @@ def _fold_one_hot(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
 
 def _label_known(table: pd.DataFrame, manifest: Manifest) -> pd.Series:
     if manifest.labels:
-        return pd.concat([_binary(table[label]).notna() for label in manifest.labels], axis=1).all(axis=1)
-    labels = table[manifest.label]
+        known = [_binary(column_of(table, label)).notna().to_numpy() for label in manifest.labels]
+        return pd.Series(np.logical_and.reduce(known), index=table.index)
+    labels = column_of(table, manifest.label)
     return labels.notna() if manifest.classes is None else labels.isin(manifest.classes)
 
 
 def binary_labels(table: pd.DataFrame, labels: tuple[str, ...]) -> np.ndarray:
     """uint8 (n, L): the 0/1 labels of checked rows."""
-    return np.stack([(_binary(table[label]) == "1").to_numpy() for label in labels], axis=1).astype(np.uint8)
+    return np.stack([(_binary(column_of(table, label)) == "1").to_numpy() for label in labels], axis=1).astype(np.uint8)
 
 
 def _binary(column: pd.Series) -> pd.Series:

@@ -1,8 +1,8 @@
 """Cluster-disjoint splits and folds, stratified by label and by label × attribute.
 
-Iterative stratification of whole clusters, large ones first. A row counts in several strata: all rows, its class, its group
-of each attribute, and its class crossed with each of these. When a cluster with c_f rows in stratum f is placed, part s
-lags in f by lag_{f,s} = share_s · placed_f − given_{f,s} rows, and the cluster goes to the part with the largest
+Iterative stratification of whole clusters, large ones first. A row counts in several strata: all rows, its class, its
+group of each attribute, and its class crossed with each of these. When a cluster with c_f rows in stratum f is placed,
+part s lags in f by lag_{f,s} = share_s · placed_f − given_{f,s} rows, and the cluster goes to the part with the largest
 Σ_f c_f · lag_{f,s}: the move that keeps Σ_f Σ_s lag² smallest. Time and memory are linear in rows.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from mindgap.core.errors import ConfigError, ShapeError
 from mindgap.core.groups import Groups
@@ -99,6 +99,32 @@ def cluster_numbers(names: pd.Series) -> NDArray[np.int64]:
     return numbers
 
 
+@dataclass(frozen=True)
+class _Incidence:
+    """Which strata the rows of each cluster are in: ``strata[begins[c]:begins[c+1]]``, ``counts`` of rows likewise."""
+
+    begins: NDArray[np.int64]
+    strata: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def of(self, cluster: int) -> NDArray[np.int64]:
+        """The strata of a cluster."""
+        return self.strata[self.begins[cluster] : self.begins[cluster + 1]]
+
+    def only(self, kept: NDArray[np.bool_]) -> _Incidence:
+        """The same for some strata, bool (strata,), renumbered."""
+        stay = kept[self.strata]
+        begins = np.append(0, np.cumsum(stay))[self.begins]
+        return _Incidence(begins, (np.cumsum(kept) - 1)[self.strata[stay]], self.counts[stay])
+
+    def clusters_by_stratum(self) -> list[NDArray[np.int64]]:
+        """The clusters of each stratum."""
+        clusters = np.repeat(np.arange(len(self.begins) - 1), np.diff(self.begins))
+        order = np.argsort(self.strata, kind="stable")
+        ends = np.cumsum(np.bincount(self.strata))[:-1]
+        return np.split(clusters[order], ends)
+
+
 def _place_clusters(
     labels: NDArray[np.int64] | NDArray[np.uint8],
     groups: Groups | Sequence[Groups],
@@ -106,7 +132,7 @@ def _place_clusters(
     clusters: NDArray[np.int64],
     shares: Sequence[float],
     seed: int,
-) -> tuple[NDArray[np.int64], sparse.csr_array]:
+) -> tuple[NDArray[np.int64], _Incidence]:
     """The part of each cluster, int64 (m,), and the incidence of clusters and classes or groups."""
     attributes = (groups,) if isinstance(groups, Groups) else tuple(groups)
     lengths = {len(labels), len(clusters), *(len(attribute.ids) for attribute in attributes)}
@@ -114,7 +140,7 @@ def _place_clusters(
         raise ShapeError(f"labels, clusters and groups must have the same length, got {sorted(lengths)}")
     strata, plain = _strata(labels, attributes)
     incidence = _incidence(strata, np.unique(clusters, return_inverse=True)[1])
-    return _greedy(incidence, shares=shares, seed=seed), incidence[:, plain]
+    return _greedy(incidence, shares=shares, seed=seed), incidence.only(plain)
 
 
 def _strata(
@@ -143,21 +169,22 @@ def _class_codes(labels: NDArray[np.int64] | NDArray[np.uint8]) -> list[NDArray[
     return [labels[:, column].astype(np.int64) for column in range(labels.shape[1])]
 
 
-def _incidence(strata: NDArray[np.int64], members: NDArray[np.int64]) -> sparse.csr_array:
-    """Rows of each cluster in each stratum, (m clusters, strata)."""
-    n, width = strata.shape
-    entries = (np.ones(n * width, dtype=np.int64), (np.repeat(members, width), strata.ravel()))
-    return sparse.coo_array(entries).tocsr()
+def _incidence(strata: NDArray[np.int64], members: NDArray[np.int64]) -> _Incidence:
+    width = int(strata.max(initial=0)) + 1
+    pairs, counts = np.unique((members[:, None] * width + strata).ravel(), return_counts=True)
+    begins = np.searchsorted(pairs, np.arange(int(members.max(initial=-1)) + 2) * width)
+    return _Incidence(begins, pairs % width, counts)
 
 
-def _greedy(incidence: sparse.csr_array, *, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+def _greedy(incidence: _Incidence, *, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
     """The part of each cluster: large clusters first, each to the part where its strata lag most behind their share."""
-    begins, strata, counts = incidence.indptr.tolist(), incidence.indices.tolist(), incidence.data.tolist()
-    rarest = np.minimum.reduceat(np.asarray(incidence.sum(axis=0)).ravel()[incidence.indices], incidence.indptr[:-1])
-    shuffled = numpy_generator("split", seed).random(incidence.shape[0])
-    order = np.lexsort((shuffled, rarest, -np.asarray(incidence.sum(axis=1)).ravel()))
-    lag = [[0.0] * incidence.shape[1] for _ in shares]
-    chosen = [0] * incidence.shape[0]
+    begins, strata, counts = incidence.begins.tolist(), incidence.strata.tolist(), incidence.counts.tolist()
+    totals = np.bincount(incidence.strata, weights=incidence.counts)
+    rarest = np.minimum.reduceat(totals[incidence.strata], incidence.begins[:-1])
+    shuffled = numpy_generator("split", seed).random(len(begins) - 1)
+    order = np.lexsort((shuffled, rarest, -np.add.reduceat(incidence.counts, incidence.begins[:-1])))
+    lag = [[0.0] * len(totals) for _ in shares]
+    chosen = [0] * len(order)
     for cluster in order.tolist():
         span = range(begins[cluster], begins[cluster + 1])
         for part, share in zip(lag, shares, strict=True):
@@ -170,10 +197,9 @@ def _greedy(incidence: sparse.csr_array, *, shares: Sequence[float], seed: int) 
     return np.array(chosen, dtype=np.int64)
 
 
-def _mend(parts: NDArray[np.int64], presence: sparse.csr_array, *, others: Sequence[int]) -> None:
+def _mend(parts: NDArray[np.int64], presence: _Incidence, *, others: Sequence[int]) -> None:
     """Moves single clusters, in place, until every class and group is in train and, where it can be, in the others."""
-    by_stratum = presence.tocsc()
-    members = [by_stratum.indices[lo:hi] for lo, hi in zip(by_stratum.indptr, by_stratum.indptr[1:], strict=False)]
+    members = presence.clusters_by_stratum()
     held = np.zeros((3, len(members)), dtype=np.int64)
     for stratum, clusters in enumerate(members):
         held[:, stratum] = np.bincount(parts[clusters], minlength=3)
@@ -186,7 +212,7 @@ def _mend(parts: NDArray[np.int64], presence: sparse.csr_array, *, others: Seque
 
 def _move_one(
     parts: NDArray[np.int64],
-    presence: sparse.csr_array,
+    presence: _Incidence,
     candidates: NDArray[np.int64],
     *,
     held: NDArray[np.int64],
@@ -195,16 +221,12 @@ def _move_one(
     """Moves the candidate that leaves most behind of its scarcest stratum; to train (0) even if it is the last."""
 
     def left_behind(cluster: int) -> int:
-        return int(held[parts[cluster], _strata_of(presence, cluster)].min()) - 1
+        return int(held[parts[cluster], presence.of(cluster)].min()) - 1
 
     best = max(candidates.tolist(), key=left_behind)
     if to and left_behind(best) < 1:
         return
-    strata = _strata_of(presence, best)
+    strata = presence.of(best)
     held[parts[best], strata] -= 1
     held[to, strata] += 1
     parts[best] = to
-
-
-def _strata_of(presence: sparse.csr_array, cluster: int) -> NDArray[np.int32]:
-    return presence.indices[presence.indptr[cluster] : presence.indptr[cluster + 1]]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from mindgap.data.attribute import AttributeSpec, Grouped, usable_groups
 from mindgap.data.image_store import VERSION, AttributeInfo, GroupInfo
 from mindgap.data.manifest import Manifest, Rows, binary_labels
 from mindgap.data.split import SPLITS
+from mindgap.data.table import column_of, numbered
 
 _RESERVED = ("id", "label", "split", "cluster", "has_mask")
 
@@ -43,11 +44,11 @@ def read_labels(table: pd.DataFrame, manifest: Manifest) -> Labels:
             if column.min() == column.max():
                 raise DataError(f"label {name!r} is {column[0]} in every row, one class only; leave it out of --labels")
         return Labels("multi-label", manifest.labels, values)
-    names = sorted(set(table[manifest.label]))
+    column = column_of(table, manifest.label)
+    names = sorted(set(column))
     if len(names) < 2:
         raise DataError(f"column {manifest.label!r} holds one class only, {names[0]!r}; a classifier needs two")
-    number = {name: i for i, name in enumerate(names)}
-    return Labels("single-label", tuple(names), table[manifest.label].map(number).to_numpy(dtype=np.int64))
+    return Labels("single-label", tuple(names), numbered(column, names))
 
 
 def read_attributes(table: pd.DataFrame, specs: Sequence[AttributeSpec]) -> dict[str, Grouped]:
@@ -111,7 +112,7 @@ def write_store(
     whole = {
         "version": VERSION,
         "n": len(table),
-        "fingerprint": _fingerprint(table[known], digests),
+        "fingerprint": _fingerprint(cast("pd.DataFrame", table[known]), digests),
         "dropped": dict(sorted(dropped.items())),
         **record,
     }
@@ -141,7 +142,7 @@ def attribute_info(spec: AttributeSpec, grouped: Grouped, splits: NDArray[np.obj
 
 
 def split_info(labels: Labels, splits: NDArray[np.object_], *, shares: Sequence[float]) -> dict[str, Any]:
-    """The split's entry of ``store.json``: shares asked for, rows per split, and rows of each class (positives) in it."""
+    """The split's entry of ``store.json``: shares asked for, rows per split, and rows (positives) of each class."""
     per_class: dict[str, dict[str, int]] = {}
     for number, name in enumerate(labels.names):
         mine = labels.values[:, number] == 1 if labels.values.ndim == 2 else labels.values == number

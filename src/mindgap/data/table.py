@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 
@@ -53,19 +55,27 @@ def join_tables(tables: Sequence[tuple[Path, pd.DataFrame]], *, key: str | None)
 
 def _stack_or_join(merged: pd.DataFrame, path: Path, table: pd.DataFrame, *, key: str | None) -> pd.DataFrame:
     if set(table.columns) == set(merged.columns):
-        return pd.concat([merged, table[merged.columns]], ignore_index=True)
+        return pd.concat([merged, cast("pd.DataFrame", table[merged.columns])], ignore_index=True)
     if key is None:
         raise ConfigError(f"{path}: its columns differ from the first table's; name the id column to join on with --id")
     for side in (merged, table):
         require_column(side, key, source=str(path))
     rows = table.dropna(subset=[key])
-    repeated = rows[key][rows[key].duplicated()]
-    if len(repeated):
-        raise DataError(
-            f"{path}: {key} {repeated.iloc[0]!r} comes twice, so it cannot be joined; keep one row per image"
-        )
+    repeated = column_of(rows, key)[rows.duplicated(subset=[key])].tolist()
+    if repeated:
+        raise DataError(f"{path}: {key} {repeated[0]!r} comes twice, so it cannot be joined; keep one row each")
     common = [column for column in rows.columns if column != key and column in merged.columns]
     return merged.merge(rows.drop(columns=common), on=key, how="left", validate="many_to_one")
+
+
+def column_of(table: pd.DataFrame, name: str | None) -> pd.Series:
+    """A column, for which the table is known to have it."""
+    return cast("pd.Series", table[name])
+
+
+def numbered(column: pd.Series, names: Sequence[str]) -> NDArray[np.int64]:
+    """int64 (n,): the position of each cell's word among the names, -1 for a missing cell or another word."""
+    return pd.Index(list(names), dtype="str").get_indexer_for(column).astype(np.int64)
 
 
 def require_column(table: pd.DataFrame, column: str, *, source: str) -> None:

@@ -32,6 +32,7 @@ from mindgap.data.store_writer import (
     store_table,
     write_store,
 )
+from mindgap.data.table import column_of
 
 
 def prepare(
@@ -56,8 +57,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Builds a store from images and a table, and returns the contents of its ``store.json``.
 
-    The store is built in a hidden folder beside ``out`` and renamed at the end, so ``out`` is whole or not there. Killed
-    half-way, the same call goes on where it stopped; on a finished store it returns at once.
+    The store is built in a hidden folder beside ``out`` and renamed at the end, so ``out`` is whole or not there.
+    Killed half-way, the same call goes on where it stopped; on a finished store it returns at once.
 
     Args:
         images: folder of images; sub-folders are searched.
@@ -200,7 +201,7 @@ def _set_aside(rows: Rows, manifest: Manifest, reasons: pd.Series) -> Rows:
 def _refuse_dropped(rows: Rows, request: PrepareRequest) -> None:
     reasons = rows.dropped["reason"].value_counts()
     listed = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
-    first = f"first: {rows.dropped['id'].iloc[0]!r}" if len(rows.dropped) else "the table is empty"
+    first = f"first: {rows.dropped['id'].iloc[0]!r}" if len(rows.dropped) else "the table has no row"
     if not len(rows.table):
         raise DataError(
             f"no row left of {rows.total} ({listed or 'none read'}; {first}); check --images, --id and --label"
@@ -213,7 +214,7 @@ def _refuse_dropped(rows: Rows, request: PrepareRequest) -> None:
 
 
 def _clusters(table: pd.DataFrame, manifest: Manifest) -> pd.Series:
-    return table[manifest.cluster] if manifest.cluster else pd.Series([None] * len(table), dtype="object")
+    return column_of(table, manifest.cluster) if manifest.cluster else pd.Series([None] * len(table), dtype="object")
 
 
 def _source(request: PrepareRequest, rows: Rows) -> dict[str, Any]:

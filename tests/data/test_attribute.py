@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mindgap.core.errors import ConfigError, DataError, UnknownNameError
+from mindgap.data.attribute import parse_attributes, usable_groups
+
+QUICK = settings(deadline=None, derandomize=True, max_examples=60)
+
+
+def grouped(spec: str, **columns):
+    return parse_attributes(spec)[-1].groups(pd.DataFrame(columns, dtype="str"))
+
+
+def named(result):
+    names = [*result.groups.names, None]
+    return [names[i] for i in result.groups.ids]
+
+
+def test_categories_are_sorted_text_and_only_an_empty_cell_is_missing():
+    result = grouped("x", x=["b", "a", None, "NA", "1.0", "1"])
+    assert result.groups.names == ("1", "1.0", "NA", "a", "b")
+    assert named(result) == ["b", "a", None, "NA", "1.0", "1"]
+
+
+def test_bands_are_half_open_and_the_last_is_closed():
+    result = grouped("age:bands=0/30/60/120", age=["0", "29.9", "30", "59", "60", "120", "120.1", "-1", None])
+    assert named(result) == ["0-30", "0-30", "30-60", "30-60", "60-120", "60-120", None, None, None]
+    assert result.out_of_range == 2
+    assert result.groups.attribute == "age"
+
+
+def test_a_word_in_a_banded_column_is_out_of_range():
+    result = grouped("age:bands=0/30/60", age=["10", "unknown", "nan", "inf", "40", None])
+    assert named(result) == ["0-30", None, None, None, "30-60", None]
+    assert result.out_of_range == 3
+
+
+def test_a_band_nobody_is_in_is_named_apart():
+    result = grouped("age:bands=0/10/20/30", age=["5", "25"])
+    assert result.groups.names == ("0-10", "20-30")
+    assert result.empty == ("10-20",)
+    assert result.groups.ids.tolist() == [0, 1]
+
+
+def test_quantiles_have_equal_counts_where_values_differ():
+    result = grouped("ita:quantiles=5", ita=[str(value) for value in range(100)])
+    assert result.groups.names == ("q1", "q2", "q3", "q4", "q5")
+    assert result.groups.counts().tolist() == [20] * 5
+    assert named(result)[:20] == ["q1"] * 20
+
+
+def test_an_intersection_uses_the_bands_declared_beside_it():
+    result = grouped("sex,age:bands=0/30/60,sex*age", sex=["f", "m", "f", None], age=["5", "40", "50", "5"])
+    assert result.groups.attribute == "sex*age"
+    assert named(result) == ["f*0-30", "m*30-60", "f*30-60", None]
+    assert result.empty == ("m*0-30",)
+    assert grouped("sex*age:bands=0/30/60", sex=["f"], age=["5"]).groups.names == ("f*0-30",)
+
+
+def test_an_intersection_counts_a_row_out_of_range_once():
+    result = grouped("a:bands=0/1,b:bands=0/1,a*b", a=["5", "0", "5"], b=["5", "5", "0"])
+    assert result.out_of_range == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty name"),
+        ("sex,,age", "empty name"),
+        ("sex*", "empty name"),
+        ("sex,sex", "twice"),
+        ("sex*sex", "twice"),
+        ("age:band=0/1", "did you mean 'bands'"),
+        ("age:bands=0", "rising"),
+        ("age:bands=30/0", "rising"),
+        ("age:bands=0/nan", "rising"),
+        ("age:bands=a/b", "not numbers"),
+        ("age:quantiles=1", "at least 2"),
+        ("age:quantiles=x", "at least 2"),
+    ],
+)
+def test_faulty_syntax_is_refused_in_one_line(text, said):
+    with pytest.raises(ConfigError, match=said) as error:
+        parse_attributes(text)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_column_is_refused_with_the_near_name():
+    with pytest.raises(UnknownNameError, match="did you mean 'sex'"):
+        grouped("sexx", sex=["f"])
+
+
+def test_one_group_and_no_group_are_refused():
+    with pytest.raises(DataError, match="one group only, 'f'"):
+        usable_groups(grouped("sex", sex=["f", "f", None]))
+    with pytest.raises(DataError, match="every cell is empty"):
+        usable_groups(grouped("sex", sex=[None, None]))
+    with pytest.raises(DataError, match="2 values fit no group"):
+        usable_groups(grouped("age:bands=0/1/2", age=["x", "9"]))
+
+
+NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True)
+
+
+@st.composite
+def specs(draw):
+    names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    items = []
+    for name in names:
+        kind = draw(st.sampled_from(["plain", "bands", "quantiles"]))
+        if kind == "bands":
+            edges = sorted(draw(st.lists(st.integers(-99, 99), min_size=2, max_size=5, unique=True)))
+            items.append(f"{name}:bands={'/'.join(map(str, edges))}")
+        else:
+            items.append(name if kind == "plain" else f"{name}:quantiles={draw(st.integers(2, 9))}")
+    return items
+
+
+@QUICK
+@given(specs())
+def test_syntax_round_trips(items):
+    parsed = parse_attributes(",".join(items))
+    assert [spec.spec for spec in parsed] == items
+    assert parse_attributes([spec.spec for spec in parsed]) == parsed
+
+
+@QUICK
+@given(st.lists(st.one_of(st.none(), st.floats(-200, 200), st.just("word")), min_size=1, max_size=40), specs())
+def test_every_row_is_in_one_group_or_counted_out(values, items):
+    column = [None if value is None else str(value) for value in values]
+    for spec in parse_attributes(items):
+        result = spec.groups(pd.DataFrame(dict.fromkeys((spec.name,), column), dtype="str"))
+        missing = sum(value is None for value in values)
+        assert int(result.groups.counts().sum()) + result.out_of_range + missing == len(values)
+        assert all(result.groups.counts() > 0)
+        assert len(result.groups.names) == len(set(result.groups.names))
+
+
+@QUICK
+@given(st.lists(st.floats(-50, 50), min_size=2, max_size=40), st.integers(2, 6))
+def test_quantile_groups_are_ordered_like_the_values(values, k):
+    ids = grouped(f"x:quantiles={k}", x=[repr(value) for value in values]).groups.ids
+    order = np.argsort(values, kind="stable")
+    assert np.all(np.diff(ids[order]) >= 0)
