@@ -74,7 +74,7 @@ def test_the_gradient_of_every_weight_is_eq_3_by_numerical_derivative():
             steps, state, row = replay(space, sequence), None, 0
             for t, step in enumerate(steps, start=1):
                 state = controller.cell(controller.embedding.weight[row][None], state)
-                logits = controller.heads[controller.head_number[step.kind]](state[0])[0].detach().numpy()
+                logits = controller.head_of[step.kind](state[0])[0].detach().numpy()
                 odds = np.where(step.valid, np.exp(logits), 0.0)
                 total += gamma ** (len(steps) - t) * np.log(odds[step.choice] / odds.sum()) * (reward - baseline)
                 row = controller.first_row[step.kind] + step.choice

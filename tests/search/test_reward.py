@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mindgap.core.errors import DataError
 from mindgap.core.groups import Groups
-from mindgap.search.reward import Reward, default_accuracy_floor, infeasible_reward, majority_rate, rewarded_groups
+from mindgap.search.reward import Reward, default_accuracy_floor, excluded_groups, infeasible_reward, majority_rate
 
 shares = st.floats(0, 1)
 
@@ -47,14 +47,12 @@ def test_majority_rate_of_classes_and_of_labels():
     assert majority_rate(np.array([[0, 1], [0, 1], [1, 0], [0, 1]])) == 0.75
 
 
-def test_small_groups_are_left_out_and_named():
+def test_small_groups_are_named():
     ids = np.repeat([0, 1, 2, -1], [40, 5, 30, 10])
-    kept, excluded = rewarded_groups(Groups("age", ("young", "mid", "old"), ids))
-    assert (kept.names, excluded) == (("young", "old"), ("mid",))
-    assert kept.counts().tolist() == [40, 30]
-    assert (kept.ids == -1).sum() == 15
+    assert excluded_groups(Groups("age", ("young", "mid", "old"), ids)) == ("mid",)
+    assert excluded_groups(Groups("age", ("young", "mid", "old"), ids), min_group=5) == ()
 
 
 def test_fewer_than_two_groups_left_is_refused_in_one_line():
     with pytest.raises(DataError, match=r"age: fewer than two groups have 30 validation images \(young 40, old 5\)"):
-        rewarded_groups(Groups("age", ("young", "old"), np.repeat([0, 1], [40, 5])))
+        excluded_groups(Groups("age", ("young", "old"), np.repeat([0, 1], [40, 5])))

@@ -30,8 +30,9 @@ class Game:
     def rejection(self, tokens):
         return {"reason": "ratio 3 is over the limit", "reward": -1.0} if tokens[0] == 3 else None
 
-    def train(self, claim, *, epoch_done):
+    def train(self, claim, *, epoch_done, between):
         for epoch in (1, 2):
+            between()
             if action := self.before.pop((claim.slot, claim.attempt, epoch), None):
                 action()
             epoch_done(epoch)
@@ -111,10 +112,10 @@ def test_more_trials_later_are_the_trials_of_a_longer_search(tmp_path, undisturb
 def test_a_parked_search_goes_on_where_it_stopped(tmp_path, undisturbed):
     ledger = open_ledger(tmp_path)
     stopping = worker(ledger, tmp_path)
-    stopping.candidates.before[undisturbed_slot(undisturbed, 4), 1, 2] = stopping.stop.set
+    stopping.candidates.before[undisturbed_slot(undisturbed, 4), 1, 1] = stopping.stop.set
     stopping.run()
     left = ledger.slots()[-1]
-    assert (left.state, left.last.ending, left.epoch) == ("open", "parked", 2)
+    assert (left.state, left.last.ending, left.epoch) == ("open", "parked", 1)
     worker(ledger, tmp_path).run()
     assert record(ledger) == undisturbed
     ledger.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -55,19 +56,19 @@ class Controller(nn.Module):
         for kind, options in kinds.items():
             self.first_row[kind] = rows
             rows += options
-        self.embedding = skip_init(nn.Embedding, rows, hidden)
-        self.cell = skip_init(nn.LSTMCell, hidden, hidden)
+        self.embedding = cast("nn.Embedding", skip_init(nn.Embedding, rows, hidden))
+        self.cell = cast("nn.LSTMCell", skip_init(nn.LSTMCell, hidden, hidden))
         self.heads = nn.ModuleList(skip_init(nn.Linear, hidden, options) for options in kinds.values())
-        self.head_number = {kind: number for number, kind in enumerate(kinds)}
+        self.head_of: dict[str, nn.Module] = dict(zip(kinds, self.heads, strict=True))
         self._initialise(torch.Generator().manual_seed(seed), bound=hidden**-0.5)
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator, *, bound: float) -> None:
-        self.embedding.weight.normal_(generator=generator)
+        nn.init.normal_(self.embedding.weight, generator=generator)
         for weight in self.cell.parameters():
             weight.uniform_(-bound, bound, generator=generator)
         for weight in self.heads.parameters():
-            weight.zero_()
+            nn.init.zeros_(weight)
 
     @torch.no_grad()
     def sample(self, space: TokenSpace, *, generator: np.random.Generator) -> tuple[int, ...]:
@@ -77,7 +78,7 @@ class Controller(nn.Module):
         while (decision := episode.decision) is not None:
             state = self.cell(self.embedding.weight[row].unsqueeze(0), state)
             valid = episode.mask()
-            logits = self.heads[self.head_number[decision.kind]](state[0])[0].double().numpy()
+            logits = self.head_of[decision.kind](state[0])[0].double().numpy()
             choice = _draw(np.where(valid, logits, -np.inf), generator)
             episode.choose(choice)
             row = self.first_row[decision.kind] + choice
@@ -103,14 +104,14 @@ class Controller(nn.Module):
     def _read_heads(self, outputs: Tensor, episodes: Sequence[Sequence[Step]]) -> tuple[Tensor, Tensor]:
         log_probability = outputs.new_zeros(outputs.shape[:2])
         entropy = outputs.new_zeros(outputs.shape[:2])
-        for kind, number in self.head_number.items():
+        for kind, head in self.head_of.items():
             where = [(i, t) for i, steps in enumerate(episodes) for t, step in enumerate(steps) if step.kind == kind]
             if not where:
                 continue
             index = torch.tensor(where).T.unbind()
             valid = torch.from_numpy(np.stack([episodes[i][t].valid for i, t in where]))
             choice = torch.tensor([episodes[i][t].choice for i, t in where])
-            logs = torch.log_softmax(self.heads[number](outputs[index]).masked_fill(~valid, -torch.inf), dim=1)
+            logs = torch.log_softmax(head(outputs[index]).masked_fill(~valid, -torch.inf), dim=1)
             chosen = logs.gather(1, choice.unsqueeze(1)).squeeze(1)
             finite = logs.masked_fill(~valid, 0.0)
             log_probability = log_probability.index_put(index, chosen)

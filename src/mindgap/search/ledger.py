@@ -98,14 +98,14 @@ class Ledger:
     def reject(self, slot: int, tokens: tuple[int, ...], *, result: Mapping[str, Any]) -> None:
         """Records a candidate that is not trained; ``result`` says why."""
         attributes = {"slot": slot, "attempt": 1, "tokens": list(tokens)}
-        self._add(TrialState.FAIL, attributes | {"result": jsonable(result | {"state": "rejected"})})
+        self._add(TrialState.FAIL, attributes | {"result": jsonable({**result, "state": "rejected"})})
 
     def beat(self, claim: Claim) -> None:
         """Tells others that this worker is alive."""
         self._storage.record_heartbeat(claim.row)
 
     def epoch_done(self, claim: Claim, epoch: int) -> None:
-        """Records that an epoch is done and checkpointed; this is the fence that stops a worker left for dead.
+        """Records that an epoch is done; this is the fence that stops a worker left for dead.
 
         Raises:
             LostLeaseError: the attempt was given to another.
@@ -118,7 +118,7 @@ class Ledger:
         Raises:
             LostLeaseError: the attempt was given to another.
         """
-        self._write(claim, "result", jsonable(result | {"state": "complete"}))
+        self._write(claim, "result", jsonable({**result, "state": "complete"}))
         self._close(claim, TrialState.COMPLETE, values)
 
     def fail(self, claim: Claim, *, result: Mapping[str, Any]) -> None:
@@ -127,7 +127,7 @@ class Ledger:
         Raises:
             LostLeaseError: the attempt was given to another.
         """
-        self._write(claim, "result", jsonable(result | {"state": "failed"}))
+        self._write(claim, "result", jsonable({**result, "state": "failed"}))
         self._close(claim, TrialState.FAIL)
 
     def end(self, row: int, ending: Ending, *, detail: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def infeasible_reward(beta: float, groups: int) -> float:
     return min(-1.0, -beta * (groups - 1))
 
 
-def majority_rate(labels: NDArray[np.int64]) -> float:
+def majority_rate(labels: NDArray[np.integer[Any]]) -> float:
     """Share of the commonest class; of a 0/1 matrix (n, L), the mean share over its columns."""
     if labels.ndim == 2:
         positive = labels.mean(axis=0)
@@ -61,8 +62,8 @@ def majority_rate(labels: NDArray[np.int64]) -> float:
     return float(np.bincount(labels).max() / labels.size)
 
 
-def rewarded_groups(groups: Groups, *, min_group: int = 30) -> tuple[Groups, tuple[str, ...]]:
-    """Leaves groups of fewer than ``min_group`` rows out of the reward, where chance would rule.
+def excluded_groups(groups: Groups, *, min_group: int = 30) -> tuple[str, ...]:
+    """Names of the groups of fewer than ``min_group`` rows, which the reward leaves out because chance would rule.
 
     Six equal groups of 7000/2900/72/24/5/5 rows have U = .375 by chance alone at an accuracy of .80.
 
@@ -70,22 +71,15 @@ def rewarded_groups(groups: Groups, *, min_group: int = 30) -> tuple[Groups, tup
         groups: of the rows that judge candidates (validation).
         min_group: fewest rows of a group that counts.
 
-    Returns:
-        The groups with the small ones turned to unknown, and the names of those left out.
-
     Raises:
         DataError: fewer than two groups are left.
     """
-    counts = groups.counts()
-    kept = counts >= min_group
-    if kept.sum() < 2:
-        seen = ", ".join(f"{name} {count}" for name, count in zip(groups.names, counts, strict=True))
+    counts = dict(zip(groups.names, groups.counts().tolist(), strict=True))
+    excluded = tuple(name for name, count in counts.items() if count < min_group)
+    if len(counts) - len(excluded) < 2:
+        seen = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(
             f"{groups.attribute}: fewer than two groups have {min_group} validation images ({seen}); "
             "search on another attribute, merge groups, or lower min_group"
         )
-    number = np.where(kept, np.cumsum(kept) - 1, -1)
-    ids = np.where(groups.known, number[groups.ids], -1).astype(np.int64)
-    names = tuple(name for name, keep in zip(groups.names, kept, strict=True) if keep)
-    excluded = tuple(name for name, keep in zip(groups.names, kept, strict=True) if not keep)
-    return Groups(groups.attribute, names, ids), excluded
+    return excluded

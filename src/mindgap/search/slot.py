@@ -26,7 +26,7 @@ class Attempt:
         tokens: the candidate.
         finished: no worker may write to it any more.
         lease: the worker; None for a candidate that was rejected untrained.
-        epoch: epochs that are done and checkpointed.
+        epoch: epochs that are done.
         ending: why an unfinished try ended; None while it runs or when it has a result.
         detail: one line about the ending.
         result: what training found, or why there is none; None before.

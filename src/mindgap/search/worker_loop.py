@@ -45,10 +45,11 @@ class Candidates(Protocol):
         """Why it is not trained, with its reward; None if it is."""
         ...
 
-    def train(self, claim: Claim, *, epoch_done: Callable[[int], None]) -> Trained:
+    def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
         """Trains it, resuming from an earlier attempt's checkpoint.
 
-        ``epoch_done`` is called when an epoch is checkpointed and may raise to stop.
+        ``epoch_done`` is called when an epoch is done, before it is checkpointed, ``between`` before an epoch begins.
+        Both may raise to stop.
 
         Raises:
             TrainingFailure: it cannot be trained.
@@ -122,7 +123,9 @@ class Worker:
 
     def _train(self, claim: Claim) -> None:
         try:
-            trained = self.candidates.train(claim, epoch_done=lambda epoch: self._epoch_done(claim, epoch))
+            trained = self.candidates.train(
+                claim, epoch_done=lambda epoch: self.ledger.epoch_done(claim, epoch), between=self._between
+            )
             self.ledger.complete(claim, result=trained.record, values=trained.values)
         except LostLeaseError:
             raise
@@ -138,8 +141,7 @@ class Worker:
             self._crashed(claim, error)
         log.info("slot %d, attempt %d: ended", claim.slot, claim.attempt)
 
-    def _epoch_done(self, claim: Claim, epoch: int) -> None:
-        self.ledger.epoch_done(claim, epoch)
+    def _between(self) -> None:
         if self.stop.is_set():
             raise ParkedError
 

@@ -60,6 +60,8 @@ class ReinforceSearcher(AbstractSearcher):
             self.pending = []
 
     def _update(self, batch: list[Outcome]) -> None:
+        if not any(outcome.tokens for outcome in batch):
+            return  # ratios and network are fixed: there is nothing to learn
         episodes = [replay(self.space, outcome.tokens) for outcome in batch]
         rewards = torch.tensor([outcome.reward for outcome in batch])
         mean = float(rewards.mean())

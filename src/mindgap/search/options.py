@@ -1,0 +1,92 @@
+"""The options of a search: keywords over a TOML file over defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mindgap.core.config import StrictModel, parse, read_toml
+from mindgap.search.plan import UnfairnessKind
+
+CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement"})
+
+
+class RewardOptions(StrictModel):
+    """What may be set of eq. 2; None is the preset's, or METHODS' default.
+
+    Attributes:
+        alpha: weight of the accuracy.
+        beta: weight of the unfairness.
+        accuracy_floor: AC, in 0..1.
+        min_group: fewest validation images of a group that counts in U.
+    """
+
+    alpha: float | None = Field(default=None, ge=0)
+    beta: float | None = Field(default=None, ge=0)
+    accuracy_floor: float | None = Field(default=None, ge=0, le=1)
+    min_group: int = Field(default=30, ge=1)
+
+
+class SearchOptions(StrictModel):
+    """All options of a search but the store and the folder; a TOML file given as ``--config`` has these keys.
+
+    Attributes:
+        attribute: sensitive attribute; None is the store's first.
+        preset: ``fair``, ``acc``, ``paper`` or ``quick``; several with commas run one after the other.
+        searcher: name of the search algorithm.
+        space: name of the search space, or a TOML file.
+        unfairness: which U the reward takes.
+        epochs: per candidate; None is the preset's.
+        trials: candidates to train.
+        budget_hours: no candidate is begun after this time; with ``trials`` too, whichever comes first.
+        workers: processes of one thread each.
+        placement: where they run.
+        seed: of everything.
+        ratios: fixes the batch composition.
+        mitigation: in-training mitigation; ``erm`` is plain.
+        network: fixes the network.
+        max_latency_ms: slower candidates are rejected untrained.
+        bootstrap: replicates of the final audit.
+        permutations: permutations of the final audit.
+        reward: numbers of eq. 2.
+        searcher_options: options of the search algorithm, such as ``learning_rate``.
+        training: options of ``mindgap train`` for every candidate, such as ``batch_size`` or ``augment``.
+    """
+
+    attribute: str | None = None
+    preset: str = "fair"
+    searcher: str = "reinforce"
+    space: str = "default"
+    unfairness: UnfairnessKind = "plain"
+    epochs: int | None = Field(default=None, ge=1)
+    trials: int | None = Field(default=None, ge=1)
+    budget_hours: float | None = Field(default=None, gt=0)
+    workers: int = Field(default=1, ge=1)
+    placement: Literal["local"] = "local"
+    seed: int = 0
+    ratios: str | None = None
+    mitigation: str = "biasless"
+    network: str | None = None
+    max_latency_ms: float | None = Field(default=None, gt=0)
+    bootstrap: int = Field(default=2000, ge=0)
+    permutations: int = Field(default=1000, ge=0)
+    reward: RewardOptions = RewardOptions()
+    searcher_options: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+def merge_options(config: Path | str | None, keywords: Mapping[str, Any]) -> SearchOptions:
+    """Takes the file's values, and over them every keyword that is not at its default.
+
+    Raises:
+        ConfigError: the file or a value is wrong.
+    """
+    values = {} if config is None else read_toml(config)
+    for name, value in keywords.items():
+        default = SearchOptions.model_fields[name].default
+        if value != default or name not in values:
+            values[name] = value
+    return parse(SearchOptions, values, source="search" if config is None else str(config))

@@ -1,0 +1,166 @@
+"""From options to a plan: everything is resolved, checked and timed before the first candidate."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from mindgap.core.config import parse
+from mindgap.core.errors import ConfigError
+from mindgap.core.groups import Groups
+from mindgap.data.batches import parse_ratios
+from mindgap.data.image_store import Store
+from mindgap.search.agenda import Target
+from mindgap.search.measured import latency_table, precision_plan
+from mindgap.search.options import SearchOptions
+from mindgap.search.plan import RewardPlan, SearchPlan, judged_unfairness, load_space_for
+from mindgap.search.preset import PRESETS, Preset
+from mindgap.search.reward import default_accuracy_floor, excluded_groups, infeasible_reward, majority_rate
+from mindgap.search.searcher import SEARCHERS
+from mindgap.space.architecture import Architecture
+from mindgap.space.network import resolve_network
+from mindgap.train.loop import TrainSettings
+from mindgap.train.loss import LOSSES
+from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation
+
+
+def make_plan(options: SearchOptions, store: Store, *, preset: str, run: Path) -> SearchPlan:
+    """Resolves the options of a search for a store.
+
+    A search space given as a file is copied into the run, so that the run stays whole.
+
+    Raises:
+        MindgapError: an option does not fit the store, or a plug-in is not known.
+    """
+    chosen = PRESETS[preset]
+    attribute = options.attribute or store.info.default_attribute
+    validation = store.rows("validation")
+    groups = store.groups(attribute).take(validation)
+    excluded = excluded_groups(groups, min_group=options.reward.min_group)
+    _check_unfairness(options, store, groups, excluded)
+    training = _training(options, chosen)
+    space_options: dict[str, Any] = {
+        "space": _own_space(options.space, run),
+        "mask_limits": chosen.limits == "masked",
+        "ratios": _ratios(options.ratios, store.groups(attribute).take(store.rows("train"))),
+        "network": _network(options.network, store),
+    }
+    space = load_space_for(store, attribute, run=run, max_latency_ms=None, latency_table=None, **space_options)
+    limit = options.max_latency_ms
+    table = None if limit is None else latency_table(space)
+    summary = load_space_for(
+        store, attribute, run=run, max_latency_ms=limit, latency_table=table, **space_options
+    ).describe()
+    return SearchPlan(
+        store=str(store.path.resolve()),
+        fingerprint=store.fingerprint,
+        attribute=attribute,
+        preset=preset,
+        seed=options.seed,
+        searcher=options.searcher,
+        searcher_settings=_searcher_settings(options, chosen),
+        space_summary=summary,
+        max_latency_ms=limit,
+        latency_table=table,
+        training=training,
+        unfairness=options.unfairness,
+        excluded_groups=excluded,
+        reward=_reward(options, chosen, store, groups=len(groups.names) - len(excluded)),
+        precision_plan=precision_plan(space, training),
+        **space_options,
+    )
+
+
+def make_target(options: SearchOptions, *, spent_s: float) -> Target:
+    """When the search has done enough, given the time it has already spent."""
+    trials = options.trials
+    if trials is None and options.budget_hours is None:
+        trials = PRESETS[options.preset].trials
+    if options.budget_hours is None:
+        return Target(trials=trials)
+    return Target(trials=trials, deadline=time.time() + 3600 * options.budget_hours - spent_s)
+
+
+def too_many_workers(workers: int, plan: SearchPlan) -> str | None:
+    """One line if some workers can find nothing to do, B(lag + 1) candidates being open at most."""
+    batch, lag = plan.searcher_settings["batch"], plan.searcher_settings["lag"]
+    most = batch * (lag + 1)
+    if workers <= most or plan.searcher == "random":
+        return None
+    return f"{workers} workers, but candidates come in batches of {batch} with lag {lag}: at most {most} find work"
+
+
+def _check_unfairness(options: SearchOptions, store: Store, groups: Groups, excluded: tuple[str, ...]) -> None:
+    """Whether U is defined depends on labels and groups alone, so it is known before any training."""
+    labels = store.labels[store.rows("validation")]
+    _, reason = judged_unfairness(labels, labels, groups, kind=options.unfairness, exclude=excluded)
+    if reason is not None:
+        raise ConfigError(
+            f"unfairness {options.unfairness!r} of {groups.attribute!r} is undefined on the validation images "
+            f"({reason}); take --unfairness plain or another attribute"
+        )
+
+
+def _training(options: SearchOptions, preset: Preset) -> TrainSettings:
+    LOSSES.discover()
+    mitigation = MITIGATIONS.get(options.mitigation)
+    if mitigation.predict is not AbstractMitigation.predict:
+        raise ConfigError(
+            f"mitigation {options.mitigation!r} predicts in its own way, which a search does not carry over; "
+            "take biasless, maxgroup or erm"
+        )
+    for name in ("epochs", "seed", "ratios", "mitigation"):
+        if name in options.training:
+            raise ConfigError(f"training.{name} is {options.training[name]!r}; a search sets it with {name} itself")
+    values = preset.training.model_dump() | {"device": "cpu"} | options.training | {"mitigation": options.mitigation}
+    if options.epochs is not None:
+        values["epochs"] = options.epochs
+    return parse(TrainSettings, values, source="training")
+
+
+def _searcher_settings(options: SearchOptions, preset: Preset) -> dict[str, Any]:
+    kind = SEARCHERS.get(options.searcher)
+    lag = {} if preset.lag is None else {"lag": preset.lag}
+    return parse(kind.Settings, lag | options.searcher_options, source="searcher_options").model_dump()
+
+
+def _reward(options: SearchOptions, preset: Preset, store: Store, *, groups: int) -> RewardPlan:
+    given = options.reward
+    beta = preset.beta if given.beta is None else given.beta
+    floor = given.accuracy_floor
+    if floor is None:
+        floor = default_accuracy_floor(majority_rate(store.labels[store.rows("validation")]))
+    infeasible = infeasible_reward(beta, groups)
+    return RewardPlan(
+        alpha=preset.alpha if given.alpha is None else given.alpha,
+        beta=beta,
+        accuracy_floor=floor,
+        infeasible=infeasible,
+        rejected=infeasible if preset.rejected_reward is None else preset.rejected_reward,
+    )
+
+
+def _own_space(space: str, run: Path) -> str:
+    path = Path(space)
+    if path.suffix != ".toml":
+        return space
+    if not path.is_file():
+        raise ConfigError(f"{space}: no such search space file; check the path or take a name such as default")
+    if path.resolve() != (run / path.name).resolve():
+        shutil.copyfile(path, run / path.name)
+    return path.name
+
+
+def _ratios(text: str | None, groups: Groups) -> str | dict[str, float] | None:
+    if text is None or text in {"natural", "uniform"}:
+        return text
+    shares = parse_ratios(text, groups.names, groups.counts())
+    return dict(zip(groups.names, shares.tolist(), strict=True))
+
+
+def _network(name: str | None, store: Store) -> Architecture | None:
+    if name is None:
+        return None
+    return resolve_network(name, num_classes=len(store.classes), input_px=store.size_px)

@@ -1,0 +1,97 @@
+"""What a search found: the record of ``search.json``, from the ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mindgap.metrics.pareto import non_dominated
+from mindgap.search.plan import SearchPlan
+from mindgap.search.slot import Slot
+
+TOP = 5
+FIGURES = ("reward", "accuracy", "unfairness")
+
+
+def search_record(slots: Sequence[Slot], plan: SearchPlan) -> dict[str, Any]:
+    """All candidates, the best of them, and the chosen one.
+
+    ``front`` holds the candidates that no other beats in accuracy, unfairness and MACs at once; those below the
+    accuracy floor are left out, unless all are, because naming the commonest class for everyone has little unfairness.
+    ``chosen`` has the highest reward, the first of a tie.
+    """
+    trials = [trial_record(slot, plan) for slot in slots]
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    top = sorted(complete, key=lambda trial: (-trial["reward"], trial["slot"]))[:TOP]
+    return {
+        "seed": plan.seed,
+        "attribute": plan.attribute,
+        "preset": plan.preset,
+        "searcher": plan.searcher,
+        "unfairness": plan.unfairness,
+        "excluded_groups": list(plan.excluded_groups),
+        "reward": plan.reward.model_dump(),
+        "trials": trials,
+        "front": pareto_front(complete, floor=plan.reward.accuracy_floor),
+        "top": [trial["slot"] for trial in top],
+        "top_summary": top_summary(top),
+        "chosen": top[0]["slot"] if top else None,
+    }
+
+
+def trial_record(slot: Slot, plan: SearchPlan) -> dict[str, Any]:
+    """One candidate."""
+    result = slot.result
+    infeasible = plan.reward.infeasible if slot.state == "failed" else None
+    return {
+        "slot": slot.number,
+        "state": slot.state,
+        "reason": slot.reason,
+        "architecture": result.get("architecture"),
+        "ratios": result.get("ratios"),
+        "loss": result.get("loss"),
+        "reward": result.get("reward", infeasible),
+        "accuracy": result.get("accuracy"),
+        "unfairness": result.get("unfairness"),
+        "groups": result.get("groups"),
+        "macs": result.get("macs"),
+        "params": result.get("params"),
+        "epochs": result.get("epochs", slot.epoch),
+        "image_passes": result.get("image_passes"),
+        "seconds": result.get("seconds", slot.seconds),
+        "attempts": len(slot.attempts),
+        "attempt": slot.last.attempt,
+        "tokens": list(slot.tokens),
+    }
+
+
+def pareto_front(complete: Sequence[dict[str, Any]], *, floor: float) -> list[int]:
+    """Slots of the candidates that are not dominated in accuracy (more), unfairness and MACs (less)."""
+    feasible = [trial for trial in complete if trial["accuracy"] >= floor] or list(complete)
+    if not feasible:
+        return []
+    points = np.array([[trial["accuracy"], trial["unfairness"], trial["macs"]] for trial in feasible], dtype=np.float64)
+    kept = non_dominated(points, maximize=(True, False, False))
+    return [trial["slot"] for trial, keep in zip(feasible, kept, strict=True) if keep]
+
+
+def top_summary(top: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation over the best candidates, as the rows of BiaslessNAS's Table 1.
+
+    Returns:
+        ``n``, ``groups`` (accuracy of every group), ``reward``, ``accuracy`` and ``unfairness``; a spread of fewer than
+        two candidates is None.
+    """
+    names = list(top[0]["groups"]) if top else []
+    return {
+        "n": len(top),
+        "groups": {name: _spread([trial["groups"][name] for trial in top]) for name in names},
+        **{figure: _spread([trial[figure] for trial in top]) for figure in FIGURES},
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | None]:
+    mean = float(np.mean(values)) if values else None
+    return {"mean": mean, "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}

@@ -1,0 +1,75 @@
+"""How far a search is, from its ledger alone; it may be running, stopped or finished."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from mindgap.search.agenda import Target, is_done
+from mindgap.search.ledger import Ledger
+from mindgap.search.slot import Slot
+from mindgap.search.worker import ledger_url
+
+
+def search_status(run: Path) -> dict[str, Any]:
+    """Progress, rate and time left of a search.
+
+    Raises:
+        RunError: the folder holds no search that has begun.
+    """
+    ledger = Ledger(ledger_url(run))
+    try:
+        notes, slots = ledger.notes(), ledger.slots()
+    finally:
+        ledger.close()
+    target = Target(**notes.get("target", {}))
+    working = [slot for slot in slots if slot.state == "running" and slot.last.lease and not slot.last.lease.is_dead()]
+    spent_s = float(notes.get("spent_s", 0.0))
+    done = sum(slot.settled and slot.trained for slot in slots)
+    return {
+        "state": _state(slots, target, working=len(working)),
+        "trained": done,
+        "asked_for": target.trials,
+        **_counts(slots),
+        "workers_at_work": len(working),
+        "epochs_done": sum(slot.epoch for slot in slots),
+        "best": _best(slots),
+        "hours_spent": round(spent_s / 3600, 3),
+        "trials_per_hour": round(done / spent_s * 3600, 2) if spent_s and done else None,
+        "time_left": _time_left(target, done=done, spent_s=spent_s),
+    }
+
+
+def _state(slots: list[Slot], target: Target, *, working: int) -> str:
+    if is_done(slots, target):
+        return "all candidates are done"
+    return "running" if working else "stopped; the same command goes on"
+
+
+def _counts(slots: list[Slot]) -> dict[str, int]:
+    counts = Counter(slot.state for slot in slots)
+    return {state: counts[state] for state in ("complete", "rejected", "failed", "running", "open")}
+
+
+def _best(slots: list[Slot]) -> str | None:
+    complete = [slot for slot in slots if slot.state == "complete"]
+    if not complete:
+        return None
+    best = max(complete, key=lambda slot: (slot.result["reward"], -slot.number))
+    result = best.result
+    return (
+        f"slot {best.number}, reward {result['reward']:.3f}, validation accuracy {result['accuracy']:.3f}, "
+        f"U {result['unfairness']:.3f}"
+    )
+
+
+def _time_left(target: Target, *, done: int, spent_s: float) -> str | None:
+    lefts = []
+    if target.trials is not None and done and spent_s:
+        lefts.append(max(0, target.trials - done) * spent_s / done)
+    if target.deadline is not None:
+        lefts.append(max(0.0, target.deadline - time.time()))
+    return str(timedelta(seconds=round(min(lefts)))) if lefts else None

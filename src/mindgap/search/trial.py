@@ -1,0 +1,196 @@
+"""One candidate: decoded, trained, judged on validation, and its files written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.files import jsonable, write_text
+from mindgap.core.seed import derive_seed
+from mindgap.data.image_store import Store
+from mindgap.metrics.predictions import write_predictions
+from mindgap.metrics.unfairness import group_accuracies
+from mindgap.search.ledger import Claim
+from mindgap.search.plan import SearchPlan, judged_unfairness
+from mindgap.search.worker_loop import Trained
+from mindgap.space.architecture import save_network
+from mindgap.space.cost import count_cost
+from mindgap.space.episode import Candidate
+from mindgap.train.checkpoint import CHECKPOINT_FILE
+from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
+from mindgap.train.loop import EpochRecord, TrainResult, train_network
+
+LOG_FILE = "log.jsonl"
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+class StoreCandidates:
+    """The candidates of a plan, trained on its store.
+
+    Args:
+        run: folder of the search.
+        plan: what their results depend on.
+
+    Raises:
+        RunError: the store is not the one the search began with.
+    """
+
+    def __init__(self, run: Path, plan: SearchPlan) -> None:
+        self.run, self.plan = run, plan
+        self.store = Store.open(plan.store)
+        if self.store.fingerprint != plan.fingerprint:
+            raise RunError(
+                f"{plan.store}: has fingerprint {self.store.fingerprint}, the search began with {plan.fingerprint}; "
+                "restore the store or begin a new search"
+            )
+        self.space = plan.open_space(self.store, run=run)
+        self.reward = plan.make_reward()
+        self.groups = self.store.groups(plan.attribute)
+        self.validation = self.store.rows("validation")
+
+    def folder(self, claim: Claim) -> Path:
+        """``trials/<slot>/<attempt>``."""
+        return self.run / "trials" / str(claim.slot) / str(claim.attempt)
+
+    def rejection(self, tokens: tuple[int, ...]) -> Mapping[str, Any] | None:
+        """The record of a candidate over a limit; None if it is within all."""
+        candidate = self.space.decode(tokens)
+        reason = self.space.rejection(candidate)
+        if reason is None:
+            return None
+        return {"reason": reason, "reward": self.plan.reward.rejected, **_describe(candidate)}
+
+    def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
+        """Trains and judges a candidate; resumes from the last attempt that left a checkpoint."""
+        folder = self.folder(claim)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._inherit(claim, folder)
+        candidate = self.space.decode(claim.tokens)
+        result = self._train(claim, candidate, epoch_done=epoch_done, between=between)
+        return self._judge(candidate, result, folder)
+
+    def _train(
+        self, claim: Claim, candidate: Candidate, *, epoch_done: Callable[[int], None], between: Callable[[], None]
+    ) -> TrainResult:
+        folder, seed = self.folder(claim), derive_seed(self.plan.seed, "slot", claim.slot)
+        network = candidate.architecture.build(seed=derive_seed(seed, "weights"))
+
+        def on_epoch(record: EpochRecord) -> None:
+            epoch_done(record.epoch)
+            with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
+                log.write(_line(record))
+            gate.due = True
+
+        gate = _Gate(between)
+        hook = network.stem.register_forward_pre_hook(gate)
+        try:
+            return train_network(
+                network,
+                self.store,
+                train_rows=self.store.rows("train"),
+                groups=self.groups,
+                settings=self.plan.training.model_copy(update={"seed": seed, "ratios": self._ratios(candidate)}),
+                architecture=candidate.architecture,
+                checkpoint_dir=folder,
+                on_epoch=on_epoch,
+                precision_plan=self.plan.precision_plan,
+            )
+        finally:
+            hook.remove()
+
+    def _ratios(self, candidate: Candidate) -> str | dict[str, float]:
+        if isinstance(self.plan.ratios, str):
+            return self.plan.ratios
+        return candidate.ratios or "natural"
+
+    def _judge(self, candidate: Candidate, result: TrainResult, folder: Path) -> Trained:
+        probabilities = predict_probabilities(
+            result.network,
+            self.store.image_tensor(),
+            self.validation,
+            architecture=candidate.architecture,
+            task=self.store.task,
+            modes=result.modes,
+        )
+        reached = accuracy(self.store, self.validation, probabilities)
+        labels, groups = self.store.labels[self.validation], self.groups.take(self.validation)
+        predicted = (probabilities > 0.5 if labels.ndim == 2 else probabilities.argmax(axis=1)).astype(np.int64)
+        gap, reason = judged_unfairness(
+            labels, predicted, groups, kind=self.plan.unfairness, exclude=self.plan.excluded_groups
+        )
+        if reason is not None:
+            raise TrainingFailure(f"unfairness is undefined: {reason}")
+        record = {
+            **_describe(candidate),
+            "reason": None,
+            "reward": self.reward(reached, gap),
+            "accuracy": reached,
+            "unfairness": gap,
+            "groups": _accuracies(labels, predicted, self.groups.take(self.validation)),
+            "epochs": len(result.history),
+            "image_passes": result.image_passes,
+            "seconds": result.seconds,
+        }
+        save_network(folder, candidate.architecture, result.network)
+        write_predictions(
+            folder / PREDICTIONS_FILE, to_predictions(self.store, self.validation, probabilities), split="validation"
+        )
+        write_text(folder / LOG_FILE, "".join(_line(epoch) for epoch in result.history))
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+        return Trained(record, (reached, gap, float(record["macs"])))
+
+    def _inherit(self, claim: Claim, folder: Path) -> None:
+        for attempt in range(claim.attempt - 1, 0, -1):
+            left = folder.parent / str(attempt)
+            if (left / CHECKPOINT_FILE).exists():
+                for name in (LOG_FILE, CHECKPOINT_FILE):
+                    if (left / name).exists():
+                        shutil.copyfile(left / name, folder / name)
+                return
+
+
+def _describe(candidate: Candidate) -> dict[str, Any]:
+    cost = count_cost(candidate.architecture)
+    return {
+        "architecture": candidate.architecture.model_dump(mode="json"),
+        "ratios": candidate.ratios,
+        "loss": candidate.loss,
+        "macs": cost.macs,
+        "params": cost.params,
+    }
+
+
+def _accuracies(labels: np.ndarray, predicted: np.ndarray, groups: Any) -> dict[str, float]:
+    if labels.ndim == 1:
+        values = group_accuracies(labels.astype(np.int64), predicted, groups)
+    else:
+        values = np.mean(
+            [group_accuracies(labels[:, k].astype(np.int64), predicted[:, k], groups) for k in range(labels.shape[1])],
+            axis=0,
+        )
+    return {name: float(value) for name, value in zip(groups.names, values, strict=True)}
+
+
+class _Gate:
+    """Calls ``check`` before the first batch of every epoch, when the epoch before it is checkpointed."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check, self.due = check, True
+
+    def __call__(self, module: nn.Module, inputs: object) -> None:
+        del module, inputs
+        if self.due:
+            self.due = False
+            self.check()
+
+
+def _line(record: EpochRecord) -> str:
+    return json.dumps(jsonable(asdict(record))) + "\n"

@@ -1,0 +1,91 @@
+"""A worker process: ``python -m mindgap.search.worker RUN``, started by the driver or by hand."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from mindgap.core.errors import MindgapError
+
+LEDGER_FILE = "ledger.db"
+log = logging.getLogger(__name__)
+
+
+def ledger_url(run: Path) -> str:
+    """The address of a run folder's ledger."""
+    return f"sqlite:///{run / LEDGER_FILE}"
+
+
+def work(run: Path, *, url: str | None = None, store: Path | None = None, with_driver: bool = False) -> None:
+    """Works on a search in this process, with one thread, until nothing is left to do.
+
+    SIGTERM parks the candidate at the end of its epoch.
+
+    Args:
+        run: folder of the search, for the candidates' files.
+        url: of the ledger; None is the run folder's own.
+        store: where the images are, if not where the search began.
+        with_driver: stops at once when standard input closes, which is how a driver's death is seen.
+
+    Raises:
+        MindgapError: there is no such search, or its store is not there.
+    """
+    import torch
+
+    from mindgap.search.ledger import Ledger
+    from mindgap.search.plan import SearchPlan
+    from mindgap.search.trial import StoreCandidates
+    from mindgap.search.worker_loop import Worker
+
+    torch.set_num_threads(1)
+    ledger = Ledger(url or ledger_url(run))
+    plan = SearchPlan.model_validate(ledger.notes()["plan"])
+    if store is not None:
+        plan = plan.model_copy(update={"store": str(store)})
+    candidates = StoreCandidates(run, plan)
+    worker = Worker(ledger, plan.make_searcher(candidates.space), candidates)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
+    if with_driver:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
+    else:
+        signal.signal(signal.SIGINT, lambda *_: worker.stop.set())
+    try:
+        worker.run()
+    finally:
+        ledger.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The process's entry point; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m mindgap.search.worker", description="Works on a search.")
+    parser.add_argument("run", type=Path, help="folder of the search")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        work(options.run, with_driver=True)
+    except MindgapError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def _stop_without_driver(worker: object) -> None:
+    """Waits until the driver's end of the pipe is closed, gives back the candidate and ends the process."""
+    from mindgap.search.worker_loop import Worker
+
+    sys.stdin.buffer.read()
+    if isinstance(worker, Worker) and worker.current is not None:
+        log.warning("the driver is gone: slot %d is given back", worker.current.slot)
+        worker.ledger.end(worker.current.row, "parked", detail="the driver was gone")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""The verb ``search``: batch composition, fair loss and architecture searched together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mindgap.audit.model_audit import audit_predictions
+from mindgap.core.errors import RunError
+from mindgap.core.files import read_json, write_json
+from mindgap.core.progress import Progress, progress
+from mindgap.core.run import RunFolder
+from mindgap.data.image_store import Store
+from mindgap.report.document import write_report
+from mindgap.search.agenda import is_done
+from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
+from mindgap.search.driver import Driver, only_driver
+from mindgap.search.ledger import Ledger
+from mindgap.search.options import CHANGEABLE, SearchOptions, merge_options
+from mindgap.search.plan import SearchPlan
+from mindgap.search.planning import make_plan, make_target, too_many_workers
+from mindgap.search.preset import preset_names
+from mindgap.search.result import search_record
+from mindgap.search.slot import Slot
+from mindgap.search.status import search_status
+from mindgap.search.worker import ledger_url
+
+__all__ = ["search", "status"]
+
+PathLike = str | Path
+log = logging.getLogger(__name__)
+
+
+def search(
+    store: PathLike,
+    *,
+    out: PathLike,
+    config: PathLike | None = None,
+    attribute: str | None = None,
+    preset: str = "fair",
+    searcher: str = "reinforce",
+    space: str = "default",
+    unfairness: str = "plain",
+    epochs: int | None = None,
+    trials: int | None = None,
+    budget_hours: float | None = None,
+    workers: int = 1,
+    placement: str = "local",
+    seed: int = 0,
+    ratios: str | None = None,
+    mitigation: str = "biasless",
+    network: str | None = None,
+    max_latency_ms: float | None = None,
+    force: bool = False,
+    bootstrap: int = 2000,
+    permutations: int = 1000,
+) -> dict[str, Any]:
+    """Searches, and returns the contents of the run's ``search.json``.
+
+    Stopped or killed at any moment, the same call goes on: no candidate is lost, and the candidates are those of an
+    undisturbed search with the same seed, whatever the number of workers. A finished search goes on when ``trials``
+    is raised. Several presets run one after the other in sub-folders of ``out`` named after them; the record then is
+    ``{"presets": {NAME: record}}`` and a budget is shared equally.
+
+    Args:
+        store: folder written by ``prepare``.
+        out: folder of the run.
+        config: TOML file with these options and the tables ``reward``, ``searcher_options`` and ``training``; an
+            option given here that is not at its default goes before the file's.
+        attribute: sensitive attribute; None is the store's first.
+        preset: ``fair``, ``acc``, ``paper``, ``quick``, or several with commas.
+        searcher: name of the search algorithm.
+        space: name or TOML file of the search space.
+        unfairness: which U the reward takes, ``plain`` or ``standardized``.
+        epochs: per candidate; None is the preset's.
+        trials: candidates to train; a rejected one does not count, but at most four slots per trial are used.
+        budget_hours: no candidate is begun after so many hours of searching, earlier calls included.
+        workers: processes of one thread each.
+        placement: where workers run, ``local``.
+        seed: of everything.
+        ratios: fixes the batch composition, ``natural``, ``uniform`` or a share per group.
+        mitigation: in-training mitigation of every candidate; ``erm`` is plain.
+        network: fixes the network, by name or ``architecture.json``.
+        max_latency_ms: slower candidates are rejected untrained.
+        force: replaces whatever run is there.
+        bootstrap: replicates of the audits' intervals.
+        permutations: permutations of the audits' noise floors.
+
+    Raises:
+        MindgapError: an option, the store or the folder is wrong, or no candidate could be trained.
+        KeyboardInterrupt: Ctrl-C; what was in work is kept, and the same call goes on.
+    """
+    given = locals()
+    options = merge_options(config, {name: given[name] for name in SearchOptions.model_fields if name in given})
+    opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
+    if len(names) == 1:
+        return _search_one(opened, folder, options, force=force)
+    run = RunFolder.open(
+        folder, verb="search", options=_run_options(opened, options), force=force, changeable=CHANGEABLE
+    )
+    shared = None if options.budget_hours is None else options.budget_hours / len(names)
+    records = {
+        name: _search_one(opened, folder / name, options.model_copy(update={"preset": name, "budget_hours": shared}))
+        for name in names
+    }
+    record = {"presets": records}
+    write_json(folder / "search.json", record)
+    run.finish(fingerprint=opened.fingerprint)
+    return record
+
+
+def status(run: PathLike) -> dict[str, Any]:
+    """Progress, rate and time left of a search that runs, was stopped, or is finished.
+
+    Raises:
+        RunError: the folder holds no search that has begun.
+    """
+    return search_status(Path(run))
+
+
+def _search_one(store: Store, folder: Path, options: SearchOptions, *, force: bool = False) -> dict[str, Any]:
+    run = RunFolder.open(
+        folder, verb="search", options=_run_options(store, options), force=force, changeable=CHANGEABLE
+    )
+    with only_driver(folder):
+        ledger = Ledger(ledger_url(folder), create=True)
+        try:
+            return _run(run, ledger, store, options)
+        finally:
+            ledger.close()
+
+
+def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -> dict[str, Any]:
+    plan = _plan(run, ledger, store, options)
+    target = make_target(options, spent_s=ledger.notes().get("spent_s", 0.0))
+    ledger.note("target", target.model_dump())
+    if run.state == "finished":
+        if is_done(ledger.slots(), target):
+            return read_json(run.path / "search.json")
+        run.reopen()
+    if too_many_workers(options.workers, plan):
+        log.warning("%s", too_many_workers(options.workers, plan))
+    with progress(target.trials, "searching") as bar:
+        Driver(run.path, ledger, workers=options.workers, on_change=_show(bar)).work()
+    record = search_record(ledger.slots(), plan)
+    write_json(run.path / "search.json", record)
+    if record["chosen"] is None:
+        raise RunError(
+            f"{run.path}: none of {len(record['trials'])} candidates was trained to the end; "
+            "see the reasons in search.json, and loosen the limits or the training"
+        )
+    _finish(run, record, plan=plan, store=store, options=options)
+    return record
+
+
+def _plan(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -> SearchPlan:
+    known = ledger.notes().get("plan")
+    if known is not None:
+        return SearchPlan.model_validate(known)
+    with progress(None, "timing blocks"):
+        plan = make_plan(options, store, preset=options.preset, run=run.path)
+    ledger.note("plan", plan.model_dump(mode="json"))
+    run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
+    return plan
+
+
+def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: Store, options: SearchOptions) -> None:
+    by_slot = {trial["slot"]: trial for trial in record["trials"]}
+    chosen = by_slot[record["chosen"]]
+    with progress(len(record["front"]) + 2, "auditing") as bar:
+
+        def audit(predictions: Any) -> dict[str, Any]:
+            found = audit_predictions(
+                predictions, bootstrap=options.bootstrap, permutations=options.permutations, seed=options.seed
+            )
+            bar.advance()
+            return found
+
+        for slot in record["front"]:
+            folder = trial_folder(run.path, by_slot[slot])
+            write_json(folder / "metrics.json", {"validation": audit(validation_predictions(store, folder))})
+        adopt(run.path, chosen)
+        evaluation = evaluate_chosen(run.path, chosen, plan=plan, store=store)
+        metrics = {
+            "validation": audit(evaluation.validation),
+            "test": audit(evaluation.test),
+            "cost": evaluation.cost,
+            "training": training_record(chosen),
+        }
+    write_json(run.path / "metrics.json", metrics)
+    write_report(run.path)
+    run.finish()
+
+
+def _run_options(store: Store, options: SearchOptions) -> dict[str, Any]:
+    return {"store": str(store.path.resolve())} | options.model_dump(mode="json")
+
+
+def _show(bar: Progress) -> Callable[[list[Slot]], None]:
+    shown = 0
+
+    def show(slots: list[Slot]) -> None:
+        nonlocal shown
+        done = sum(slot.settled and slot.trained for slot in slots)
+        bar.advance(done - shown)
+        shown = done
+        rewards = [slot.result["reward"] for slot in slots if slot.state == "complete"]
+        if rewards:
+            bar.describe(f"searching, best reward {max(rewards):.3f}")
+
+    return show
