@@ -1,0 +1,115 @@
+"""The verb ``train``: one network, one loss, one mitigation, and its audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mindgap.core.config import parse
+from mindgap.core.errors import ConfigError
+from mindgap.core.files import read_json
+from mindgap.core.run import RunFolder
+from mindgap.data.image_store import Store
+from mindgap.report.document import write_report
+from mindgap.space.network import resolve_network
+from mindgap.train.settings import TrainSettings
+from mindgap.workflows.train_job import TrainJob
+from mindgap.workflows.train_once import train_folds, train_once
+
+
+def train(
+    store: Store | Path | str,
+    *,
+    network: str | Path,
+    out: Path | str,
+    loss: str | None = None,
+    mitigation: str = "erm",
+    ratios: str = "natural",
+    attribute: str | None = None,
+    epochs: int = 20,
+    schedule: str = "onecycle",
+    batch_size: int = 64,
+    folds: int | None = None,
+    seed: int = 0,
+    force: bool = False,
+    bootstrap: int = 2000,
+    permutations: int = 1000,
+    lr: float | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    mitigation_options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Trains one network on a store and audits it on validation and test rows, or by cross-validation.
+
+    The run folder holds ``architecture.json``, ``weights.safetensors``, ``log.jsonl``, ``predictions.parquet``,
+    ``metrics.json`` and ``report.html``; the same call goes on where an earlier one was stopped.
+
+    Args:
+        store: the store or its folder.
+        network: registered name, or ``architecture.json``.
+        out: the run folder.
+        loss: name of the loss; None is ``ce``, or ``bce`` for multi-label data.
+        mitigation: name of the mitigation.
+        ratios: ``natural``, ``uniform`` or ``female=.6,male=.4``.
+        attribute: whose groups the mitigation and the ratios use; None is the store's default. All are audited.
+        epochs: passes over the training rows.
+        schedule: ``onecycle`` or ``paper``.
+        batch_size: images per batch.
+        folds: cross-validation over all rows by that many cluster-disjoint folds: every row is predicted by a network
+            that saw none of its fold; the figures are pooled and per fold. Each fold has a folder under ``folds``.
+        seed: of weights, batches, augmentation, dropout, folds and resampling.
+        force: replaces a run made with other options.
+        bootstrap: replicates of the intervals.
+        permutations: of the noise floors.
+        lr: peak learning rate; None is the schedule's own.
+        precision: ``auto``, ``fp32`` or ``bf16``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        mitigation_options: options of the mitigation.
+
+    Returns:
+        The record of ``metrics.json``.
+
+    Raises:
+        MindgapError: a name, an option or the folder is wrong; one line says which.
+        TrainingFailure: training diverged or ran out of memory.
+    """
+    store = store if isinstance(store, Store) else Store.open(store)
+    options = {
+        "store": str(store.path.resolve()),
+        "fingerprint": store.fingerprint,
+        "network": str(network),
+        "attribute": attribute or store.info.default_attribute,
+        "folds": folds,
+        "bootstrap": bootstrap,
+        "permutations": permutations,
+    }
+    settings = parse(
+        TrainSettings,
+        {
+            "loss": loss,
+            "mitigation": mitigation,
+            "mitigation_options": mitigation_options or {},
+            "ratios": ratios,
+            "epochs": epochs,
+            "schedule": schedule,
+            "batch_size": batch_size,
+            "seed": seed,
+            "lr": lr,
+            "precision": precision,
+            "device": device,
+        },
+        source="train",
+    )
+    architecture = resolve_network(network, num_classes=len(store.classes), input_px=store.size_px)
+    if folds is not None and folds < 2:
+        raise ConfigError(f"folds={folds}: cross-validation needs 2 folds or more; leave it out to train once")
+    job = TrainJob(store, architecture, settings, options["attribute"], bootstrap, permutations)
+    job.check()
+    options |= settings.model_dump(mode="json", exclude={"augment"})
+    run = RunFolder.open(out, verb="train", options=options, force=force)
+    if run.state != "finished":
+        run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
+        details = train_folds(job, run.path, folds=folds) if folds else train_once(job, run.path)
+        write_report(run.path)
+        run.finish(**details)
+    return read_json(run.path / "metrics.json")

@@ -1,0 +1,158 @@
+"""One training job: what a network is trained on and how it is judged, for one run or one fold."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.audit.model_audit import audit_predictions
+from mindgap.core.groups import Groups
+from mindgap.core.progress import Progress
+from mindgap.core.seed import derive_seed
+from mindgap.data.image_store import Store
+from mindgap.metrics.unfairness import unfairness
+from mindgap.space.architecture import Architecture
+from mindgap.space.cost import count_cost, measure_latency_ms
+from mindgap.space.network import Network
+from mindgap.train.epoch_log import EpochLog
+from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
+from mindgap.train.loop import EpochRecord, TrainResult, TrainSettings, train_network
+from mindgap.train.loss import make_loss
+from mindgap.train.mitigation import TrainingFacts, make_mitigation
+from mindgap.train.training_run import batch_ratios
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainJob:
+    """A network to train on a store.
+
+    Attributes:
+        store: the data.
+        architecture: the network.
+        settings: how it is trained.
+        attribute: whose groups mitigation and batches use.
+        bootstrap: replicates of the audit's intervals.
+        permutations: of the audit's noise floors.
+    """
+
+    store: Store
+    architecture: Architecture
+    settings: TrainSettings
+    attribute: str
+    bootstrap: int
+    permutations: int
+
+    @property
+    def groups(self) -> Groups:
+        """Groups of the attribute over all rows."""
+        return self.store.groups(self.attribute)
+
+    def check(self) -> None:
+        """Refuses unknown names and impossible options before anything is written.
+
+        Raises:
+            MindgapError: the attribute, loss, mitigation or a ratio does not fit.
+        """
+        settings, store = self.settings, self.store
+        groups = self.groups.take(store.rows("train"))
+        loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
+        facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
+        make_mitigation(settings.mitigation, facts, settings.mitigation_options)
+        batch_ratios(settings.ratios, groups)
+
+    def fit(
+        self,
+        folder: Path,
+        log: EpochLog,
+        bar: Progress,
+        *,
+        train_rows: Rows,
+        watched_rows: Rows,
+        fold: int | None = None,
+    ) -> TrainResult:
+        """Trains on some rows, or goes on with it, and logs each epoch with its accuracy on the watched rows."""
+        network = self.architecture.build(seed=derive_seed(self.settings.seed, "weights"))
+
+        def on_epoch(record: EpochRecord) -> Mapping[str, float | None]:
+            extra = self._watch(network, watched_rows)
+            log.add(replace(record, extra=extra), fold=fold)
+            bar.advance()
+            return extra
+
+        return train_network(
+            network,
+            self.store,
+            train_rows=train_rows,
+            groups=self.groups,
+            settings=self.settings,
+            architecture=self.architecture,
+            checkpoint_dir=folder / "checkpoint",
+            on_epoch=on_epoch,
+        )
+
+    def _watch(self, network: Network, rows: Rows) -> dict[str, float | None]:
+        if not len(rows):
+            return {}
+        store, images = self.store, self.store.image_tensor()
+        chances = predict_probabilities(network, images, rows, architecture=self.architecture, task=store.task)
+        figures: dict[str, float | None] = {"validation_accuracy": accuracy(store, rows, chances)}
+        if store.task == "single-label":
+            gap, _ = unfairness(store.labels[rows].astype(np.int64), chances.argmax(axis=1), self.groups.take(rows))
+            figures["validation_unfairness"] = gap
+        return figures
+
+    def probabilities(self, result: TrainResult, rows: Rows) -> NDArray[np.float64]:
+        """Probabilities of some rows by a trained network, as its mitigation predicts them."""
+        return predict_probabilities(
+            result.network,
+            self.store.image_tensor(),
+            rows,
+            architecture=self.architecture,
+            task=self.store.task,
+            modes=result.modes,
+            mitigation=result.mitigation,
+            groups=self.groups,
+        )
+
+    def audit(self, rows: Rows, probabilities: NDArray[np.float64]) -> dict[str, Any] | None:
+        """The AUDIT of some rows; None if there are none."""
+        if not len(rows):
+            return None
+        return audit_predictions(
+            to_predictions(self.store, rows, probabilities),
+            bootstrap=self.bootstrap,
+            permutations=self.permutations,
+            seed=self.settings.seed,
+        )
+
+    def cost(self) -> dict[str, float]:
+        """Parameters, multiply-adds and the milliseconds of one image."""
+        cost, network = count_cost(self.architecture), self.architecture.build()
+        latency = measure_latency_ms(network, self.architecture.input_px)
+        return {"params": cost.params, "macs": cost.macs, "latency_ms": latency}
+
+    def training(self, *, image_passes: int, seconds: float) -> dict[str, Any]:
+        """What training took, and with what."""
+        settings = self.settings
+        ratios = batch_ratios(settings.ratios, self.groups.take(self.store.rows("train")))
+        return {
+            "image_passes": image_passes,
+            "seconds": seconds,
+            "epochs": settings.epochs,
+            "ratios": None if ratios is None else dict(zip(self.groups.names, ratios.tolist(), strict=True)),
+            "mitigation": settings.mitigation,
+            "attribute": self.attribute,
+        }
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Removes what only an unfinished run needs."""
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -1,0 +1,236 @@
+"""The verb ``train`` from end to end on a tiny store."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mindgap.core.errors import ConfigError, DataError, RunError, UnknownNameError
+from mindgap.data.image_store import Store
+from mindgap.metrics.predictions import read_predictions
+from mindgap.space.architecture import load_network
+from mindgap.train.evaluate import predict_probabilities
+from mindgap.workflows.train import train
+
+SIZE_PX, N = 16, 120
+FILES = {
+    "architecture.json",
+    "config.toml",
+    "log.jsonl",
+    "metrics.json",
+    "predictions.parquet",
+    "provenance.json",
+    "report.html",
+    "weights.safetensors",
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return make_store(tmp_path_factory.mktemp("single"), classes=("dark", "red"), multi_label=False)
+
+
+@pytest.fixture(scope="module")
+def multi_store(tmp_path_factory) -> Store:
+    return make_store(tmp_path_factory.mktemp("multi"), classes=("red", "even"), multi_label=True)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory, store):
+    """A file with a small network."""
+    from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+
+    block = BlockSpec(type="cb", out_channels=8, choices={"kernel": 3, "hidden_channels": 8})
+    architecture = Architecture(
+        name="tiny", input_px=SIZE_PX, num_classes=2, stem=Stem(channels=8), blocks=(block,), head=Head(width=16)
+    )
+    path = tmp_path_factory.mktemp("network") / "tiny.json"
+    path.write_text(architecture.to_json())
+    return path
+
+
+def make_store(folder, *, classes, multi_label) -> Store:
+    generator = np.random.default_rng(0)
+    labels = np.arange(N) % 2
+    images = generator.integers(0, 120, (N, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+    images[..., 0] += (100 * labels).astype(np.uint8)[:, None, None]
+    images.tofile(folder / "images.bin")
+    sex = np.where(np.arange(N) % 5 < 2, "f", "m")
+    columns = {"id": [f"i{row}" for row in range(N)], "sex": sex, "cluster": [f"c{row // 2}" for row in range(N)]}
+    columns["split"] = np.array(["train"] * 6 + ["validation"] * 2 + ["test"] * 2)[np.arange(N) // 2 % 10]
+    named = {"label_red": labels, "label_even": 1 - labels} if multi_label else {"label": np.array(classes)[labels]}
+    table = pd.DataFrame(columns | named)
+    table.to_parquet(folder / "table.parquet")
+    info = {
+        "version": 1,
+        "n": N,
+        "size_px": SIZE_PX,
+        "resize": "squash",
+        "task": "multi-label" if multi_label else "single-label",
+        "classes": classes,
+        "attributes": {"sex": {"spec": "sex", "groups": [group_info(table, name) for name in "fm"], "unknown": 0}},
+        "default_attribute": "sex",
+        "fingerprint": f"tiny-{multi_label}",
+        "split": {},
+        "seed": 0,
+        "dropped": {},
+        "duplicates": {},
+        "source": {},
+    }
+    (folder / "store.json").write_text(json.dumps(info))
+    return Store.open(folder)
+
+
+def group_info(table, name):
+    own = table[table["sex"] == name]
+    splits = {split: int((own["split"] == split).sum()) for split in ("train", "validation", "test")}
+    return {"name": name, "n": len(own)} | splits
+
+
+def run(store, network, out, **options):
+    defaults = {"epochs": 3, "batch_size": 16, "bootstrap": 20, "permutations": 20, "precision": "fp32"}
+    return train(store, network=network, out=out, **defaults | options)
+
+
+@pytest.fixture(scope="module")
+def trained(store, network, tmp_path_factory):
+    """A finished run: its folder and its record."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return folder, run(store, network, folder, epochs=5, mitigation="biasless")
+
+
+def test_a_run_leaves_its_files_and_nothing_else(trained):
+    folder, record = trained
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert set(record) == {"validation", "test", "cost", "training"}
+    assert record == json.loads((folder / "metrics.json").read_text())
+    assert record["training"]["image_passes"] == 5 * 5 * 16
+    assert record["cost"]["params"] > 0
+    assert json.loads((folder / "provenance.json").read_text())["finished"]
+
+
+def test_the_log_has_a_line_per_epoch(trained):
+    lines = [json.loads(line) for line in (trained[0] / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
+    assert all(0 <= line["validation_accuracy"] <= 1 and line["loss"] > 0 for line in lines)
+
+
+def test_predictions_are_those_of_the_saved_weights(trained, store):
+    folder, record = trained
+    architecture, network = load_network(folder)
+    rows = store.rows("test")
+    predictions = read_predictions(folder / "predictions.parquet", attributes=["sex"])
+    again = predict_probabilities(network, store.image_tensor(), rows, architecture=architecture)
+    assert predictions.ids.tolist() == store.ids[rows].tolist()
+    np.testing.assert_allclose(predictions.probabilities, again, atol=1e-5)
+    right = float((again.argmax(axis=1) == store.labels[rows]).mean())
+    assert record["test"]["overall"]["accuracy"]["value"] == pytest.approx(right)
+    assert record["test"]["n"] == len(rows)
+    assert read_predictions(folder / "predictions.parquet", attributes=[], split="validation").n == 24
+
+
+def test_a_finished_run_is_not_trained_again_and_other_options_are_refused(trained, store, network):
+    folder, record = trained
+    before = (folder / "weights.safetensors").stat().st_mtime_ns
+    assert run(store, network, folder, epochs=5, mitigation="biasless") == record
+    assert (folder / "weights.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(RunError, match=r"was run with epochs=5, now 4"):
+        run(store, network, folder, epochs=4, mitigation="biasless")
+
+
+def test_a_stopped_run_ends_as_one_that_was_not(store, network, tmp_path, monkeypatch):
+    run(store, network, tmp_path / "straight")
+    with monkeypatch.context() as patch:
+        patch.setattr("mindgap.train.epoch_log.EpochLog.add", stop_at_epoch(3))
+        with pytest.raises(KeyboardInterrupt):
+            run(store, network, tmp_path / "stopped")
+    run(store, network, tmp_path / "stopped")
+    straight, stopped = (load_network(tmp_path / name)[1].state_dict() for name in ("straight", "stopped"))
+    assert all(torch.equal(straight[name], stopped[name]) for name in straight)
+
+
+def stop_at_epoch(last):
+    from mindgap.train.epoch_log import EpochLog
+
+    original = EpochLog.add
+
+    def add(self, record, *, fold=None):
+        if record.epoch == last:
+            raise KeyboardInterrupt
+        original(self, record, fold=fold)
+
+    return add
+
+
+def test_folds_predict_every_row_by_a_network_that_did_not_see_its_cluster(store, network, tmp_path):
+    record = run(store, network, tmp_path / "run", folds=3, epochs=2)
+    table = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert sorted(table["id"]) == sorted(store.ids)
+    assert record["validation"] is None
+    assert record["test"]["n"] == N
+    folds = [pd.read_parquet(tmp_path / "run" / "folds" / str(k) / "predictions.parquet") for k in range(3)]
+    assert sum(len(fold) for fold in folds) == N
+    clusters = [set(fold["cluster"]) for fold in folds]
+    assert len(set.union(*clusters)) == sum(len(names) for names in clusters)
+    values = [audit["overall"]["accuracy"]["value"] for audit in record["folds"]["audits"]]
+    summary = record["folds"]["summary"]["accuracy"]
+    assert summary == pytest.approx({"mean": np.mean(values), "sd": np.std(values, ddof=1), "folds": 3})
+    sizes = [len(fold) for fold in folds]
+    assert record["test"]["overall"]["accuracy"]["value"] == pytest.approx(np.average(values, weights=sizes))
+    assert "unfairness" in record["folds"]["summary"]["attributes"]["sex"]
+
+
+def test_folds_that_are_finished_are_kept(store, network, tmp_path, monkeypatch):
+    from mindgap.workflows import train_once
+
+    original, done = train_once._fold, []
+
+    def fold(*arguments, **options):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(options["fold"])
+        return original(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_once, "_fold", fold)
+        with pytest.raises(KeyboardInterrupt):
+            run(store, network, tmp_path / "run", folds=3, epochs=1)
+    first = (tmp_path / "run" / "folds" / "0" / "weights.safetensors").stat().st_mtime_ns
+    record = run(store, network, tmp_path / "run", folds=3, epochs=1)
+    assert (tmp_path / "run" / "folds" / "0" / "weights.safetensors").stat().st_mtime_ns == first
+    straight = run(store, network, tmp_path / "straight", folds=3, epochs=1)
+    assert record["test"] == straight["test"]
+
+
+def test_multi_label_data_is_trained_and_audited_per_label(multi_store, network, tmp_path):
+    record = run(multi_store, network, tmp_path / "run")
+    assert record["test"]["task"] == "multi-label"
+    assert set(record["test"]["labels"]) == {"red", "even"}
+    record = run(multi_store, network, tmp_path / "folds", folds=2, epochs=1)
+    assert set(record["folds"]["summary"]["labels"]) == {"red", "even"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"network": "resnet81"}, UnknownNameError, r"did you mean 'resnet18'"),
+        ({"network": "nowhere.json"}, DataError, r"nowhere\.json: cannot read"),
+        ({"loss": "cee"}, UnknownNameError, r"losses: no 'cee'; did you mean 'ce'"),
+        ({"loss": "bce"}, ConfigError, r"loss 'bce' is for multi-label data"),
+        ({"mitigation": "biasles"}, UnknownNameError, r"did you mean 'biasless'"),
+        ({"attribute": "sx"}, UnknownNameError, r"no attribute 'sx'; did you mean 'sex'"),
+        ({"ratios": "f=.6,m=.6"}, ConfigError, r"sum to 1\.2"),
+        ({"schedule": "cosine"}, ConfigError, r"train: schedule is 'cosine'"),
+        ({"epochs": 0}, ConfigError, r"train: epochs is 0"),
+        ({"folds": 1}, ConfigError, r"folds=1: cross-validation needs 2 folds or more"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_leaves_no_folder(store, network, tmp_path, options, error, message):
+    with pytest.raises(error, match=message) as caught:
+        run(store, options.pop("network", network), tmp_path / "run", **options)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
