@@ -161,6 +161,7 @@ def search_record(trials: int = 24) -> dict[str, Any]:
             "unfairness": unfairness, "reward": 0.2 * accuracy - 0.8 * unfairness,
             "macs": int(10 ** generator.uniform(6.3, 7.7)),
             "params": int(10 ** generator.uniform(4.6, 6)), "epochs": 8, "attempts": 1,
+            "groups": {"female": accuracy - 0.05, "male": accuracy + 0.04, "other": 0.7}, "attempt": 1,
             "ratios": {"other": 0.06, "female": 0.44, "male": 0.50},
         }  # fmt: skip
         rows.append(row)

@@ -192,3 +192,19 @@ def test_a_damaged_file_is_named(make_train_run) -> None:
     (folder / "metrics.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match=r"metrics\.json"):
         write_report(folder)
+
+
+def test_a_cross_validated_run_says_so_and_shows_the_folds(make_train_run) -> None:
+    folder = make_train_run()
+    metrics = read_json(folder / "metrics.json")
+    spread = {"mean": 0.69, "sd": 0.021, "folds": 5}
+    summary = {"accuracy": spread, "attributes": {"sex": {"unfairness": {"mean": None, "sd": None, "folds": 0}}}}
+    metrics |= {"validation": None, "folds": {"k": 5, "summary": summary, "audits": []}}
+    metrics["training"]["ratios"] = "uniform"
+    write_json(folder / "metrics.json", metrics)
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "pooled over 5 folds" in said
+    assert "read once" not in said
+    assert "Accuracy all 0.690 0.021 5" in said
+    assert "Unfairness U sex not defined in any fold" in said
+    assert "female: 33.3 % of a batch" in said

@@ -60,3 +60,11 @@ def test_the_drawing_has_a_mark_per_candidate_a_ring_and_the_floor() -> None:
 
 def test_without_a_recorded_floor_none_is_drawn() -> None:
     assert 'class="floor"' not in draw_front(candidates(SEARCH, {}, attribute="sex"), floor=Estimate(None))
+
+
+def test_a_search_by_the_standardised_gap_shows_that_gap() -> None:
+    kept = audit(0.7, 0.9)
+    gaps = kept["attributes"]["sex"]["gaps"]
+    gaps["unfairness_standardized"] = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 90}
+    points = candidates(SEARCH | {"unfairness": "standardized"}, {0: kept}, attribute="sex")
+    assert next(point for point in points if point.slot == 0).unfairness.high == 0.3

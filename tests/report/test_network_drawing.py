@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mindgap.core.errors import UnknownNameError
-from mindgap.report.network_drawing import draw_network, ratio_rows, read_architecture
+from mindgap.report.network_drawing import batch_shares, draw_network, ratio_rows, read_architecture
 from mindgap.space.cost import count_cost
 from mindgap.space.network import resolve_network
 
@@ -60,3 +60,11 @@ def test_batch_shares_stand_beside_natural_ones() -> None:
     ]
     assert [row.batch for row in ratio_rows(None, {"f": 25, "m": 75})] == ["25.0\u202f%", "75.0\u202f%"]
     assert [row.natural for row in ratio_rows({"f": 1.0}, {})] == ["–"]
+
+
+def test_shares_are_read_from_a_record_or_an_option() -> None:
+    counts = {"f": 25, "m": 75}
+    assert batch_shares({"f": 0.6, "m": 0.4}, counts) == {"f": 0.6, "m": 0.4}
+    assert batch_shares("f=.6,m=.4", counts) == {"f": 0.6, "m": 0.4}
+    assert batch_shares("uniform", counts) == {"f": 0.5, "m": 0.5}
+    assert batch_shares("natural", counts) is batch_shares(None, counts) is batch_shares("uniform", {}) is None

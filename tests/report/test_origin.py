@@ -11,11 +11,12 @@ from mindgap.report.run_files import read_run
 def test_the_printed_command_has_every_option_and_is_quoted(make_train_run) -> None:
     run = read_run(make_train_run())
     run.options["attribute"] = "sex; rm -rf *"
-    run.options["split"] = [0.7, 0.3]
+    run.options["fingerprint"] = "not an option of the command"
     words = shlex.split(commands(run)[0])
     assert words[:3] == ["mindgap", "train", "stores/test-data"]
     assert words[words.index("--attribute") + 1] == "sex; rm -rf *"
-    assert words[words.index("--split") + 1] == "0.7,0.3"
+    assert words[words.index("--network") + 1] == "resnet18"
+    assert "--fingerprint" not in words
     assert words[-2:] == ["--out", str(run.path)]
 
 

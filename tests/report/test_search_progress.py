@@ -19,7 +19,7 @@ TRIALS = [
 
 
 def test_the_last_row_is_the_mean_and_the_sample_standard_deviation() -> None:
-    rows, names = top_rows({"trials": TRIALS, "top": [4, 3, 2, 1, 0], "chosen": 4}, {}, attribute=None)
+    rows, names = top_rows({"trials": TRIALS, "top": [4, 3, 2, 1, 0], "chosen": 4}, sizes={})
     assert [row.slot for row in rows] == ["4", "3", "2", "1", "0", "mean ± sd"]
     assert rows[0].chosen
     assert rows[-1].accuracy == "72.00 ± 1.58"  # sd of 70..74 is sqrt(2.5)
@@ -28,15 +28,13 @@ def test_the_last_row_is_the_mean_and_the_sample_standard_deviation() -> None:
     assert names == []
 
 
-def test_group_columns_need_every_candidates_audit() -> None:
-    groups = {"f": {"n": 40, "accuracy": {"value": 0.5}}, "m": {"n": 60, "accuracy": {"value": 0.75}}}
-    kept = {"attributes": {"sex": {"groups": groups}}}
-    search = {"trials": TRIALS, "top": [4, 3], "chosen": 4}
-    rows, names = top_rows(search, {4: kept, 3: kept}, attribute="sex")
+def test_group_columns_are_the_searchs_own_figures() -> None:
+    trials = [dict(trial, groups={"f": 0.5 + 0.1 * (trial["slot"] == 4), "m": 0.75}) for trial in TRIALS]
+    search = {"trials": trials, "top": [4, 3], "chosen": 4}
+    rows, names = top_rows(search, sizes={"f": 40, "m": 60})
     assert names == ["f, n\u00a0=\u00a040", "m, n\u00a0=\u00a060"]
-    assert rows[0].groups == ("50.0\u202f%", "75.0\u202f%")
-    assert rows[-1].groups == ("50.00 ± 0.00", "75.00 ± 0.00")
-    assert top_rows(search, {4: kept}, attribute="sex")[1] == []
+    assert rows[0].groups == ("60.0\u202f%", "75.0\u202f%")
+    assert rows[-1].groups == ("55.00 ± 7.07", "75.00 ± 0.00")
 
 
 def test_what_did_not_complete_is_listed_with_its_reason() -> None:

@@ -49,7 +49,14 @@ class Candidate:
 def candidates(
     search: Mapping[str, Any], audits: Mapping[int, Mapping[str, Any]], *, attribute: str | None
 ) -> list[Candidate]:
-    """The completed trials with both figures, the front drawn last."""
+    """The completed trials with both figures, the front drawn last.
+
+    Args:
+        search: ``search.json``.
+        audits: validation AUDITs by slot, where the run kept them.
+        attribute: the attribute whose U the search looked at.
+    """
+    gap = "unfairness_standardized" if search.get("unfairness") == "standardized" else "unfairness"
     front, chosen = set(search.get("front", [])), search.get("chosen")
     found: list[Candidate] = []
     for trial in search.get("trials", []):
@@ -60,7 +67,7 @@ def candidates(
             Candidate(
                 slot=slot,
                 accuracy=_with_interval(trial, "accuracy", _accuracy(audits.get(slot))),
-                unfairness=_with_interval(trial, "unfairness", _unfairness(audits.get(slot), attribute)),
+                unfairness=_with_interval(trial, "unfairness", _unfairness(audits.get(slot), attribute, gap)),
                 macs=trial.get("macs"),
                 on_front=slot in front,
                 chosen=slot == chosen,
@@ -84,8 +91,8 @@ def _accuracy(audit: Mapping[str, Any] | None) -> Estimate:
     return Estimate.read((audit or {}).get("overall", {}).get("accuracy"))
 
 
-def _unfairness(audit: Mapping[str, Any] | None, attribute: str | None) -> Estimate:
-    return Estimate.read((audit or {}).get("attributes", {}).get(attribute, {}).get("gaps", {}).get("unfairness"))
+def _unfairness(audit: Mapping[str, Any] | None, attribute: str | None, gap: str) -> Estimate:
+    return Estimate.read((audit or {}).get("attributes", {}).get(attribute, {}).get("gaps", {}).get(gap))
 
 
 def draw_front(points: Sequence[Candidate], *, floor: Estimate, u_name: str = "Unfairness U") -> Markup:

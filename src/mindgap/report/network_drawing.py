@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from mindgap.core.errors import MindgapError
+from mindgap.data.batches import parse_ratios
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import amount, count, percent
 from mindgap.space.architecture import Architecture, BlockSpec
@@ -150,6 +152,16 @@ class RatioRow:
     natural: str
     n: str
     drawing: Markup
+
+
+def batch_shares(ratios: object, counts: Mapping[str, int]) -> dict[str, float] | None:
+    """Share of a batch per group, from a search or from the option of ``train``; None if natural or unknown."""
+    if isinstance(ratios, Mapping):
+        return {str(name): float(share) for name, share in ratios.items()}
+    if not isinstance(ratios, str) or ratios == "natural" or not counts:
+        return None
+    shares = parse_ratios(ratios, tuple(counts), np.array(list(counts.values())))
+    return dict(zip(counts, shares.tolist(), strict=True))
 
 
 def ratio_rows(ratios: Mapping[str, float] | None, counts: Mapping[str, int]) -> list[RatioRow]:

@@ -10,6 +10,11 @@ from mindgap.report.estimate import count, decimal
 from mindgap.report.run_files import RunFiles
 
 Rows = list[tuple[str, str]]
+_BOTH = ("attribute", "network", "mitigation", "ratios", "epochs", "seed", "bootstrap", "permutations")
+_FLAGS = {
+    "train": ("loss", "schedule", "batch_size", "folds", *_BOTH),
+    "search": ("preset", "searcher", "space", "unfairness", "trials", "budget_hours", "max_latency_ms", *_BOTH),
+}
 
 
 def origin_rows(run: RunFiles) -> Rows:
@@ -20,7 +25,7 @@ def origin_rows(run: RunFiles) -> Rows:
     return [
         ("Run folder", str(run.path)),
         ("Started", _text(record.get("started"))),
-        ("Finished", _text(record.get("finished"))),
+        *([("Finished", str(record["finished"]))] if record.get("finished") else []),
         ("Seed", _text(record.get("seed", run.options.get("seed")))),
         ("Data fingerprint", _text(record.get("fingerprint") or run.store.get("fingerprint"))),
         ("Data", _store_text(run.store)),
@@ -42,22 +47,11 @@ def commands(run: RunFiles) -> list[str]:
 
 def _command(verb: str, options: Mapping[str, Any], out: str) -> str:
     words = ["mindgap", verb, str(options.get("store", "STORE"))]
-    for name, value in options.items():
-        if name in {"store", "out", "force"} or value is None:
-            continue
-        words += _option(name, value)
+    for name in _FLAGS[verb]:
+        value = options.get(name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, "--out", out])
-
-
-def _option(name: str, value: object) -> list[str]:
-    flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        return [flag] if value else []
-    if isinstance(value, (list, tuple)):
-        return [flag, ",".join(map(str, value))]
-    if isinstance(value, Mapping):
-        return []
-    return [flag, str(value)]
 
 
 def option_rows(options: Mapping[str, Any]) -> Rows:

@@ -73,6 +73,8 @@ def read_run(path: Path | str) -> RunFiles:
     if verb not in {"train", "search"}:
         raise RunError(f"{folder}: a run of {verb!r} has no page; give a run of train or search")
     metrics, search = _optional(folder / "metrics.json"), _optional(folder / "search.json")
+    if "presets" in search:
+        raise RunError(f"{folder}: holds a run per preset ({', '.join(search['presets'])}); name one of its folders")
     if not metrics and not search:
         raise RunError(f"{folder}: has neither metrics.json nor search.json yet; run mindgap {verb} to its end first")
     provenance = _optional(folder / "provenance.json")

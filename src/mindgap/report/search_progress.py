@@ -83,19 +83,18 @@ class TopRow:
     chosen: bool = False
 
 
-def top_rows(
-    search: Mapping[str, Any], audits: Mapping[int, Mapping[str, Any]], *, attribute: str | None
-) -> tuple[list[TopRow], list[str]]:
+def top_rows(search: Mapping[str, Any], *, sizes: Mapping[str, int]) -> tuple[list[TopRow], list[str]]:
     """The best candidates by reward, as BN Table 1 takes them, with a last row of mean ± sample standard deviation.
 
-    Also the names and sizes of the groups whose accuracies are shown: the attribute's, where every AUDIT was kept.
+    Also the headings of the groups' accuracies, where the search recorded them.
+
+    Args:
+        search: ``search.json``.
+        sizes: validation images per group.
     """
     by_slot = {trial.get("slot"): trial for trial in search.get("trials", [])}
-    top = [dict(by_slot[slot]) for slot in search.get("top", []) if slot in by_slot]
-    names = _group_names([audits.get(trial["slot"]) for trial in top], attribute)
-    for trial in top:
-        groups = audits[trial["slot"]]["attributes"][attribute]["groups"] if names else {}
-        trial["groups"] = {name: groups[name]["accuracy"]["value"] for name in names}
+    top = [by_slot[slot] | {"groups": by_slot[slot].get("groups") or {}} for slot in search.get("top", [])]
+    names = list(top[0]["groups"]) if top and all(list(t["groups"]) == list(top[0]["groups"]) for t in top) else []
     rows = [
         TopRow(
             slot=str(trial["slot"]),
@@ -109,14 +108,8 @@ def top_rows(
         )
         for trial in top
     ]
-    sizes = audits[top[0]["slot"]]["attributes"][attribute]["groups"] if names else {}
-    heads = [f"{name}, {size(sizes[name].get('n'))}" for name in names]
+    heads = [f"{name}, {size(sizes.get(name))}" for name in names]
     return ([*rows, _mean_row(top, names)] if len(top) > 1 else rows), heads
-
-
-def _group_names(audits: Sequence[Mapping[str, Any] | None], attribute: str | None) -> list[str]:
-    listed = [list((audit or {}).get("attributes", {}).get(attribute, {}).get("groups", {})) for audit in audits]
-    return listed[0] if listed and all(names == listed[0] for names in listed) else []
 
 
 def _mean_row(top: Sequence[Trial], names: Sequence[str]) -> TopRow:

@@ -10,10 +10,11 @@ from mindgap.core.errors import MindgapError
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.estimate import Estimate, amount, decimal, interval, percent, size
 from mindgap.report.findings import findings
+from mindgap.report.folds import fold_table
 from mindgap.report.front import candidates, draw_front
 from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
-from mindgap.report.network_drawing import draw_network, ratio_rows, read_architecture
+from mindgap.report.network_drawing import batch_shares, draw_network, ratio_rows, read_architecture
 from mindgap.report.origin import commands, option_rows, origin_rows
 from mindgap.report.run_files import RunFiles
 from mindgap.report.search_progress import draw_progress, states_sentence, top_rows, unfinished
@@ -61,6 +62,8 @@ def sections(run: RunFiles) -> list[Section]:
         Section("groups", "Groups side by side", "Groups", {"audits": views, "split": split}),
         Section("gaps", "Gaps against their noise floors", "Gaps and floors"),
     ]
+    if run.metrics.get("folds"):
+        parts.append(Section("folds", "Fold by fold", "Folds", fold_table(run.metrics["folds"])))
     if searched:
         parts.append(Section("front", "What the search found", "The front", _front(run)))
     title = "The chosen network" if searched else "The network"
@@ -90,18 +93,26 @@ def leading_attribute(run: RunFiles) -> str | None:
 def _summary(run: RunFiles) -> dict[str, Any]:
     split, audit = run.audit
     subject = "chosen network" if run.verb == "search" else "network"
-    note = (
-        f"Figures of the {subject} on the test split, which was read once, after everything was decided."
-        if split == "test"
-        else f"The test split was not evaluated. Figures of the {subject} on the validation split, which steered its "
-        "choice: they flatter it."
-    )
+    note = _split_note(run, split, subject)
     lead = leading_attribute(run)
     return {
         "split_note": note,
         "findings": findings(single_label_audits(audit), lead=lead, subject=subject),
         "key_figures": _key_figures(run, audit, lead),
     }
+
+
+def _split_note(run: RunFiles, split: str, subject: str) -> str:
+    folds = (run.metrics.get("folds") or {}).get("k")
+    if folds:
+        return (
+            f"Figures pooled over {folds} folds: every image was judged by a network of this kind that saw neither it "
+            "nor its cluster."
+        )
+    if split == "test":
+        return f"Figures of the {subject} on the test split, which was read once, after everything was decided."
+    said = f"The test split was not evaluated. Figures of the {subject} on the validation split"
+    return f"{said}, which steered its choice: they flatter it."
 
 
 def _key_figures(run: RunFiles, audit: Mapping[str, Any], lead: str | None) -> list[KeyFigure]:
@@ -143,11 +154,13 @@ def _front(run: RunFiles) -> dict[str, Any]:
     chosen = next((point for point in points if point.chosen), None)
     floor = chosen.unfairness if chosen and chosen.unfairness.has_floor else Estimate(None, reason="not recorded")
     with_bars = [point for point in points if point.on_front and point.accuracy.has_interval]
-    caption = f"Accuracy against U over {lead}, {size(validation.get('n'))} validation images. "
+    u_name = "Standardised U" if run.search.get("unfairness") == "standardized" else "Unfairness U"
+    caption = f"Accuracy against {u_name} over {lead}, {size(validation.get('n'))} validation images. "
     caption += _bars_sentence(len(with_bars), sum(point.on_front for point in points))
-    top, names = top_rows(run.search, run.trials, attribute=lead)
+    groups = validation.get("attributes", {}).get(lead, {}).get("groups", {})
+    top, names = top_rows(run.search, sizes={name: group.get("n") or 0 for name, group in groups.items()})
     return {
-        "front_drawing": draw_front(points, floor=floor) if points else None,
+        "front_drawing": draw_front(points, floor=floor, u_name=u_name) if points else None,
         "front_caption": caption,
         "front_points": sorted((p for p in points if p.on_front or p.chosen), key=lambda p: p.unfairness.value or 0.0),
         "top": top,
@@ -186,7 +199,7 @@ def _network(run: RunFiles) -> dict[str, Any]:
         str(g["name"]): int(g.get("train") or 0)
         for g in run.store.get("attributes", {}).get(lead, {}).get("groups", [])
     }
-    ratios = run.chosen.get("ratios") if run.verb == "search" else run.metrics.get("training", {}).get("ratios")
+    ratios = batch_shares(run.chosen.get("ratios") or (run.metrics.get("training") or {}).get("ratios"), counts)
     return {
         "blocks": blocks,
         "network_says": says,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mindgap.core.errors import ConfigError
+from mindgap.core.files import read_json
 from mindgap.report.document import write_report
 
 __all__ = ["report", "write_report"]
@@ -15,7 +16,7 @@ def report(runs: Iterable[Path | str]) -> list[Path]:
     """Writes ``report.html`` into each run folder.
 
     Args:
-        runs: folders written by ``train`` or ``search``.
+        runs: folders written by ``train`` or ``search``; one with several presets has a page per preset.
 
     Returns:
         The pages, in the order of the runs.
@@ -28,4 +29,11 @@ def report(runs: Iterable[Path | str]) -> list[Path]:
     folders = [Path(runs)] if isinstance(runs, (str, Path)) else [Path(run) for run in runs]
     if not folders:
         raise ConfigError("report got no run; name at least one folder written by train or search")
-    return [write_report(folder) for folder in folders]
+    return [write_report(folder) for run in folders for folder in _with_presets(run)]
+
+
+def _with_presets(run: Path) -> list[Path]:
+    """The folder itself, or those of its presets when one search ran several."""
+    record = run / "search.json"
+    presets = read_json(record).get("presets") if record.is_file() else None
+    return [run / name for name in presets] if presets else [run]
