@@ -31,7 +31,7 @@ def bootstrap_counts(rows: ClusteredRows, *, replicates: int, generator: np.rand
     chunk = max(1, min(replicates, CHUNK_ENTRIES // max(len(types.sizes), rows.n_cells)))
     for start in range(0, replicates, chunk):
         weights = draw_types(types, replicates=min(chunk, replicates - start), generator=generator)
-        yield types.contributions.accumulate(weights, rows.shape)
+        yield types.contributions.accumulate(weights).reshape(-1, *rows.shape)
 
 
 def draw_types(types: ClusterTypes, *, replicates: int, generator: np.random.Generator) -> Floats:

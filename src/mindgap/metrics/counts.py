@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,42 +33,42 @@ class GroupCounts:
         if self.counts.shape[-3:] != expected:
             raise ShapeError(f"group counts must end in {expected}, got shape {self.counts.shape}")
 
-    @property
+    @cached_property
     def sizes(self) -> Floats:
         """Float64 (..., G): rows of each group."""
         return self.counts.sum(axis=(-1, -2))
 
-    @property
+    @cached_property
     def support(self) -> Floats:
         """Float64 (..., G, C): rows of each group whose true class is c."""
         return self.counts.sum(axis=-1)
 
-    @property
+    @cached_property
     def selected(self) -> Floats:
         """Float64 (..., G, C): rows of each group whose predicted class is c."""
         return self.counts.sum(axis=-2)
 
-    @property
+    @cached_property
     def hits(self) -> Floats:
         """Float64 (..., G, C): rows of each group and true class that are predicted right."""
         return np.diagonal(self.counts, axis1=-2, axis2=-1)
 
-    @property
+    @cached_property
     def accuracy(self) -> Floats:
         """Float64 (..., G), A_g in 0..1; NaN for an empty group."""
         return divide(self.hits.sum(axis=-1), self.sizes)
 
-    @property
+    @cached_property
     def overall_accuracy(self) -> Floats:
         """Float64 (...), A in 0..1 over the rows of all groups."""
         return divide(self.hits.sum(axis=(-1, -2)), self.counts.sum(axis=(-1, -2, -3)))
 
-    @property
+    @cached_property
     def true_positive_rate(self) -> Floats:
         """Float64 (..., G, C): recall of class c, one against the rest; NaN without positives."""
         return divide(self.hits, self.support)
 
-    @property
+    @cached_property
     def false_positive_rate(self) -> Floats:
         """Float64 (..., G, C): share of the other classes' rows predicted c; NaN without negatives."""
         return divide(self.selected - self.hits, self.sizes[..., None] - self.support)

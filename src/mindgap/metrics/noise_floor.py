@@ -38,11 +38,11 @@ def permuted_counts(rows: ClusteredRows, *, replicates: int, generator: np.rando
     chunk = max(1, min(replicates, CHUNK_ENTRIES // rows.n_cells))
     for start in range(0, replicates, chunk):
         size = min(chunk, replicates - start)
-        counts = np.repeat(fixed.reshape(1, *rows.shape), size, axis=0)
+        counts = np.tile(fixed, (size, 1))
         for stratum in moving:
             permute = _by_tables if _prefers_tables(stratum, size) else _by_shuffling
-            counts += permute(stratum, rows, size, generator)
-        yield counts
+            counts[:, stratum.columns.ravel()] += permute(stratum, size, generator)
+        yield counts.reshape(size, *rows.shape)
 
 
 def noise_floor(observed: float, permuted: Floats, *, direction: Direction) -> Floor:
@@ -95,37 +95,38 @@ def _prefers_tables(stratum: Stratum, replicates: int) -> bool:
     return by_tables < by_shuffling + _NS_CALL
 
 
-def _by_tables(stratum: Stratum, rows: ClusteredRows, replicates: int, generator: np.random.Generator) -> Floats:
+def _by_tables(stratum: Stratum, replicates: int, generator: np.random.Generator) -> Floats:
+    """Counts of the stratum's columns, float64 (r, G·U), from random tables."""
     tables = draw_tables(
         np.bincount(stratum.outcomes), np.bincount(stratum.patterns), replicates=replicates, generator=generator
     )
-    weights = tables.reshape(replicates, -1).astype(np.float64)
-    return _contributions(stratum, rows).accumulate(weights, rows.shape)
+    return _contributions(stratum).accumulate(tables.reshape(replicates, -1).astype(np.float64))
 
 
-def _contributions(stratum: Stratum, rows: ClusteredRows) -> SparseCounts:
-    """(T·P, G·C·C): what a cluster of each outcome type adds when it has each pattern."""
+def _contributions(stratum: Stratum) -> SparseCounts:
+    """(T·P, G·U): what a cluster of each outcome type adds when it has each pattern."""
     representative = np.unique(stratum.outcomes, return_index=True)[1]
     type_of_cluster = np.full(len(stratum.outcomes), -1)
     type_of_cluster[representative] = np.arange(len(representative))
     types = type_of_cluster[stratum.row_clusters]
     used = types >= 0
     groups = stratum.pattern_groups[:, stratum.row_slots[used]]  # (P, rows of the representatives)
-    cells = groups * rows.n_classes**2 + stratum.row_cells[used]
+    cells = groups * stratum.columns.shape[1] + stratum.row_cells[used]
     places = types[used] * stratum.n_patterns + np.arange(stratum.n_patterns)[:, None]
-    shape = (len(representative) * stratum.n_patterns, rows.n_cells)
+    shape = (len(representative) * stratum.n_patterns, stratum.columns.size)
     return SparseCounts.of(places, cells, np.ones_like(cells), shape=shape)
 
 
-def _by_shuffling(stratum: Stratum, rows: ClusteredRows, replicates: int, generator: np.random.Generator) -> Floats:
-    counts = np.empty((replicates, rows.n_cells))
-    chunk = max(1, CHUNK_ENTRIES // max(len(stratum.row_cells), rows.n_cells))
+def _by_shuffling(stratum: Stratum, replicates: int, generator: np.random.Generator) -> Floats:
+    """Counts of the stratum's columns, float64 (r, G·U), from shuffled patterns."""
+    width = stratum.columns.size
+    counts = np.empty((replicates, width))
+    chunk = max(1, CHUNK_ENTRIES // max(len(stratum.row_cells), width))
     for start in range(0, replicates, chunk):
         size = min(chunk, replicates - start)
         patterns = generator.permuted(np.tile(stratum.patterns, (size, 1)), axis=1)
         groups = stratum.pattern_groups[patterns[:, stratum.row_clusters], stratum.row_slots]
-        cells = groups * rows.n_classes**2 + stratum.row_cells
-        cells += np.arange(size)[:, None] * rows.n_cells
-        found = np.bincount(cells.ravel(), minlength=size * rows.n_cells)
-        counts[start : start + size] = found.reshape(size, rows.n_cells)
-    return counts.reshape(replicates, *rows.shape)
+        cells = groups * stratum.columns.shape[1] + stratum.row_cells
+        cells += np.arange(size)[:, None] * width
+        counts[start : start + size] = np.bincount(cells.ravel(), minlength=size * width).reshape(size, width)
+    return counts

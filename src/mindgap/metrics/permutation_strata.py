@@ -25,7 +25,8 @@ class Stratum:
         pattern_groups: int64 (P, S), the group of every slot of a pattern.
         row_clusters: int64 (m,), the cluster in 0..K-1 of every row.
         row_slots: int64 (m,), the row's slot in 0..S-1 in its cluster.
-        row_cells: int64 (m,), true class · C + predicted class.
+        row_cells: int64 (m,), the row's pair of true and predicted class, in 0..U-1.
+        columns: int64 (G, U), the place in the flattened counts of every group and pair.
     """
 
     outcomes: Integers
@@ -34,6 +35,7 @@ class Stratum:
     row_clusters: Integers
     row_slots: Integers
     row_cells: Integers
+    columns: Integers
 
     @property
     def n_outcomes(self) -> int:
@@ -72,6 +74,7 @@ def permutation_strata(rows: ClusteredRows) -> tuple[list[Stratum], Floats]:
         numbers[members] = np.arange(len(members))
         width = int(slots[places].max()) + 1
         pattern_rows = starts[members[firsts]][:, None] + np.arange(width)
+        pairs, row_cells = np.unique(cells[places], return_inverse=True)
         moving.append(
             Stratum(
                 outcomes=kinds,
@@ -79,7 +82,8 @@ def permutation_strata(rows: ClusteredRows) -> tuple[list[Stratum], Floats]:
                 pattern_groups=groups[pattern_rows],
                 row_clusters=numbers[owners[places]],
                 row_slots=slots[places],
-                row_cells=cells[places],
+                row_cells=row_cells.astype(np.int64),
+                columns=np.arange(rows.n_groups)[:, None] * rows.n_classes**2 + pairs,
             )
         )
     return moving, fixed

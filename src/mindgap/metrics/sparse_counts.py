@@ -32,7 +32,7 @@ class SparseCounts:
         """The counts of some owners, in that order."""
         return SparseCounts(self.matrix[owners])
 
-    def accumulate(self, weights: Floats, shape: tuple[int, int, int]) -> Floats:
-        """Counts, float64 (r, *shape), of replicates that hold each owner as often as ``weights`` (r, T) says."""
+    def accumulate(self, weights: Floats) -> Floats:
+        """Counts, float64 (r, cells), of replicates that hold each owner as often as ``weights`` (r, T) says."""
         counts: Floats = (self.matrix.T @ weights.T).T
-        return np.ascontiguousarray(counts).reshape(len(weights), *shape)
+        return np.ascontiguousarray(counts)
