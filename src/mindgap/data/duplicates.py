@@ -104,7 +104,7 @@ def _examples(close: NDArray[np.int64], inverse: NDArray[np.int64], split_ids: N
         for row in rows.tolist():
             elsewhere = others[split_ids[others] != split_ids[row]]
             if len(elsewhere):
-                found.append((row, int(elsewhere[0]), bits))
+                found.append((min(row, int(elsewhere[0])), max(row, int(elsewhere[0])), bits))
                 break
     return np.array(found, dtype=np.int64).reshape(-1, 3)
 

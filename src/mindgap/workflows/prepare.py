@@ -104,7 +104,7 @@ def prepare(
     if _is_taken(target) and not (target / "store.json").is_file():
         raise RunError(f"{target}: holds no store, so --force does not replace it; choose another --out")
     partial = target.with_name(f".{target.name}.partial")
-    run = RunFolder.open(partial, verb="prepare", options=options, force=force)
+    run = _open_partial(partial, options, force=force)
     with _lock(partial), _nothing_left_behind(partial):
         record = _build(partial, request, workers=workers or _cores())
         run.finish(fingerprint=record["fingerprint"])
@@ -231,13 +231,25 @@ def _is_taken(target: Path) -> bool:
     return target.exists() and (not target.is_dir() or any(target.iterdir()))
 
 
+def _open_partial(partial: Path, options: dict[str, Any], *, force: bool) -> RunFolder:
+    """Opens the hidden folder; one whose first files were never finished is begun anew."""
+    if partial.is_dir() and not (partial / "provenance.json").exists():
+        shutil.rmtree(partial, ignore_errors=True)
+    try:
+        return RunFolder.open(partial, verb="prepare", options=options, force=force)
+    except CapacityError:
+        if not (partial / "images.bin").exists():
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
 @contextmanager
 def _lock(partial: Path) -> Generator[None]:
     """Keeps a second ``prepare`` out of the same hidden folder; the lock dies with the process."""
     with (partial / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:
             raise RunError(f"{partial}: another mindgap prepare is building this store; wait for it") from None
         yield
 

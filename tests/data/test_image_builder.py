@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindgap.core.errors import CapacityError, DataError
+from mindgap.data import image_builder
+from mindgap.data.decode import Geometry, decode_image
+from mindgap.data.image_builder import Sources, allocate, build_images, keep_rows
+
+GEOMETRY = Geometry(8, "squash")
+
+
+@pytest.fixture
+def files(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    paths = []
+    for row in range(300):
+        pixels = np.random.default_rng(row).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+        paths.append(str(folder / f"{row}.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+@pytest.fixture
+def work(tmp_path):
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+def pixels(work, rows=300):
+    return np.fromfile(work / "images.bin", dtype=np.uint8).reshape(rows, 8, 8, 3)
+
+
+def test_processes_and_one_process_store_the_same(files, work, tmp_path):
+    (tmp_path / "other").mkdir()
+    one = build_images(work, Sources(files), geometry=GEOMETRY, workers=1)
+    two = build_images(tmp_path / "other", Sources(files), geometry=GEOMETRY, workers=2)
+    assert np.array_equal(pixels(work), pixels(tmp_path / "other"))
+    assert np.array_equal(one.digests, two.digests)
+    assert np.array_equal(one.hashes, two.hashes)
+    assert np.array_equal(pixels(work)[7], decode_image(files[7], GEOMETRY))
+
+
+def test_faulty_rows_are_told_and_gaps_closed(files, work):
+    os.remove(files[3])
+    with open(files[290], "wb") as file:
+        file.write(b"x")
+    built = build_images(work, Sources(files), geometry=GEOMETRY, workers=2)
+    assert {row: built.faults[row] for row in range(300) if built.faults[row]} == {3: "missing_file", 290: "unreadable"}
+    kept = np.array([row for row in range(300) if row not in {3, 290}])
+    wanted = pixels(work)[kept]
+    keep_rows(work, kept, size_px=8, masks=False)
+    assert np.array_equal(pixels(work, 298), wanted)
+
+
+def test_only_rows_that_are_not_whole_are_decoded_again(files, work, monkeypatch):
+    build_images(work, Sources(files[:100]), geometry=GEOMETRY, workers=1)
+    wanted = pixels(work, 100)
+    torn = np.memmap(work / "images.bin", dtype=np.uint8, mode="r+", shape=(100, 8, 8, 3))
+    torn[42, 4:] = 0
+    torn.flush()
+    for row, path in enumerate(files[:100]):
+        if row != 42:
+            os.remove(path)
+    built = build_images(work, Sources(files[:100]), geometry=GEOMETRY, workers=1)
+    assert not built.faults.any()
+    assert np.array_equal(pixels(work, 100), wanted)
+
+
+def test_rows_that_meant_other_files_are_not_trusted(files, work):
+    build_images(work, Sources(files[:50]), geometry=GEOMETRY, workers=1)
+    build_images(work, Sources(files[1:51]), geometry=GEOMETRY, workers=1)
+    assert np.array_equal(pixels(work, 50)[0], decode_image(files[1], GEOMETRY))
+
+
+def test_a_build_killed_while_closing_gaps_is_mended(files, work):
+    built = build_images(work, Sources(files[:100]), geometry=GEOMETRY, workers=1)
+    wanted = pixels(work, 100)
+    keep_rows(work, np.arange(50, 100), size_px=8, masks=False)
+    again = build_images(work, Sources(files[:100]), geometry=GEOMETRY, workers=1)
+    assert np.array_equal(pixels(work, 100), wanted)
+    assert np.array_equal(built.digests, again.digests)
+
+
+def test_masks_are_stored_beside_images_and_a_missing_one_is_empty(files, work, tmp_path):
+    Image.new("L", (10, 10), 255).save(tmp_path / "full.png")
+    (tmp_path / "broken.png").write_bytes(b"x")
+    masks = [str(tmp_path / "full.png"), None, str(tmp_path / "broken.png")]
+    built = build_images(work, Sources(files[:3], masks), geometry=GEOMETRY, workers=1)
+    stored = np.fromfile(work / "masks.bin", dtype=np.uint8).reshape(3, 8, 8)
+    assert built.masked.tolist() == [True, False, False]
+    assert [int(mask.max()) for mask in stored] == [255, 0, 0]
+    assert stored[0].min() == 255
+
+
+def test_a_decoder_that_dies_is_an_error_not_a_hang(files, work, monkeypatch):
+    def start():
+        return subprocess.Popen(["false"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(image_builder, "_start_worker", start)
+    with pytest.raises(DataError, match="a decoding process died"):
+        build_images(work, Sources(files), geometry=GEOMETRY, workers=2)
+
+
+def test_space_is_taken_before_anything_is_written(work):
+    allocate(work / "a", 1 << 20)
+    assert (work / "a").stat().st_size == 1 << 20
+    assert (work / "a").stat().st_blocks * 512 >= 1 << 20
+
+
+def test_an_unwritable_place_is_refused(work):
+    with pytest.raises(CapacityError, match=r"cannot write .*choose another --out"):
+        allocate(work / "no" / "a", 10)
+    with pytest.raises(CapacityError, match=r"no space|cannot write"):
+        allocate(work / "huge", 1 << 62)

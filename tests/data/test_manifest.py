@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from mindgap.core.errors import ConfigError, UnknownNameError
+from mindgap.data.manifest import Manifest, apply_words, binary_labels, check_rows
+
+
+def rows_of(manifest, **columns):
+    return check_rows(apply_words(pd.DataFrame(columns, dtype="str"), manifest), manifest)
+
+
+def reasons(rows):
+    return list(zip(rows.dropped["id"], rows.dropped["reason"], strict=True))
+
+
+def test_an_unknown_label_and_a_repeated_id_are_set_aside():
+    manifest = Manifest(id="id", label="dx", classes=("a", "b"))
+    rows = rows_of(manifest, id=["1", "2", "3", "1", None], dx=["a", "c", None, "b", "a"])
+    assert reasons(rows) == [
+        ("2", "unknown_label"),
+        ("3", "unknown_label"),
+        ("1", "duplicate_id"),
+        ("", "missing_file"),
+    ]
+    assert rows.table["dx"].tolist() == ["a"]
+    assert rows.total == 5
+
+
+def test_without_known_classes_any_word_is_one():
+    rows = rows_of(Manifest(id="id", label="dx"), id=["1", "2", "3"], dx=["NA", "unknown", None])
+    assert rows.table["dx"].tolist() == ["NA", "unknown"]
+    assert reasons(rows) == [("3", "unknown_label")]
+
+
+def test_missing_words_are_missing_everywhere_but_in_ids():
+    manifest = Manifest(id="id", label="dx", missing=frozenset({"unknown"}))
+    rows = rows_of(manifest, id=["unknown", "2"], dx=["a", "unknown"], sex=["unknown", "f"])
+    assert rows.table["id"].tolist() == ["unknown"]
+    assert rows.table["sex"].isna().tolist() == [True]
+    assert reasons(rows) == [("2", "unknown_label")]
+
+
+def test_one_hot_columns_become_a_label():
+    manifest = Manifest(id="id", label="label", one_hot=("A", "B"), classes=("A", "B"))
+    rows = rows_of(manifest, id=["1", "2", "3", "4"], A=["1.0", "0", "0", "1"], B=["0.0", "1", "0", "1"])
+    assert rows.table["label"].tolist() == ["A", "B"]
+    assert reasons(rows) == [("3", "unknown_label"), ("4", "unknown_label")]
+
+
+def test_multi_labels_are_zero_or_one():
+    manifest = Manifest(id="id", labels=("a", "b"))
+    rows = rows_of(manifest, id=["1", "2", "3", "4"], a=["1", "0.0", "2", "True"], b=["0", "1.0", "1", None])
+    assert binary_labels(rows.table, ("a", "b")).tolist() == [[1, 0], [0, 1]]
+    assert reasons(rows) == [("3", "unknown_label"), ("4", "unknown_label")]
+
+
+def test_the_users_columns_replace_the_presets():
+    preset = Manifest(id="image", label="dx", classes=("a",), cluster="patient", one_hot=("a",))
+    nothing = {"id": None, "label": None, "labels": (), "cluster": None}
+    assert preset.with_columns(**nothing) == preset
+    assert preset.with_columns(**nothing | {"label": "dx"}) == preset
+    other = preset.with_columns(**nothing | {"label": "other", "id": "name"})
+    assert (other.id, other.label, other.classes, other.one_hot) == ("name", "other", None, ())
+    multi = preset.with_columns(**nothing | {"labels": ("x", "y")})
+    assert (multi.label, multi.labels) == (None, ("x", "y"))
+
+
+def test_unclear_columns_are_refused():
+    nothing = {"id": None, "label": None, "labels": (), "cluster": None}
+    for columns, said in (
+        ({}, "no id column"),
+        ({"id": "i"}, "no label column"),
+        ({"id": "i", "label": "a", "labels": ("b",)}, "give one of"),
+        ({"id": "i", "labels": ("b", "b")}, "twice"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Manifest().with_columns(**nothing | columns)
+    with pytest.raises(UnknownNameError, match="did you mean 'dx'"):
+        rows_of(Manifest(id="id", label="dxx"), id=["1"], dx=["a"])

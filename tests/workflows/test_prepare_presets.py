@@ -1,0 +1,200 @@
+"""The presets on real tables, with small images made for some of the rows."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mindgap.data.image_store import Store
+from mindgap.workflows.prepare import prepare
+
+
+def images_for(folder, names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(len(name)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def write(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def build(tmp_path, **options):
+    plain = {"images": tmp_path / "images", "out": tmp_path / "store", "size": 8, "workers": 1, "max_dropped": 1.0}
+    record = prepare(**plain | options)
+    return record, Store.open(tmp_path / "store")
+
+
+def spread(table, step):
+    return table.iloc[::step].reset_index(drop=True)
+
+
+def test_isic2019_joins_one_hot_labels_with_metadata(shared_data, tmp_path):
+    labels = shared_data / "labels"
+    truth = pd.read_csv(labels / "ISIC_2019_Training_GroundTruth.csv")
+    some = spread(truth, 40)
+    images_for(tmp_path / "images", [f"{name}.jpg" for name in some["image"]])
+    tables = [labels / "ISIC_2019_Training_GroundTruth.csv", labels / "ISIC_2019_Training_Metadata.csv"]
+    record, store = build(tmp_path, metadata=tables, preset="isic2019", attributes="sex,age:bands=0/30/60/120,site")
+    assert record["dropped"] == {"missing_file": len(truth) - len(some)}
+    hot = some.set_index("image").drop(columns="UNK").idxmax(axis=1)
+    assert store.table["label"].tolist() == hot[store.ids].tolist()
+    assert store.groups("sex").names == ("female", "male")
+    assert record["attributes"]["age"]["unknown"] > 0
+    meta = pd.read_csv(labels / "ISIC_2019_Training_Metadata.csv").set_index("image")
+    lesions = meta.loc[store.ids, "lesion_id"]
+    assert [name is None for name in store.cluster_names] == lesions.isna().tolist()
+
+
+def test_pad_ufes_20_reads_the_original_column_names(shared_data, tmp_path):
+    path = shared_data / "labels" / "PAD-UFES-20_metadata.csv"
+    table = pd.read_csv(path, dtype=str)
+    images_for(tmp_path / "images", spread(table, 4)["img_id"])
+    record, store = build(
+        tmp_path, metadata=path, preset="pad_ufes_20", attributes="fitzpatrick,sex,age:bands=0/40/60/100"
+    )
+    assert store.classes == ("ACK", "BCC", "MEL", "NEV", "SCC", "SEK")
+    assert set(store.groups("fitzpatrick").names) <= set("123456")
+    assert store.groups("sex").names == ("female", "male")
+    mine = table.set_index("img_id").loc[store.ids]
+    assert store.cluster_names.tolist() == mine["patient_id"].tolist()
+    assert record["attributes"]["fitzpatrick"]["unknown"] == int(mine["fitspatrick"].isna().sum())
+
+
+def test_pad_ufes_20_reads_the_prepared_folder_with_masks(shared_data, tmp_path):
+    folder = shared_data / "pad_ufes_20"
+    record, store = build(
+        tmp_path,
+        images=folder / "images",
+        metadata=folder / "metadata.csv",
+        masks=folder / "masks",
+        preset="pad_ufes_20",
+        attributes="fitzpatrick,sex",
+        max_dropped=0.0,
+    )
+    assert (store.n, record["masks"]) == (655, {"n": 628, "missing": 27})
+    groups = {group["name"]: group for group in record["attributes"]["fitzpatrick"]["groups"]}
+    assert groups["6"]["train"] == groups["6"]["n"] == 1
+    assert "single_image" in groups["6"]["flags"]
+    assert store.table.groupby("cluster")["split"].nunique().max() == 1
+
+
+def test_fitzpatrick17k_takes_minus_one_for_missing(shared_data, tmp_path):
+    path = shared_data / "labels" / "fitzpatrick17k.csv"
+    table = pd.read_csv(path, dtype=str)
+    images_for(tmp_path / "images", [f"{name}.jpg" for name in spread(table, 40)["md5hash"]])
+    record, store = build(tmp_path, metadata=path, preset="fitzpatrick17k", attributes="fitzpatrick")
+    assert store.classes == ("benign", "malignant", "non-neoplastic")
+    assert store.groups("fitzpatrick").names == tuple("123456")
+    mine = table.set_index("md5hash").loc[store.ids]
+    assert record["attributes"]["fitzpatrick"]["unknown"] == int((mine["fitzpatrick_scale"] == "-1").sum()) > 0
+    record, store = build(
+        tmp_path,
+        metadata=path,
+        preset="fitzpatrick17k",
+        attributes="fitzpatrick",
+        label="nine_partition_label",
+        force=True,
+    )
+    assert len(store.classes) == 9
+
+
+def test_fairface_stacks_its_two_tables(tmp_path):
+    head = ["file", "age", "gender", "race", "service_test"]
+    ages, races = ["0-2", "more than 70"], ["Black", "White", "Latino_Hispanic"]
+    rows = {
+        part: [
+            [f"{part}/{n}.jpg", ages[n % 2], ["Male", "Female"][n // 2 % 2], races[n % 3], "True"] for n in range(1, 13)
+        ]
+        for part in ("train", "val")
+    }
+    images_for(tmp_path / "images", [row[0] for part in rows.values() for row in part])
+    tables = [write(tmp_path / f"fairface_label_{part}.csv", [head, *rows[part]]) for part in rows]
+    record, store = build(tmp_path, metadata=tables, preset="fairface", attributes="race,age")
+    assert (store.n, record["dropped"]) == (24, {})
+    assert store.classes == ("Female", "Male")
+    assert store.groups("race").names == tuple(sorted(races))
+    assert store.ids[0] == "train/1.jpg"
+    assert store.groups("age").names == ("0-2", "more than 70")
+
+
+CELEBA = ["5_o_Clock_Shadow", "Male", "Smiling", "Young"]
+
+
+def celeba_rows():
+    return [[f"{n:06d}.jpg", *(str(2 * (n // (k + 1) % 2) - 1) for k in range(4))] for n in range(1, 25)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "txt"])
+def test_celeba_is_multi_label_with_sex_and_identities(tmp_path, kind):
+    rows = celeba_rows()
+    images_for(tmp_path / "images", [row[0] for row in rows])
+    labels, identity = tmp_path / f"list_attr_celeba.{kind}", tmp_path / "identity_CelebA.txt"
+    if kind == "csv":
+        write(labels, [["image_id", *CELEBA], *rows])
+    else:
+        lines = ["24", " ".join(CELEBA), *("  ".join(row) for row in rows)]
+        labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    identity.write_text("".join(f"{row[0]} {n // 3}\n" for n, row in enumerate(rows)), encoding="utf-8")
+    record, store = build(
+        tmp_path,
+        metadata=[labels, identity],
+        preset="celeba",
+        attributes="sex,Young",
+        labels="5_o_Clock_Shadow,Smiling",
+    )
+    assert (store.task, store.classes) == ("multi-label", ("5_o_Clock_Shadow", "Smiling"))
+    assert store.labels[:, 1].tolist() == [int(row[3] == "1") for row in rows]
+    assert store.table["sex"].tolist() == ["male" if row[2] == "1" else "female" for row in rows]
+    assert len(np.unique(store.clusters)) == 8
+    assert record["notes"] == []
+
+
+def test_celeba_without_identities_says_so(tmp_path):
+    rows = celeba_rows()
+    images_for(tmp_path / "images", [row[0] for row in rows])
+    write(tmp_path / "a.csv", [["image_id", *CELEBA], *rows])
+    record, store = build(
+        tmp_path, metadata=tmp_path / "a.csv", preset="celeba", attributes="sex", labels=["Smiling", "Young"]
+    )
+    assert record["notes"] == ["no column 'identity': every image is a cluster of its own"]
+    assert len(np.unique(store.clusters)) == 24
+
+
+def test_utkface_reads_the_original_file_names(tmp_path):
+    names = [f"{20 + n}_{n % 2}_{n % 5}_2017010{n % 10}.jpg" for n in range(30)] + ["61_1_20170109.jpg"]
+    images_for(tmp_path / "images", names)
+    record, store = build(tmp_path, metadata=None, preset="utkface", attributes="race,age:bands=0/30/60")
+    assert record["dropped"] == {"unknown_label": 1}
+    assert store.classes == ("female", "male")
+    assert store.groups("race").names == ("asian", "black", "indian", "other", "white")
+    assert record["attributes"]["age"]["groups"][0]["n"] == 10
+
+
+def test_ham10000_takes_unknown_for_missing(shared_data, tmp_path):
+    folder = shared_data / "ham10000"
+    table = pd.read_csv(folder / "metadata.csv", dtype=str)
+    some = pd.concat([spread(table, 40), table[table["sex"] == "unknown"]]).drop_duplicates("image_id")
+    (tmp_path / "images").mkdir()
+    for name in some["image_id"]:
+        shutil.copy(folder / "images" / f"{name}.jpg", tmp_path / "images")
+    record, store = build(
+        tmp_path, metadata=folder / "metadata.csv", preset="ham10000", attributes="age:bands=0/30/60/120,sex"
+    )
+    assert store.n == len(some)
+    assert store.groups("sex").names == ("female", "male")
+    assert record["attributes"]["sex"]["unknown"] == 52
+    assert store.table.groupby("cluster")["split"].nunique().max() == 1
+    assert {name: part["train"] > 0 for name, part in record["split"]["classes"].items()} == dict.fromkeys(
+        store.classes, True
+    )
