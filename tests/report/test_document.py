@@ -204,6 +204,7 @@ def test_a_cross_validated_run_says_so_and_shows_the_folds(make_train_run) -> No
     write_json(folder / "metrics.json", metrics)
     said = words(write_report(folder).read_text(encoding="utf-8"))
     assert "pooled over 5 folds" in said
+    assert "each group of the held-out folds" in said
     assert "read once" not in said
     assert "Accuracy all 0.690 0.021 5" in said
     assert "Unfairness U sex not defined in any fold" in said

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindgap.report.estimate import Estimate
-from mindgap.report.findings import findings
+from mindgap.report.findings import cautions, findings
 from mindgap.report.measures import measure_of
 from mindgap.report.verdict import holm, judge, verdicts
 
@@ -129,3 +129,26 @@ def test_an_estimate_never_holds_a_nan() -> None:
     assert read.low is None
     assert read.reason == "no reason was recorded"
     assert Estimate.read(None).reason == "not recorded in this run"
+
+
+def test_a_network_that_names_one_class_for_everyone_is_called_out(make_audit) -> None:
+    audit = make_audit(shown=False)
+    assert cautions({"": audit}, {}) == []
+    audit["overall"]["balanced_accuracy"] = {"value": 1 / 3, "low": 1 / 3, "high": 1 / 3, "n": 600, "reason": None}
+    said = cautions({"": audit}, {})[0]
+    assert said.startswith("It is not shown to be better than naming one class for everyone")
+    assert "n\u00a0=\u00a0600" in said
+
+
+def test_a_search_without_a_candidate_above_the_limit_says_the_choice_is_arbitrary() -> None:
+    search = {"reward": {"accuracy_floor": 0.5}, "trials": [{"accuracy": 0.4}, {"accuracy": None}]}
+    assert "the choice among them is arbitrary" in cautions({}, search)[0]
+    search["trials"].append({"accuracy": 0.5})
+    assert cautions({}, search) == []
+
+
+def test_the_mix_of_classes_is_only_blamed_for_a_gap_that_is_shown(make_audit) -> None:
+    audit = make_audit(shown=False)
+    audit["attributes"]["sex"]["gaps"]["unfairness_standardized"]["value"] = 0.001
+    said = " ".join(findings({"": audit}, lead="sex")[0].details)
+    assert "which classes each group has" not in said

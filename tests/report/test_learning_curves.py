@@ -35,3 +35,10 @@ def test_loss_accuracy_and_unfairness_have_their_own_scales() -> None:
 def test_a_single_epoch_and_an_empty_log_are_no_error() -> None:
     assert len(curve_plots([{"epoch": 1, "loss": 1.0}])) == 1
     assert curve_plots([]) == []
+
+
+def test_more_than_six_curves_are_counted_not_hidden() -> None:
+    log = [{"epoch": 1, "fold": fold, "loss": 1.0} for fold in range(10)]
+    plot = curve_plots(log)[0]
+    assert len(plot.legend) == 6
+    assert plot.left_out == 4

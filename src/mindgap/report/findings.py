@@ -157,7 +157,7 @@ def case_mix_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[t
     plain_verdict = judged.get((attribute, "unfairness"))
     if plain_verdict and plain_verdict.kind == "shown" and verdict.kind == "not shown":
         text += " How much of the plain gap comes from the mix of classes cannot be told apart at this n."
-    elif plain.value is not None and plain.value > 2 * standard.value and verdict.kind != "not defined":
+    elif plain_verdict and plain_verdict.kind == "shown" and (plain.value or 0.0) > 2 * standard.value:
         text += (
             " Plain U is over twice that: by these point estimates much of it goes with which classes each group has."
         )
@@ -169,3 +169,37 @@ def _small_sentence(groups: Mapping[str, Any]) -> list[str]:
     if not small:
         return []
     return [f"Too few images to say anything of: {', '.join(small)}."]
+
+
+def cautions(audits: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any]) -> list[str]:
+    """What takes the meaning from the findings: a network that is no better than naming one class for everyone.
+
+    Args:
+        audits: single-label AUDITs by label.
+        search: ``search.json``; empty for a train run.
+    """
+    said = [line for label, audit in audits.items() if (line := _useless(label, audit))]
+    floor = (search.get("reward") or {}).get("accuracy_floor")
+    reached = [trial["accuracy"] for trial in search.get("trials", []) if trial.get("accuracy") is not None]
+    if floor is not None and reached and max(reached) < floor:
+        said.append(
+            f"No candidate reached the accuracy that the reward asks for ({percent(floor)}), so all have the same "
+            "reward and the choice among them is arbitrary. Train longer, on more data, or with other limits."
+        )
+    return said
+
+
+def _useless(label: str, audit: Mapping[str, Any]) -> str:
+    classes = len(audit.get("classes") or [])
+    accuracy = Estimate.read(audit.get("overall", {}).get("balanced_accuracy"))
+    if accuracy.value is None or classes < 2:
+        return ""
+    low = accuracy.value if accuracy.low is None else accuracy.low
+    if low > 1 / classes + 1e-9:
+        return ""
+    where = f"On {label}, it is" if label else "It is"
+    return (
+        f"{where} not shown to be better than naming one class for everyone: balanced accuracy "
+        f"{sentence(accuracy, unit='percent')}, where one class for all gives {percent(1 / classes)}. "
+        "A network that says the same to everyone has small gaps; they are no merit."
+    )

@@ -29,11 +29,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class CurvePlot:
-    """A drawn plot with its legend: the names of the curves, in the order of their colours."""
+    """A drawn plot with its legend: the names of the curves, in the order of their colours; others were left out."""
 
     title: str
     drawing: Markup
     legend: tuple[str, ...]
+    left_out: int = 0
 
 
 def curve_plots(log: Iterable[Mapping[str, Any]]) -> list[CurvePlot]:
@@ -45,7 +46,7 @@ def curve_plots(log: Iterable[Mapping[str, Any]]) -> list[CurvePlot]:
         of_kind = [curve for curve in curves if any(word in curve.name for word in kind)]
         curves = [curve for curve in curves if curve not in of_kind]
         if of_kind:
-            plots.append(_plot(title, of_kind[:_MOST_SERIES], rates=kind is _RATES))
+            plots.append(_plot(title, of_kind, rates=kind is _RATES))
     return plots
 
 
@@ -75,7 +76,8 @@ def _figures(record: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _plot(title: str, curves: Sequence[Curve], *, rates: bool) -> CurvePlot:
+def _plot(title: str, all_curves: Sequence[Curve], *, rates: bool) -> CurvePlot:
+    curves = all_curves[:_MOST_SERIES]
     values = [value for curve in curves for _, value in curve.points]
     epochs = [epoch for curve in curves for epoch, _ in curve.points]
     low, high = padded(values, at_least=0.05, floor=0.0)
@@ -87,7 +89,9 @@ def _plot(title: str, curves: Sequence[Curve], *, rates: bool) -> CurvePlot:
     marks = [mark for number, curve in enumerate(curves) for mark in _line(plot, curve, number, rates=rates)]
     ends = ", ".join(f"{curve.name} ends at {decimal(curve.points[-1][1])}" for curve in curves)
     alt = f"{title} over {max(epochs) - min(epochs) + 1} epochs: {ends}."
-    return CurvePlot(title, plot.draw(marks, alt=alt), tuple(curve.name for curve in curves))
+    return CurvePlot(
+        title, plot.draw(marks, alt=alt), tuple(curve.name for curve in curves), len(all_curves) - len(curves)
+    )
 
 
 def _line(plot: Plot, curve: Curve, number: int, *, rates: bool) -> list[Markup]:

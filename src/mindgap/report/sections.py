@@ -9,7 +9,7 @@ from typing import Any
 from mindgap.core.errors import MindgapError
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.estimate import Estimate, amount, decimal, interval, percent, size
-from mindgap.report.findings import findings
+from mindgap.report.findings import cautions, findings
 from mindgap.report.folds import fold_table
 from mindgap.report.front import candidates, draw_front
 from mindgap.report.learning_curves import curve_plots
@@ -56,10 +56,11 @@ def sections(run: RunFiles) -> list[Section]:
     """All parts of the page of this run."""
     searched = run.verb == "search"
     split, audit = run.audit
+    judged_on = "held-out folds" if run.metrics.get("folds") else f"{split} split"
     views = audit_views(audit, lead=leading_attribute(run))
     parts = [
         Section("summary", "In plain words", "In plain words", _summary(run)),
-        Section("groups", "Groups side by side", "Groups", {"audits": views, "split": split}),
+        Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
         Section("gaps", "Gaps against their noise floors", "Gaps and floors"),
     ]
     if run.metrics.get("folds"):
@@ -97,6 +98,7 @@ def _summary(run: RunFiles) -> dict[str, Any]:
     lead = leading_attribute(run)
     return {
         "split_note": note,
+        "cautions": cautions(single_label_audits(audit), run.search),
         "findings": findings(single_label_audits(audit), lead=lead, subject=subject),
         "key_figures": _key_figures(run, audit, lead),
     }
@@ -155,7 +157,7 @@ def _front(run: RunFiles) -> dict[str, Any]:
     floor = chosen.unfairness if chosen and chosen.unfairness.has_floor else Estimate(None, reason="not recorded")
     with_bars = [point for point in points if point.on_front and point.accuracy.has_interval]
     u_name = "Standardised U" if run.search.get("unfairness") == "standardized" else "Unfairness U"
-    caption = f"Accuracy against {u_name} over {lead}, {size(validation.get('n'))} validation images. "
+    caption = f"Accuracy against the gap over {lead}, {size(validation.get('n'))} validation images. "
     caption += _bars_sentence(len(with_bars), sum(point.on_front for point in points))
     groups = validation.get("attributes", {}).get(lead, {}).get("groups", {})
     top, names = top_rows(run.search, sizes={name: group.get("n") or 0 for name, group in groups.items()})

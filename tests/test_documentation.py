@@ -1,0 +1,55 @@
+"""The documentation builds without a warning, needs no network, and names only what is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from mindgap.cli.main import build_app
+from mindgap.workflows.plugins import REGISTRIES
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "docs" / "concepts").glob("*.md"))
+
+
+def commands(text: str) -> list[list[str]]:
+    """Every `mindgap VERB …` line of the text's code blocks, lines joined at a backslash, comments off."""
+    blocks = re.findall(r"```\n(.*?)```", text.replace("\\\n", " "), flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("mindgap ")]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_on_a_page_has_a_known_verb_and_options(page: Path) -> None:
+    verbs = get_command(build_app()).commands
+    for words in commands(page.read_text(encoding="utf-8")):
+        known = {flag for option in verbs[words[1]].params for flag in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_keep_to_the_projects_words(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").lower()
+    assert not re.search(r"\bdebias|\bunbiased model|\bfair model|bias-free", text)
+
+
+def test_every_kind_of_plug_in_has_its_section() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert [kind for kind in REGISTRIES if f"{{plugins}} {kind}\n" not in page] == []
+
+
+@pytest.mark.slow
+def test_the_documentation_builds_and_loads_nothing_from_the_network(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx", reason="sphinx is not installed; pip install -e '.[docs]'")
+    call = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(ROOT / "docs"), str(tmp_path)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    for page in tmp_path.rglob("*.html"):
+        assert not re.search(r'(src|<link[^>]*href)="https?:', page.read_text(encoding="utf-8")), page
