@@ -69,6 +69,7 @@ REFUSALS = [
     ({"images": "/nowhere"}, DataError, "/nowhere: no such folder; check --images"),
     ({"masks": "/nowhere"}, DataError, "/nowhere: no such folder; check --masks"),
     ({"metadata": "/nowhere.csv"}, DataError, "cannot read the table .No such file"),
+    ({"workers": 0}, ConfigError, "workers=0"),
     ({"metadata": None}, ConfigError, "no metadata table"),
 ]
 

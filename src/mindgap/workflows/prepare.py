@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mindgap.core.errors import CapacityError, DataError, MindgapError, RunError
+from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, RunError
 from mindgap.core.files import read_json
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
@@ -96,7 +96,9 @@ def prepare(
         seed=seed,
         max_dropped=max_dropped,
     )
-    target, options = Path(out), request.options()
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers={workers}: need at least 1, or leave it out for all cores")
+    target, options = Path(out).absolute(), request.options()
     if not force and _is_taken(target):
         if RunFolder.open(target, verb="prepare", options=options).state == "finished":
             return read_json(target / "store.json")

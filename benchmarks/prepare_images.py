@@ -1,0 +1,104 @@
+"""P11: preparing JPEGs (decode, resize, store) against Pillow's draft-mode decoding alone, both on all cores.
+
+    python benchmarks/prepare_images.py [--images 25000] [--size 128] [--rounds 3] [--quality 95]
+
+It writes the images itself: 600x450, with detail at every scale. A is ``prepare``'s decoding step into the memory map;
+B opens, drafts and loads the same files in as many processes, in the same chunks, and keeps nothing. Rounds of A and B
+alternate; target: A at 80 % of B's rate or more. Smaller files are less work for B, while scaling and storing cost A
+the same, so the ratio falls with ``--quality``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mindgap.data.decode import Geometry
+from mindgap.data.image_builder import CHUNK_ROWS, Sources, build_images
+
+WIDTH_PX, HEIGHT_PX = 600, 450
+DIFFERENT = 200
+
+
+def photograph(seed: int) -> Image.Image:
+    """A 600x450 image with detail at every scale down to sensor noise."""
+    rng = np.random.default_rng(seed)
+    pixels = np.zeros((HEIGHT_PX, WIDTH_PX, 3), dtype=np.float32)
+    for step in (1, 4, 16, 64):
+        coarse = rng.integers(0, 256, (HEIGHT_PX // 64 * step + 1, WIDTH_PX // 64 * step + 1, 3), dtype=np.uint8)
+        pixels += np.asarray(Image.fromarray(coarse).resize((WIDTH_PX, HEIGHT_PX), Image.Resampling.BICUBIC)) / step
+    pixels = pixels / 1.33 + rng.normal(0, 4, pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def write_images(folder: Path, *, count: int, quality: int) -> list[str]:
+    paths = [folder / f"{row:06d}.jpg" for row in range(count)]
+    for row, path in enumerate(paths):
+        if row < DIFFERENT:
+            photograph(row).save(path, quality=quality)
+        else:
+            shutil.copyfile(paths[row % DIFFERENT], path)
+    return [str(path) for path in paths]
+
+
+def draft_decode(paths: list[str], size: int) -> None:
+    for path in paths:
+        with Image.open(path) as image:
+            image.draft("RGB", (size, size))
+            image.load()
+
+
+def pillow_seconds(paths: list[str], *, size: int, workers: int) -> float:
+    chunks = [(paths[start : start + CHUNK_ROWS], size) for start in range(0, len(paths), CHUNK_ROWS)]
+    begin = time.perf_counter()
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        pool.starmap(draft_decode, chunks, chunksize=1)
+    return time.perf_counter() - begin
+
+
+def prepare_seconds(folder: Path, paths: list[str], *, size: int, workers: int) -> float:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    begin = time.perf_counter()
+    build_images(folder, Sources(paths), geometry=Geometry(size, "squash"), workers=workers)
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=25_000)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quality", type=int, default=95)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        images = Path(place) / "images"
+        images.mkdir()
+        paths = write_images(images, count=options.images, quality=options.quality)
+        kib = sum(os.path.getsize(path) for path in paths) / len(paths) / 1024
+        print(f"{len(paths)} JPEGs of {WIDTH_PX}x{HEIGHT_PX}, {kib:.0f} KiB each, to {options.size} px")
+        print(f"{options.workers} processes")
+        ratios: list[float] = []
+        for number in range(options.rounds):
+            pillow = pillow_seconds(paths, size=options.size, workers=options.workers)
+            ours = prepare_seconds(Path(place) / "store", paths, size=options.size, workers=options.workers)
+            ratios.append(pillow / ours)
+            print(
+                f"round {number + 1}: A prepare {len(paths) / ours:7.0f} images/s, "
+                f"B draft decode {len(paths) / pillow:7.0f} images/s, A/B {ratios[-1]:.3f}"
+            )
+    print(f"median A/B {statistics.median(ratios):.3f} (target 0.80)")
+
+
+if __name__ == "__main__":
+    main()
