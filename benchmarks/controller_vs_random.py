@@ -2,9 +2,9 @@
 
     python benchmarks/controller_vs_random.py [--seeds 20] [--trials 400] [--noise 0.3]
 
-Rewards are main effects of every option at its place, pairwise effects of neighbours, and noise. Searchers see the noisy
-reward; they are judged on the noiseless one: the best candidate among all they tried, and the one they would hand over
-(highest noisy reward). Ties lose.
+Rewards are main effects of every option at its place, pairwise effects of neighbours, and noise. Searchers see the
+noisy reward; they are judged on the noiseless one: the best candidate among all they tried, and the one they would hand
+over (highest noisy reward). Ties lose.
 """
 
 from __future__ import annotations
@@ -72,11 +72,9 @@ def main() -> None:
         random, learned = compare(seed, trials=options.trials, noise=options.noise)
         wins += learned.best > random.best
         wins_chosen += learned.chosen > random.chosen
-        print(
-            f"{seed:4d} {random.best:13.2f} {random.chosen:7.2f} {random.late_mean:5.2f} | "
-            f"{learned.best:15.2f} {learned.chosen:7.2f} {learned.late_mean:5.2f} | {time.perf_counter() - started:5.1f}",
-            flush=True,
-        )
+        columns = f"{random.best:13.2f} {random.chosen:7.2f} {random.late_mean:5.2f} | "
+        columns += f"{learned.best:15.2f} {learned.chosen:7.2f} {learned.late_mean:5.2f}"
+        print(f"{seed:4d} {columns} | {time.perf_counter() - started:5.1f}", flush=True)
     print(f"best tried: controller wins {wins} of {options.seeds}; handed over: {wins_chosen} of {options.seeds}")
 
 

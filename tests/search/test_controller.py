@@ -73,7 +73,8 @@ def test_the_gradient_of_every_weight_is_eq_3_by_numerical_derivative():
         for sequence, reward in zip(tokens, rewards, strict=True):
             steps, state, row = replay(space, sequence), None, 0
             for t, step in enumerate(steps, start=1):
-                state = controller.cell(controller.embedding.weight[row][None], state)
+                place = controller.first_place[step.kind] + step.position
+                state = controller.cell((controller.tokens.weight[row] + controller.places.weight[place])[None], state)
                 logits = controller.head_of[step.kind](state[0])[0].detach().numpy()
                 odds = np.where(step.valid, np.exp(logits), 0.0)
                 total += gamma ** (len(steps) - t) * np.log(odds[step.choice] / odds.sum()) * (reward - baseline)
@@ -105,7 +106,7 @@ def test_a_new_controller_draws_uniformly_among_the_valid_options():
 
 def test_an_invalid_option_has_no_probability_and_no_gradient():
     controller = Controller({"a": 3}, seed=0)
-    step = Step("a", np.array([True, False, True]), 0)
+    step = Step("a", 0, np.array([True, False, True]), 0)
     log_probability, entropy = controller.log_probabilities([[step]])
     assert log_probability.item() == pytest.approx(np.log(0.5))
     assert entropy.item() == pytest.approx(np.log(2))
@@ -120,7 +121,7 @@ def test_what_is_sampled_with_is_what_is_differentiated():
         for head in controller.heads:
             head.weight.normal_(generator=torch.Generator().manual_seed(1))
     first = Counter(controller.sample(space, generator=np.random.default_rng(i))[0] for i in range(1500))
-    step = Step("ratio", np.ones(5, dtype=bool), int(first.most_common(1)[0][0]))
+    step = Step("ratio", 0, np.ones(5, dtype=bool), int(first.most_common(1)[0][0]))
     log_probability, _ = controller.log_probabilities([[step]])
     assert log_probability.exp().item() == pytest.approx(first[step.choice] / 1500, abs=0.04)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,6 +33,13 @@ def claim(ledger, slot=0, *, attempt=1, lease=None, tokens=(1, 2)):
 def test_a_missing_ledger_is_one_line(url):
     with pytest.raises(RunError, match="there is no ledger"):
         Ledger(url)
+
+
+def test_a_database_without_a_search_is_one_line(tmp_path):
+    sqlite3.connect(tmp_path / "empty.db").close()
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(RunError, match="holds no search"):
+        Ledger(f"sqlite:///{tmp_path / 'empty.db'}")
 
 
 def test_notes_are_kept(url, ledger):

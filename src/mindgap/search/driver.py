@@ -36,6 +36,12 @@ class WorkerProcess:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def close(self) -> None:
+        """Waits for the process, which has ended or was told to, and closes the pipe to it."""
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
 
 @dataclass
 class Driver:
@@ -95,7 +101,7 @@ class Driver:
         status = worker.process.poll()
         if status is None:
             return
-        del self._processes[number]
+        self._processes.pop(number).close()
         if status == 0:
             return
         if status == 2:
@@ -126,10 +132,8 @@ class Driver:
         for worker in self._processes.values():
             if worker.process.poll() is None:
                 worker.process.kill()
-            worker.process.wait()
+            worker.close()
             self.ledger.end_of_process(worker.process.pid, "parked", detail="the search was stopped")
-            if worker.process.stdin is not None:
-                worker.process.stdin.close()
         self._processes.clear()
 
 

@@ -59,16 +59,11 @@ class Ledger:
         file = url.removeprefix("sqlite:///")
         if not create and file != url and not Path(file).is_file():
             raise RunError(f"{file}: there is no ledger; give the folder of a search that has begun")
-        self._storage = _open_storage(url, create=create)
-        if create:
-            self._study = optuna.create_study(
-                storage=self._storage, study_name=STUDY, directions=DIRECTIONS, load_if_exists=True
-            )
-            return
         try:
-            self._study = optuna.load_study(storage=self._storage, study_name=STUDY)
-        except KeyError:
-            raise RunError(f"{url}: the database holds no search; check the path") from None
+            self._storage = _open_storage(url, create=create)
+            self._study = _create_study(self._storage) if create else _load_study(self._storage)
+        except (KeyError, optuna.exceptions.StorageInternalError):
+            raise RunError(f"{url}: holds no search, or none yet; check the path or try again in a moment") from None
 
     def note(self, key: str, value: object) -> None:
         """Writes a fact about the whole search, replacing an earlier one of that name."""
@@ -181,6 +176,14 @@ class Ledger:
             self._storage.set_trial_state_values(claim.row, state, values)
         except optuna.exceptions.UpdateFinishedTrialError as error:
             raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
+
+
+def _create_study(storage: optuna.storages.RDBStorage) -> optuna.Study:
+    return optuna.create_study(storage=storage, study_name=STUDY, directions=DIRECTIONS, load_if_exists=True)
+
+
+def _load_study(storage: optuna.storages.RDBStorage) -> optuna.Study:
+    return optuna.load_study(storage=storage, study_name=STUDY)
 
 
 def _open_storage(url: str, *, create: bool) -> optuna.storages.RDBStorage:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from mindgap.core.errors import RunError, TrainingFailure
-from mindgap.core.files import jsonable, write_text
+from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import write_predictions
@@ -25,6 +23,7 @@ from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
 from mindgap.space.episode import Candidate
 from mindgap.train.checkpoint import CHECKPOINT_FILE
+from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
 from mindgap.train.loop import EpochRecord, TrainResult, train_network
 
@@ -85,11 +84,10 @@ class StoreCandidates:
 
         def on_epoch(record: EpochRecord) -> None:
             epoch_done(record.epoch)
-            with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
-                log.write(_line(record))
+            log.add(record)
             gate.due = True
 
-        gate = _Gate(between)
+        gate, log = _Gate(between), EpochLog(folder / LOG_FILE)
         hook = network.stem.register_forward_pre_hook(gate)
         try:
             return train_network(
@@ -134,7 +132,7 @@ class StoreCandidates:
             "reward": self.reward(reached, gap),
             "accuracy": reached,
             "unfairness": gap,
-            "groups": _accuracies(labels, predicted, self.groups.take(self.validation)),
+            "groups": _accuracies(labels, predicted, groups),
             "epochs": len(result.history),
             "image_passes": result.image_passes,
             "seconds": result.seconds,
@@ -143,7 +141,6 @@ class StoreCandidates:
         write_predictions(
             folder / PREDICTIONS_FILE, to_predictions(self.store, self.validation, probabilities), split="validation"
         )
-        write_text(folder / LOG_FILE, "".join(_line(epoch) for epoch in result.history))
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
         return Trained(record, (reached, gap, float(record["macs"])))
 
@@ -168,7 +165,7 @@ def _describe(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _accuracies(labels: np.ndarray, predicted: np.ndarray, groups: Any) -> dict[str, float]:
+def _accuracies(labels: np.ndarray, predicted: np.ndarray, groups: Groups) -> dict[str, float]:
     if labels.ndim == 1:
         values = group_accuracies(labels.astype(np.int64), predicted, groups)
     else:
@@ -190,7 +187,3 @@ class _Gate:
         if self.due:
             self.due = False
             self.check()
-
-
-def _line(record: EpochRecord) -> str:
-    return json.dumps(jsonable(asdict(record))) + "\n"

@@ -8,10 +8,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindgap.core.errors import MindgapError
+
+if TYPE_CHECKING:
+    from mindgap.search.worker_loop import Worker
 
 LEDGER_FILE = "ledger.db"
 log = logging.getLogger(__name__)
@@ -36,28 +41,23 @@ def work(run: Path, *, url: str | None = None, store: Path | None = None, with_d
     Raises:
         MindgapError: there is no such search, or its store is not there.
     """
-    import torch
-
     from mindgap.search.ledger import Ledger
+    from mindgap.search.measured import one_thread
     from mindgap.search.plan import SearchPlan
     from mindgap.search.trial import StoreCandidates
     from mindgap.search.worker_loop import Worker
 
-    torch.set_num_threads(1)
     ledger = Ledger(url or ledger_url(run))
-    plan = SearchPlan.model_validate(ledger.notes()["plan"])
-    if store is not None:
-        plan = plan.model_copy(update={"store": str(store)})
-    candidates = StoreCandidates(run, plan)
-    worker = Worker(ledger, plan.make_searcher(candidates.space), candidates)
-    signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
-    if with_driver:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
-    else:
-        signal.signal(signal.SIGINT, lambda *_: worker.stop.set())
     try:
-        worker.run()
+        plan = SearchPlan.model_validate(ledger.notes()["plan"])
+        if store is not None:
+            plan = plan.model_copy(update={"store": str(store)})
+        candidates = StoreCandidates(run, plan)
+        worker = Worker(ledger, plan.make_searcher(candidates.space), candidates)
+        if with_driver:
+            threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
+        with one_thread(), _stopping(worker, ignore_ctrl_c=with_driver):
+            worker.run()
     finally:
         ledger.close()
 
@@ -76,12 +76,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _stop_without_driver(worker: object) -> None:
-    """Waits until the driver's end of the pipe is closed, gives back the candidate and ends the process."""
-    from mindgap.search.worker_loop import Worker
+@contextmanager
+def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
+    """While the block lasts SIGTERM parks the worker; so does Ctrl-C, unless the driver takes care of it."""
 
+    def stop(*_: object) -> None:
+        worker.stop.set()
+
+    wanted = {signal.SIGTERM: stop, signal.SIGINT: signal.SIG_IGN if ignore_ctrl_c else stop}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop_without_driver(worker: Worker) -> None:
+    """Waits until the driver's end of the pipe is closed, gives back the candidate and ends the process."""
     sys.stdin.buffer.read()
-    if isinstance(worker, Worker) and worker.current is not None:
+    if worker.current is not None:
         log.warning("the driver is gone: slot %d is given back", worker.current.slot)
         worker.ledger.end(worker.current.row, "parked", detail="the driver was gone")
     os._exit(0)

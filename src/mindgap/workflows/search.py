@@ -137,8 +137,9 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -
     target = make_target(options, spent_s=ledger.notes().get("spent_s", 0.0))
     ledger.note("target", target.model_dump())
     if run.state == "finished":
-        if is_done(ledger.slots(), target):
-            return read_json(run.path / "search.json")
+        record, slots = read_json(run.path / "search.json"), ledger.slots()
+        if is_done(slots, target) and len(record["trials"]) == len(slots):
+            return record
         run.reopen()
     if too_many_workers(options.workers, plan):
         log.warning("%s", too_many_workers(options.workers, plan))

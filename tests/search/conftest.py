@@ -1,0 +1,32 @@
+"""A small store and a small search for the tests of searching."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mindgap.data.image_store import Store
+from mindgap.search.options import merge_options
+from mindgap.search.plan import SearchPlan
+from mindgap.search.planning import make_plan
+from mindgap.testing.tiny_search import write_tiny_config
+from mindgap.testing.tiny_store import write_tiny_store
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store.open(write_tiny_store(tmp_path_factory.mktemp("data") / "store"))
+
+
+@pytest.fixture
+def plan_of(tmp_path: Path):
+    """Makes the plan of a tiny search with some options changed."""
+
+    def plan(store: Store, *, preset: str = "fair", **options: object) -> SearchPlan:
+        config = write_tiny_config(tmp_path, **options)
+        run = tmp_path / "run"
+        run.mkdir(exist_ok=True)
+        return make_plan(merge_options(config, {}), store, preset=preset, run=run)
+
+    return plan

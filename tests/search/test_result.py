@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mindgap.search.result import pareto_front, search_record, top_summary
+from mindgap.search.slot import Attempt, Slot
+
+
+def trial(slot, accuracy, unfairness, macs, **others):
+    return {"slot": slot, "accuracy": accuracy, "unfairness": unfairness, "macs": macs, **others}
+
+
+def test_the_front_by_hand():
+    trials = [trial(0, 0.9, 0.3, 5), trial(1, 0.8, 0.1, 5), trial(2, 0.8, 0.2, 6), trial(3, 0.8, 0.2, 1)]
+    assert pareto_front(trials, floor=0.0) == [0, 1, 3]
+
+
+def test_a_network_under_the_floor_is_not_on_the_front_unless_all_are():
+    trials = [trial(0, 0.9, 0.3, 5), trial(1, 0.5, 0.0, 1)]
+    assert pareto_front(trials, floor=0.6) == [0]
+    assert pareto_front(trials, floor=0.95) == [0, 1]
+    assert pareto_front([], floor=0.5) == []
+
+
+def test_the_top_table_is_mean_and_sample_deviation():
+    rows = [
+        trial(n, accuracy, 0.1, 1, reward=0.2, groups={"a": accuracy, "b": 0.5})
+        for n, accuracy in enumerate((0.7, 0.8, 0.9))
+    ]
+    summary = top_summary(rows)
+    assert summary["n"] == 3
+    assert summary["accuracy"] == {"mean": pytest.approx(0.8), "sd": pytest.approx(0.1)}
+    assert summary["groups"]["a"]["mean"] == pytest.approx(np.mean([0.7, 0.8, 0.9]))
+    assert summary["unfairness"]["sd"] == pytest.approx(0.0)
+
+
+def test_one_candidate_has_no_spread():
+    assert top_summary([trial(0, 0.7, 0.1, 1, reward=0.2, groups={})])["accuracy"] == {"mean": 0.7, "sd": None}
+
+
+def finished(slot, **result):
+    attempt = Attempt(
+        number=slot, slot=slot, attempt=1, tokens=(slot,), finished=True, lease=None, epoch=2, ending=None, detail="",
+        result=result, seconds=1.0,
+    )  # fmt: skip
+    return Slot((attempt,))
+
+
+def test_the_record_chooses_the_highest_reward_and_the_first_of_a_tie(store, plan_of):
+    figures = {"state": "complete", "accuracy": 0.8, "unfairness": 0.1, "macs": 5, "groups": {"a": 0.8, "b": 0.7}}
+    slots = [
+        finished(0, reward=0.1, **figures),
+        finished(1, state="rejected", reason="MACs 9 > 8", reward=-1.0),
+        finished(2, reward=0.3, **figures),
+        finished(3, reward=0.3, **figures),
+    ]
+    record = search_record(slots, plan_of(store))
+    assert (record["chosen"], record["top"]) == (2, [2, 3, 0])
+    assert [one["state"] for one in record["trials"]] == ["complete", "rejected", "complete", "complete"]
+    assert record["trials"][1]["reason"] == "MACs 9 > 8"
+    assert record["excluded_groups"] == []
+
+
+def test_without_a_trained_candidate_nothing_is_chosen(store, plan_of):
+    record = search_record([finished(0, state="failed", reason="loss is nan", reward=-1.0)], plan_of(store))
+    assert (record["chosen"], record["top"], record["front"]) == (None, [], [])

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from mindgap.core.errors import ConfigError, MindgapError, RunError
+from mindgap.search.driver import only_driver
+from mindgap.search.ledger import Ledger
+from mindgap.search.worker import ledger_url
+from mindgap.testing.tiny_search import write_tiny_config
+from mindgap.testing.tiny_store import write_tiny_store
+from mindgap.workflows.search import search, status
+
+TRIALS = 12
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_tiny_store(tmp_path_factory.mktemp("data") / "store")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    return write_tiny_config(tmp_path_factory.mktemp("config"), trials=TRIALS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(store, config, tmp_path_factory):
+    """One worker, nobody disturbs it."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    return run, search(store, out=run, config=config)
+
+
+def found(record):
+    """What must not depend on workers, kills or resumes."""
+    names = ("slot", "tokens", "state", "architecture", "ratios", "reward", "accuracy", "unfairness", "macs", "epochs")
+    return [{name: trial[name] for name in names} for trial in record["trials"]]
+
+
+def start(store, run, config, *, workers):
+    """Starts a search in a process of its own."""
+    call = "import sys; from mindgap.workflows.search import search; store, out, config, workers = sys.argv[1:]; "
+    call += "search(store, out=out, config=config, workers=int(workers))"
+    arguments = [sys.executable, "-c", call, *map(str, (store, run, config, workers))]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for(run, condition, *, seconds=90):
+    """Slots of the run as soon as the condition holds for them."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(RunError):  # before the driver has made the ledger
+            ledger = Ledger(ledger_url(run))
+            slots = ledger.slots()
+            ledger.close()
+            if condition(slots):
+                return slots
+        time.sleep(0.05)
+    raise AssertionError("the search does not get on")
+
+
+def running(slots):
+    return [slot.last.lease.pid for slot in slots if slot.state == "running"]
+
+
+def settled(slots):
+    return sum(slot.settled for slot in slots)
+
+
+def gone(pid, *, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_record_and_the_files_are_those_of_the_contract(undisturbed):
+    run, record = undisturbed
+    assert json.loads((run / "search.json").read_text()) == record
+    assert {"seed", "excluded_groups", "trials", "front", "top", "chosen"} <= set(record)
+    keys = {"slot", "state", "reason", "architecture", "ratios", "loss", "reward", "accuracy", "unfairness", "macs"}
+    assert all(keys | {"params", "epochs", "attempts"} <= set(trial) for trial in record["trials"])
+    assert [trial["slot"] for trial in record["trials"]] == list(range(len(record["trials"])))
+    assert sum(trial["state"] == "complete" for trial in record["trials"]) == TRIALS
+    assert record["chosen"] == record["top"][0]
+    assert len(record["top"]) == record["top_summary"]["n"] == 5
+    names = {path.name for path in run.iterdir()}
+    assert {"config.toml", "provenance.json", "metrics.json", "predictions.parquet", "log.jsonl"} <= names
+    assert {"architecture.json", "weights.safetensors", "report.html", "ledger.db", "trials"} <= names
+    assert not list(run.glob("trials/*/*/checkpoint.pt"))
+
+
+def test_the_chosen_network_is_audited_on_validation_and_test(undisturbed):
+    run, record = undisturbed
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics) == {"validation", "test", "cost", "training"}
+    assert set(metrics["cost"]) == {"params", "macs", "latency_ms"}
+    chosen = record["trials"][record["chosen"]]
+    assert metrics["validation"]["overall"]["accuracy"]["value"] == pytest.approx(chosen["accuracy"])
+    gap = metrics["validation"]["attributes"]["sex"]["gaps"]["unfairness"]["value"]
+    assert gap == pytest.approx(chosen["unfairness"])
+    assert metrics["test"]["n"] == 60
+    folder = run / "trials" / str(chosen["slot"]) / "1"
+    assert (run / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
+
+
+def test_every_network_of_the_front_has_intervals(undisturbed):
+    run, record = undisturbed
+    for slot in record["front"]:
+        audit = json.loads((run / "trials" / str(slot) / "1" / "metrics.json").read_text())["validation"]
+        accuracy = audit["overall"]["accuracy"]
+        assert accuracy["value"] == pytest.approx(record["trials"][slot]["accuracy"])
+        assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+
+
+def test_a_finished_search_is_read_and_not_run_again(undisturbed, store, config):
+    run, record = undisturbed
+    before = (run / "metrics.json").stat().st_mtime_ns
+    assert search(store, out=run, config=config, workers=2) == record
+    assert (run / "metrics.json").stat().st_mtime_ns == before
+    progress = status(run)
+    assert (progress["state"], progress["trained"], progress["asked_for"]) == (
+        "all candidates are done",
+        TRIALS,
+        TRIALS,
+    )
+
+
+def test_other_options_are_refused(undisturbed, store, config):
+    run, _ = undisturbed
+    with pytest.raises(RunError, match="was run with seed=0, now 1"):
+        search(store, out=run, config=config, seed=1)
+
+
+def test_two_workers_one_killed_then_the_driver_killed_find_the_same(undisturbed, store, config, tmp_path):
+    """kill -9 of a worker, then of the driver, then the same command again with another number of workers."""
+    _, record = undisturbed
+    run = tmp_path / "run"
+    driver = start(store, run, config, workers=2)
+    try:
+        slots = wait_for(run, lambda slots: settled(slots) >= 2 and running(slots))
+        os.kill(running(slots)[0], signal.SIGKILL)
+        slots = wait_for(run, lambda slots: settled(slots) >= 5 and running(slots))
+        workers = running(slots)
+    finally:
+        driver.kill()
+        driver.communicate()
+    assert all(gone(pid) for pid in workers)
+    assert settled(wait_for(run, bool)) < TRIALS
+    again = search(store, out=run, config=config, workers=1)
+    assert found(again) == found(record)
+    assert len(list(run.glob("trials/*"))) == len({trial["slot"] for trial in again["trials"] if trial["epochs"]})
+
+
+def test_ctrl_c_parks_what_is_in_work_and_raised_trials_go_on(undisturbed, store, config, tmp_path):
+    _, record = undisturbed
+    run = tmp_path / "run"
+    driver = start(store, run, config, workers=1)
+    slots = wait_for(run, lambda slots: settled(slots) >= 2 and running(slots))
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode != 0
+    assert "KeyboardInterrupt" in errors.decode()
+    left = wait_for(run, bool)
+    assert not running(left)
+    assert all(attempt.ending in {None, "parked"} for slot in left for attempt in slot.attempts)
+    assert "stopped" in status(run)["state"] or settled(slots) == TRIALS
+    fewer = search(store, out=run, config=config, trials=6)
+    assert found(fewer) == found(record)[: len(fewer["trials"])]
+    assert found(search(store, out=run, config=config, trials=TRIALS, workers=2)) == found(record)
+
+
+def test_a_second_driver_is_refused(tmp_path):
+    with (
+        only_driver(tmp_path),
+        pytest.raises(RunError, match="another process is searching here"),
+        only_driver(tmp_path),
+    ):
+        pass
+
+
+def test_a_fixed_network_and_fixed_ratios_leave_the_seeds(store, config, tmp_path):
+    record = search(
+        store, out=tmp_path / "run", config=config, trials=2, ratios="natural", mitigation="erm", network="mobilenet_v2"
+    )
+    assert [trial["tokens"] for trial in record["trials"]] == [[], []]
+    assert record["trials"][0]["architecture"] == record["trials"][1]["architecture"]
+    assert record["trials"][0]["seconds"] > 0
+
+
+def test_two_presets_are_two_runs(store, config, tmp_path):
+    record = search(store, out=tmp_path / "run", config=config, preset="fair,acc", trials=1)
+    assert set(record["presets"]) == {"fair", "acc"}
+    for name, one in record["presets"].items():
+        assert one == json.loads((tmp_path / "run" / name / "search.json").read_text())
+    first, second = (record["presets"][name]["trials"][0] for name in ("fair", "acc"))
+    assert (first["tokens"], first["accuracy"]) == (second["tokens"], second["accuracy"])
+    assert second["reward"] == pytest.approx(0.8 * second["accuracy"] - 0.2 * second["unfairness"])
+
+
+def test_candidates_that_cannot_be_trained_are_failed_trials_and_one_line_ends_the_search(store, tmp_path):
+    """A learning rate of 10¹² makes every loss NaN."""
+    config = write_tiny_config(
+        tmp_path, trials=2, training={"precision": "fp32", "batch_size": 32, "lr": 1e12, "schedule": "paper"}
+    )
+    run = tmp_path / "run"
+    with pytest.raises(RunError, match="none of 2 candidates was trained to the end"):
+        search(store, out=run, config=config)
+    trials = json.loads((run / "search.json").read_text())["trials"]
+    assert [trial["state"] for trial in trials] == ["failed", "failed"]
+    assert all(trial["reason"] and trial["reward"] == -1.0 for trial in trials)
+
+
+def test_a_store_that_was_changed_ends_the_search_in_one_line(store, config, tmp_path):
+    run, other = tmp_path / "run", tmp_path / "store"
+    shutil.copytree(store, other)
+    search(other, out=run, config=config, trials=1)
+    record = json.loads((other / "store.json").read_text())
+    (other / "store.json").write_text(json.dumps(record | {"fingerprint": "changed"}))
+    with pytest.raises(MindgapError, match="has fingerprint changed, the search began with") as error:
+        search(other, out=run, config=config, trials=2)
+    assert "\n" not in str(error.value)
+
+
+def test_after_the_budget_no_candidate_is_begun_and_the_search_ends(store, config, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(RunError, match="none of 0 candidates"):
+        search(store, out=run, config=config, budget_hours=1e-9)
+    assert len(search(store, out=run, config=config, budget_hours=1.0, trials=1)["trials"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "fare"}, "did you mean 'fair'"),
+        ({"trials": 0}, "trials is 0"),
+        ({"budget_hours": -1.0}, "budget_hours"),
+    ],
+)
+def test_a_wrong_option_leaves_no_folder(store, config, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        search(store, out=tmp_path / "run", config=config, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_status_of_nothing_is_one_line(tmp_path):
+    with pytest.raises(RunError, match="there is no ledger"):
+        status(tmp_path)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from mindgap.core.errors import ConfigError, RunError
+from mindgap.search.agenda import Target
+from mindgap.search.ledger import Ledger
+from mindgap.search.worker import ledger_url
+from mindgap.testing.tiny_search import write_tiny_config
+from mindgap.testing.tiny_store import write_tiny_store
+from mindgap.workflows.search import search
+from mindgap.workflows.worker import worker
+
+
+def test_a_worker_by_hand_trains_what_the_driver_asks_for_and_the_driver_takes_it_over(tmp_path):
+    store, run = write_tiny_store(tmp_path / "store"), tmp_path / "run"
+    config = write_tiny_config(tmp_path)
+    search(store, out=run, config=config, trials=2)
+    ledger = Ledger(ledger_url(run))
+    ledger.note("target", Target(trials=4).model_dump())
+    ledger.close()
+    progress = worker(study=ledger_url(run))
+    assert (progress["complete"], progress["state"]) == (4, "all candidates are done")
+    again = search(store, out=run, config=config, trials=4)
+    whole = search(store, out=tmp_path / "whole", config=config, trials=4)
+    assert [trial["reward"] for trial in again["trials"]] == [trial["reward"] for trial in whole["trials"]]
+
+
+def test_a_study_elsewhere_or_nowhere_is_one_line(tmp_path):
+    with pytest.raises(ConfigError, match="give the run folder"):
+        worker(study="postgresql://host/db")
+    with pytest.raises(RunError, match="there is no ledger"):
+        worker(study=str(tmp_path))
