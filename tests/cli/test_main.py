@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from mindgap.cli.main import VERBS, run
-from mindgap.cli.options import split_shares
-from mindgap.core.errors import ConfigError
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -59,12 +57,6 @@ def test_help_takes_under_half_a_second_and_imports_no_torch():
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.5
-
-
-def test_split_takes_three_shares():
-    assert split_shares(".7,.15,.15") == (0.7, 0.15, 0.15)
-    with pytest.raises(ConfigError, match="three shares"):
-        split_shares(".7,.3")
 
 
 def test_a_traceback_is_kept_for_our_own_mistakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

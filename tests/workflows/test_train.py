@@ -59,7 +59,7 @@ def make_store(folder, *, classes, multi_label) -> Store:
     images = generator.integers(0, 120, (N, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
     images[..., 0] += (100 * labels).astype(np.uint8)[:, None, None]
     images.tofile(folder / "images.bin")
-    sex = np.where(np.arange(N) % 5 < 2, "f", "m")
+    sex = np.where(np.arange(N) % 7 < 3, "f", "m")
     columns = {"id": [f"i{row}" for row in range(N)], "sex": sex, "cluster": [f"c{row // 2}" for row in range(N)]}
     columns["split"] = np.array(["train"] * 6 + ["validation"] * 2 + ["test"] * 2)[np.arange(N) // 2 % 10]
     named = {"label_red": labels, "label_even": 1 - labels} if multi_label else {"label": np.array(classes)[labels]}
@@ -234,3 +234,13 @@ def test_a_bad_option_is_one_line_and_leaves_no_folder(store, network, tmp_path,
         run(store, options.pop("network", network), tmp_path / "run", **options)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_ratios_that_favour_a_smaller_group_are_warned_of(trained, store, network, tmp_path):
+    assert trained[1]["training"]["warnings"] == []
+    groups = store.groups("sex").take(store.rows("train"))
+    small, large = (groups.names[number] for number in groups.counts().argsort())
+    assert groups.counts().min() < groups.counts().max()
+    record = run(store, network, tmp_path / "run", epochs=1, ratios=f"{small}=.8,{large}=.2")
+    (warning,) = record["training"]["warnings"]
+    assert f"smaller group '{small}' a share of 0.8" in warning

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mindgap.core.errors import ConfigError
+from mindgap.core.files import read_json
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="Folder written by `mindgap prepare`.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write; the same command again resumes it.")]
@@ -21,19 +21,21 @@ AttributeOption = Annotated[
 ]
 
 
+def finished_at(out: Path) -> str | None:
+    """When the run in this folder was finished; None if it was not, or if there is none.
+
+    A verb that finds its own finished run returns at once; the caller compares the time before and after to say so.
+    """
+    record = out / "provenance.json"
+    return read_json(record).get("finished") if record.is_file() else None
+
+
+def say_if_nothing_was_done(out: Path, before: str | None) -> None:
+    """One line when the folder held the finished run already."""
+    if before is not None and finished_at(out) == before:
+        typer.echo(f"{out}: finished earlier with the same options; nothing was done")
+
+
 def comma_list(text: str) -> list[str]:
     """Splits ``a,b,c`` and drops the blanks around the parts."""
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def split_shares(text: str) -> tuple[float, float, float]:
-    """Reads ``.7,.15,.15``.
-
-    Raises:
-        ConfigError: not three numbers.
-    """
-    try:
-        train, validation, test = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--split takes three shares such as .7,.15,.15, got {text!r}") from None
-    return train, validation, test

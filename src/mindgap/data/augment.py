@@ -42,6 +42,11 @@ class AugmentSettings(StrictModel):
     colour: float = Field(default=0.05, ge=0, lt=1)
 
     @classmethod
+    def for_images(cls, *, upright: bool) -> AugmentSettings:
+        """The default settings; upright images, such as faces, are mirrored left to right and not turned."""
+        return cls(flips="horizontal", right_angles=False) if upright else cls()
+
+    @classmethod
     def none(cls) -> AugmentSettings:
         """Settings that change nothing."""
         return cls(flips="none", right_angles=False, shift=0, scale=0, brightness=0, contrast=0, colour=0)

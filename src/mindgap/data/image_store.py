@@ -49,12 +49,13 @@ class AttributeInfo(StrictModel):
 
 
 class StoreInfo(StrictModel):
-    """What ``store.json`` says."""
+    """What ``store.json`` says; ``upright`` images, such as faces, are mirrored in training but not turned."""
 
     version: int
     n: int
     size_px: int
     resize: Resize
+    upright: bool = False
     task: Task
     classes: tuple[str, ...]
     attributes: dict[str, AttributeInfo]

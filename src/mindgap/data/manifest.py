@@ -32,6 +32,7 @@ class Manifest:
         values: column → (source word → word).
         missing: words that mean an empty cell, in every column but the id.
         mask_endings: what may follow the image's name in the name of its mask.
+        upright: the images have an up and a down, as faces do, so training must not turn them.
     """
 
     id: str | None = None
@@ -45,6 +46,7 @@ class Manifest:
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     mask_endings: tuple[str, ...] = ("", "_segmentation", "_mask")
+    upright: bool = False
 
     def with_columns(
         self,

@@ -40,6 +40,7 @@ class PrepareRequest:
     shares: tuple[float, ...]
     seed: int
     max_dropped: float
+    upright: bool
 
     def options(self) -> dict[str, Any]:
         """What the store depends on, as plain TOML values; the tables by their contents too.
@@ -64,6 +65,7 @@ class PrepareRequest:
             "split": list(self.shares),
             "seed": self.seed,
             "max_dropped": self.max_dropped,
+            "upright": self.upright,
         }
 
 
@@ -81,8 +83,9 @@ def resolve_request(
     split: str | Sequence[float],
     seed: int,
     max_dropped: float,
+    upright: bool | None,
 ) -> PrepareRequest:
-    """Checks and resolves the options; ``columns`` holds id, label and cluster.
+    """Checks and resolves the options; ``columns`` holds id, label and cluster; upright is the preset's if None.
 
     Raises:
         ConfigError: an option makes no sense.
@@ -110,6 +113,7 @@ def resolve_request(
         shares=_shares(split),
         seed=seed,
         max_dropped=max_dropped,
+        upright=manifest.upright if upright is None else upright,
     )
 
 

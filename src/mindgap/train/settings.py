@@ -26,7 +26,7 @@ class TrainSettings(StrictModel):
         mitigation: name of the mitigation.
         mitigation_options: its options.
         ratios: ``natural``, ``uniform``, ``female=.6,male=.4``, or a share per group name.
-        augment: how images are changed.
+        augment: how images are changed; None is the default for the store's kind of images (upright or not).
         precision: ``auto`` times every part of the network and takes the fastest mode, unless a plan is given.
         device: ``auto`` takes a GPU if there is one.
         seed: of batches, augmentation and dropout; not of the weights.
@@ -42,7 +42,7 @@ class TrainSettings(StrictModel):
     mitigation: str = "erm"
     mitigation_options: dict[str, Any] = Field(default_factory=dict)
     ratios: str | dict[str, float] = "natural"
-    augment: AugmentSettings = AugmentSettings()
+    augment: AugmentSettings | None = None
     precision: Precision = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0

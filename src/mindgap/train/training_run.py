@@ -16,7 +16,7 @@ from torch import Tensor
 from mindgap.core.errors import TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
-from mindgap.data.augment import Augment
+from mindgap.data.augment import Augment, AugmentSettings
 from mindgap.data.batches import BatchPlan, parse_ratios
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
@@ -26,7 +26,7 @@ from mindgap.train.device import choose_device, image_tensor
 from mindgap.train.loss import make_loss
 from mindgap.train.memory import channels_last
 from mindgap.train.mitigation import AbstractMitigation, Batch, TrainingData, TrainingFacts, make_mitigation
-from mindgap.train.precision import Mode, in_modes
+from mindgap.train.modes import Mode, in_modes
 from mindgap.train.schedule import SCHEDULES, set_lr
 from mindgap.train.settings import TrainSettings
 
@@ -100,7 +100,7 @@ class TrainingRun:
         decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
         self.lr = settings.lr or self.schedule.lr
         self.optimizer = self.schedule.optimizer(self.network, self.lr, decay)
-        self.augment = Augment(settings.augment)
+        self.augment = Augment(settings.augment or AugmentSettings.for_images(upright=store.info.upright))
         self.generator = torch.Generator()
         self.modes: tuple[Mode, ...] = ()
         self.history: list[EpochRecord] = []
@@ -132,7 +132,7 @@ class TrainingRun:
     def _step(self, positions: Tensor, *, epoch: int, step: int) -> Tensor:
         """One step; float32 (3,) of mean loss, objective and accuracy, not waited for."""
         set_lr(self.optimizer, self.lr * self.schedule.rate(step, self.steps * self.settings.epochs, self.steps))
-        images = self._images(positions)
+        images = self.batch_images(positions)
         positions = positions.to(self.device, non_blocking=True)
         features, logits = self._forward(images)
         batch = Batch(
@@ -154,7 +154,8 @@ class TrainingRun:
         with torch.no_grad():
             return torch.stack([losses.mean(), objective.detach(), _accuracy(logits, batch.labels)])
 
-    def _images(self, positions: Tensor) -> Tensor:
+    def batch_images(self, positions: Tensor) -> Tensor:
+        """Augmented, normalised images (B, 3, H, W) of one batch; positions int64 (B,) point into the training rows."""
         chosen = self.images.index_select(0, self.rows[positions].to(self.images.device))
         mean, std = self.architecture.mean, self.architecture.std
         narrow = bool(self.modes) and self.modes[0].startswith("bf16")

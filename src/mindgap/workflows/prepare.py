@@ -52,6 +52,7 @@ def prepare(
     split: str | Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
     max_dropped: float = 0.5,
+    upright: bool | None = None,
     force: bool = False,
     workers: int | None = None,
 ) -> dict[str, Any]:
@@ -76,6 +77,8 @@ def prepare(
         split: shares of train, validation and test.
         seed: of the split.
         max_dropped: largest share of rows that may be dropped.
+        upright: the images have an up and a down, as faces do: training mirrors them, but does not turn them. None
+            takes the preset's word.
         force: replaces the store that is there.
         workers: decoding processes; None means all cores.
 
@@ -95,6 +98,7 @@ def prepare(
         split=split,
         seed=seed,
         max_dropped=max_dropped,
+        upright=upright,
     )
     if workers is not None and workers < 1:
         raise ConfigError(f"workers={workers}: need at least 1, or leave it out for all cores")
@@ -138,6 +142,7 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
     record = {
         "size_px": request.geometry.size_px,
         "resize": request.geometry.resize,
+        "upright": request.upright,
         "task": labels.task,
         "classes": labels.names,
         "attributes": {spec.name: attribute_info(spec, attributes[spec.name], splits) for spec in request.specs},

@@ -15,6 +15,7 @@ from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.groups import Groups
 from mindgap.core.progress import Progress
 from mindgap.core.seed import derive_seed
+from mindgap.data.batches import order_warning
 from mindgap.data.image_store import Store
 from mindgap.metrics.unfairness import unfairness
 from mindgap.space.architecture import Architecture
@@ -141,15 +142,17 @@ class TrainJob:
 
     def training(self, *, image_passes: int, seconds: float) -> dict[str, Any]:
         """What training took, and with what."""
-        settings = self.settings
-        ratios = batch_ratios(settings.ratios, self.groups.take(self.store.rows("train")))
+        settings, groups = self.settings, self.groups.take(self.store.rows("train"))
+        ratios = batch_ratios(settings.ratios, groups)
+        warning = None if ratios is None else order_warning(ratios, groups.names, groups.counts())
         return {
             "image_passes": image_passes,
             "seconds": seconds,
             "epochs": settings.epochs,
-            "ratios": None if ratios is None else dict(zip(self.groups.names, ratios.tolist(), strict=True)),
+            "ratios": None if ratios is None else dict(zip(groups.names, ratios.tolist(), strict=True)),
             "mitigation": settings.mitigation,
             "attribute": self.attribute,
+            "warnings": [] if warning is None else [warning],
         }
 
 

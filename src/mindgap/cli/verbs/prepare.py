@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mindgap.cli.options import ForceOption, OutOption, SeedOption, comma_list, split_shares
+from mindgap.cli.options import ForceOption, OutOption, SeedOption, comma_list, finished_at, say_if_nothing_was_done
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,12 +17,14 @@ def add_to(app: typer.Typer) -> None:
 
 def prepare(
     images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
-    metadata: Annotated[str, typer.Option("--metadata", help="CSV table, or several joined: A.csv,B.csv.")],
     attributes: Annotated[
         str,
         typer.Option("--attributes", help="Such as sex,age:bands=0/30/60/120,sex*age; the first is the default one."),
     ],
     out: OutOption,
+    metadata: Annotated[
+        str | None, typer.Option("--metadata", help="CSV table, or several joined: A.csv,B.csv.", show_default=False)
+    ] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="Known dataset; see `mindgap list datasets`.")] = None,
     id: Annotated[str | None, typer.Option("--id", help="Column of the image's file name.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="Column of the class.")] = None,
@@ -36,14 +38,19 @@ def prepare(
     split: Annotated[str, typer.Option("--split", help="Shares of train,validation,test.")] = ".7,.15,.15",
     seed: SeedOption = 0,
     max_dropped: Annotated[float, typer.Option("--max-dropped", help="Refuse when a larger share is dropped.")] = 0.5,
+    upright: Annotated[
+        bool | None,
+        typer.Option("--upright/--any-way-up", help="Faces have an up: do not turn them [default: the preset's]."),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Check a folder of images and its table, and write them as one STORE."""
     from mindgap.api import prepare as write
 
+    before = finished_at(out)
     record = write(
         images=images,
-        metadata=[Path(part) for part in comma_list(metadata)],
+        metadata=metadata,
         preset=preset,
         id=id,
         label=label,
@@ -53,12 +60,14 @@ def prepare(
         masks=masks,
         size=size,
         resize=resize,
-        split=split_shares(split),
+        split=split,
         seed=seed,
         max_dropped=max_dropped,
+        upright=upright,
         out=out,
         force=force,
     )
+    say_if_nothing_was_done(out, before)
     for line in summary(out, record):
         typer.echo(line)
 

@@ -13,6 +13,8 @@ from mindgap.cli.options import (
     ForceOption,
     PermutationsOption,
     SeedOption,
+    finished_at,
+    say_if_nothing_was_done,
 )
 from mindgap.cli.summary import audit_lines, search_lines, status_lines
 from mindgap.core.errors import ConfigError
@@ -70,6 +72,7 @@ def search(
         raise ConfigError("search needs a STORE and --out RUN (or --status RUN to look at a running search)")
     from mindgap.api import search as run
 
+    before = finished_at(out)
     record = run(
         store,
         out=out,
@@ -93,6 +96,7 @@ def search(
         bootstrap=bootstrap,
         permutations=permutations,
     )
+    say_if_nothing_was_done(out, before)
     for line in search_lines(record):
         typer.echo(line)
     if (out / "metrics.json").exists():

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mindgap.cli.options import ForceOption, SeedOption
+from mindgap.cli.options import ForceOption, SeedOption, finished_at, say_if_nothing_was_done
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +27,9 @@ def synth(
     """Write synthetic images with KNOWN tone, lesion mask, label and group effect."""
     from mindgap.api import synth as write
 
+    before = finished_at(out)
     record = write(out, n=n, size=size, seed=seed, dark_share=dark_share, bias=bias, force=force)
+    say_if_nothing_was_done(out, before)
     typer.echo(f"{out}: {record['n']} images of {size} px, {len(record['classes'])} classes")
     typer.echo(
         f"next: mindgap prepare --images {out}/images --metadata {out}/metadata.csv --id image_id --label label "

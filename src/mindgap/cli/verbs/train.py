@@ -14,6 +14,8 @@ from mindgap.cli.options import (
     PermutationsOption,
     SeedOption,
     StoreArgument,
+    finished_at,
+    say_if_nothing_was_done,
 )
 from mindgap.cli.summary import audit_lines
 
@@ -45,6 +47,7 @@ def train(
     """Train one network and audit it on the validation and the test split."""
     from mindgap.api import train as run
 
+    before = finished_at(out)
     record = run(
         store,
         network=network,
@@ -62,5 +65,8 @@ def train(
         permutations=permutations,
         force=force,
     )
+    say_if_nothing_was_done(out, before)
+    for warning in record["training"]["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
     for line in [*audit_lines(record), f"report: {out / 'report.html'}"]:
         typer.echo(line)

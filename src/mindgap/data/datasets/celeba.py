@@ -31,6 +31,7 @@ class CelebA(AbstractDataset):
             labels=LABELS,
             cluster="identity",
             attributes=("sex", "Young"),
+            upright=True,
             renames={"Male": "sex"},
             values={"sex": {"1": "male", "-1": "female"}} | {label: {"-1": "0"} for label in LABELS},
         )

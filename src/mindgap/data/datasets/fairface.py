@@ -17,4 +17,5 @@ class FairFace(AbstractDataset):
             label="gender",
             classes=("Female", "Male"),
             attributes=("race", "age"),
+            upright=True,
         )

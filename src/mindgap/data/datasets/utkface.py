@@ -26,6 +26,7 @@ class UtkFace(AbstractDataset):
             label="gender",
             classes=("female", "male"),
             attributes=("race", "age"),
+            upright=True,
             values={"gender": GENDERS, "race": RACES},
         )
 
