@@ -23,7 +23,8 @@ from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
 from mindgap.train.memory import keep_freed_memory
 from mindgap.train.mitigation import AbstractMitigation
-from mindgap.train.precision import FP32, Mode, in_modes
+from mindgap.train.modes import Mode, in_modes
+from mindgap.train.precision import FP32
 
 
 def predict_probabilities(

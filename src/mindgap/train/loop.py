@@ -17,7 +17,8 @@ from mindgap.train.checkpoint import load_checkpoint, save_checkpoint
 from mindgap.train.device import is_out_of_memory
 from mindgap.train.memory import keep_freed_memory
 from mindgap.train.mitigation import AbstractMitigation
-from mindgap.train.precision import Mode, PrecisionPlan, make_plan
+from mindgap.train.modes import Mode
+from mindgap.train.precision import PrecisionPlan, make_plan
 from mindgap.train.settings import TrainSettings
 from mindgap.train.training_run import EpochRecord, OnEpoch, TrainingRun
 

@@ -10,9 +10,8 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -21,17 +20,17 @@ from torch import Tensor, nn
 from mindgap.core.config import StrictModel
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
 from mindgap.space.layers import shrunk
-from mindgap.space.network import Network
 from mindgap.space.network_builder import build_block, build_head, build_stem
-from mindgap.train.depthwise import is_depthwise, mended_depthwise
+from mindgap.train.depthwise import is_depthwise
 from mindgap.train.memory import channels_last, keep_freed_memory
+from mindgap.train.modes import MODES, Mode, in_mode
 
-Mode = Literal["fp32", "bf16", "fp32-mended", "bf16-mended"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 Precision = Literal["auto", "fp32", "bf16"]
 
 _MARGIN = 1.03  # bfloat16 has to win by more than the noise of timing
-_WARM_UPS, _ROUNDS = 1, 3
+_MOST_ROUNDS, _LEAST_ROUNDS, _PART_SECONDS = 5, 2, 0.5
+_MOST_PIXELS = 2**16  # of a timed batch's map: larger batches take longer and rank the modes alike
+_HOPELESS = 2.0
 
 
 class Part(StrictModel):
@@ -57,7 +56,7 @@ class Part(StrictModel):
 
     @property
     def family(self) -> tuple[object, ...]:
-        """What parts have to share for one to stand in for another's timing."""
+        """What parts should share for one to stand in for another's timing, the most important first."""
         if not isinstance(self.spec, BlockSpec):
             return (self.kind,)
         return ("block", self.spec.type, self.spec.stride, self.spec.choices.get("kernel"))
@@ -103,11 +102,14 @@ class PrecisionPlan(StrictModel):
     timings: tuple[PartTiming, ...] = ()
 
     def mode(self, part: Part) -> Mode:
-        """The mode of a part: its own timing, else that of the part most like it, else float32."""
+        """The mode of a part: its own timing's, else that of the part most like it, else float32."""
         if self.fixed is not None:
             return self.fixed
-        alike = [timing for timing in self.timings if timing.part.family == part.family]
-        if not alike:
+        for detail in range(len(part.family), 0, -1):
+            alike = [timing for timing in self.timings if timing.part.family[:detail] == part.family[:detail]]
+            if alike:
+                break
+        else:
             return "fp32"
         return min(alike, key=lambda timing: math.dist(timing.part.sizes, part.sizes)).best
 
@@ -187,80 +189,43 @@ def _timed(part_json: str, batch_size: int, threads: int) -> PartTiming:  # noqa
         return time_part(part, batch_size=batch_size)
 
 
-def time_part(part: Part, *, batch_size: int, rounds: int = _ROUNDS) -> PartTiming:
-    """Times one part in every mode that applies, modes interleaved, and keeps each mode's fastest round."""
+def time_part(part: Part, *, batch_size: int) -> PartTiming:
+    """Times one part in the modes that apply, in turns, and keeps each one's fastest round.
+
+    Large maps are timed in smaller batches, scaled up. A mode that took twice as long as another in the first round has
+    no further one. Rounds end after half a second.
+    """
     module = channels_last(part.build()).train()
     if not list(module.parameters()):
         return PartTiming(part=part, milliseconds={"fp32": 0.0})
+    timed = min(batch_size, max(1, _MOST_PIXELS // part.px**2))
     has_depthwise = any(is_depthwise(child) for child in module.modules())
     modes: list[Mode] = [mode for mode in MODES if has_depthwise or not mode.endswith("-mended")]
-    images = torch.randn(batch_size, part.in_channels, part.px, part.px).contiguous(memory_format=torch.channels_last)
-    best: dict[Mode, float] = dict.fromkeys(modes, math.inf)
-    for turn in range(_WARM_UPS + rounds):
-        for mode in modes:
-            elapsed = 1000.0 * _pass_seconds(module, images, mode, input_gradient=part.kind != "stem")
-            if turn >= _WARM_UPS:
-                best[mode] = min(best[mode], elapsed)
-    return PartTiming(part=part, milliseconds={mode: round(value, 4) for mode, value in best.items()})
+    images = torch.randn(timed, part.in_channels, part.px, part.px).contiguous(memory_format=torch.channels_last)
+
+    def play(mode: Mode) -> float:
+        return pass_seconds(module, images, mode, input_gradient=part.kind != "stem")
+
+    for mode in modes:
+        play(mode)
+    best: dict[Mode, float] = {mode: play(mode) for mode in modes}
+    hopeful: list[Mode] = [mode for mode in modes if best[mode] < _HOPELESS * min(best.values())]
+    begin, turn = time.perf_counter(), 1
+    while turn < _LEAST_ROUNDS or (turn < _MOST_ROUNDS and time.perf_counter() - begin < _PART_SECONDS):
+        best |= {mode: min(best[mode], play(mode)) for mode in hopeful}
+        turn += 1
+    scale = 1000.0 * batch_size / timed
+    return PartTiming(part=part, milliseconds={mode: round(scale * best[mode], 4) for mode in modes})
 
 
-def _pass_seconds(module: nn.Module, images: Tensor, mode: Mode, *, input_gradient: bool) -> float:
+def pass_seconds(module: nn.Module, images: Tensor, mode: Mode, *, input_gradient: bool) -> float:
+    """Processor seconds of one forward and backward pass in a mode; images (B, C, H, W), channels_last."""
     dtype = torch.bfloat16 if mode.startswith("bf16") else torch.float32
     images = images.to(dtype).requires_grad_(input_gradient)
     module.zero_grad(set_to_none=True)
     with in_mode(module, mode):
-        begin = time.perf_counter()
+        # Processor time, not the clock's: other processes on the machine must not decide.
+        begin = time.process_time()
         output = module(images)
         output.backward(output.detach())
-        return time.perf_counter() - begin
-
-
-@contextmanager
-def in_modes(network: nn.Module, modes: Sequence[Mode]) -> Iterator[None]:
-    """Runs stem, blocks and head of a network in their modes while the block lasts; its weights stay float32.
-
-    A network that is not made of these parts runs as a whole: in bfloat16 if more parts than not would.
-    """
-    with ExitStack() as stack:
-        for target, mode in _targets(network, modes):
-            stack.enter_context(in_mode(target, mode))
-        if isinstance(network, Network):
-            stack.enter_context(in_mode(network.classifier, "fp32"))
-        yield
-
-
-@contextmanager
-def in_mode(module: nn.Module, mode: Mode) -> Iterator[None]:
-    """Runs one module in a mode while the block lasts."""
-    if mode.endswith("-mended"):
-        for child in module.modules():
-            if isinstance(child, nn.Conv2d) and is_depthwise(child):
-                _override(child, functools.partial(mended_depthwise, child))
-    _override(module, functools.partial(_forward, module.forward, mode))
-    try:
-        yield
-    finally:
-        _restore(module)
-
-
-def _forward(forward: Callable[[Tensor], Tensor], mode: Mode, images: Tensor) -> Tensor:
-    narrow = mode.startswith("bf16")
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=narrow):
-        return forward(images.to(torch.bfloat16 if narrow else torch.float32))
-
-
-def _targets(network: nn.Module, modes: Sequence[Mode]) -> list[tuple[nn.Module, Mode]]:
-    if isinstance(network, Network) and len(network.blocks) + 2 == len(modes):
-        return list(zip((network.stem, *network.blocks, network.head), modes, strict=True))
-    wide = sum(mode.startswith("fp32") for mode in modes) * 2 >= len(modes)
-    return [(network, "fp32" if wide else "bf16")]
-
-
-def _override(module: nn.Module, forward: Callable[..., Tensor]) -> None:
-    """Shadows the class's forward by the instance's own; removing it is enough to undo it."""
-    module.__dict__["forward"] = forward
-
-
-def _restore(module: nn.Module) -> None:
-    for child in module.modules():
-        child.__dict__.pop("forward", None)
+        return time.process_time() - begin

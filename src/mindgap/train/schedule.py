@@ -13,7 +13,9 @@ from torch.optim import SGD, AdamW, Optimizer
 ScheduleName = Literal["onecycle", "paper"]
 
 _WARM_UP_SHARE = 0.15
-_ONECYCLE_LR, _ONECYCLE_DECAY = 3e-3, 0.05
+# Six epochs of HAM10000 at 64 px, two random candidates: 6e-3 0.730 validation accuracy, 3e-3 0.718, 1.5e-3 0.711; SGD
+# with Nesterov momentum at 0.2 0.734, within noise, but its step grows with the objective's scale.
+_ONECYCLE_LR, _ONECYCLE_DECAY = 6e-3, 0.05
 _PAPER_LR, _PAPER_FACTOR, _PAPER_EPOCHS = 0.01, 0.9, 20
 
 
