@@ -41,13 +41,13 @@ def test_one_candidate_has_no_spread():
 
 def finished(slot, **result):
     attempt = Attempt(
-        number=slot, slot=slot, attempt=1, tokens=(slot,), finished=True, lease=None, epoch=2, ending=None, detail="",
-        result=result, seconds=1.0,
+        number=slot, slot=slot, attempt=1, tokens=(0, 2, 2, 0), finished=True, lease=None, epoch=2,
+        ending=None, detail="", result=result, seconds=1.0,
     )  # fmt: skip
     return Slot((attempt,))
 
 
-def test_the_record_chooses_the_highest_reward_and_the_first_of_a_tie(store, plan_of):
+def test_the_record_chooses_the_highest_reward_and_the_first_of_a_tie(store, plan_of, tmp_path):
     figures = {"state": "complete", "accuracy": 0.8, "unfairness": 0.1, "macs": 5, "groups": {"a": 0.8, "b": 0.7}}
     slots = [
         finished(0, reward=0.1, **figures),
@@ -55,13 +55,18 @@ def test_the_record_chooses_the_highest_reward_and_the_first_of_a_tie(store, pla
         finished(2, reward=0.3, **figures),
         finished(3, reward=0.3, **figures),
     ]
-    record = search_record(slots, plan_of(store))
+    plan = plan_of(store)
+    record = search_record(slots, plan, space=plan.open_space(store, run=tmp_path / "run"))
     assert (record["chosen"], record["top"]) == (2, [2, 3, 0])
     assert [one["state"] for one in record["trials"]] == ["complete", "rejected", "complete", "complete"]
     assert record["trials"][1]["reason"] == "MACs 9 > 8"
     assert record["excluded_groups"] == []
 
 
-def test_without_a_trained_candidate_nothing_is_chosen(store, plan_of):
-    record = search_record([finished(0, state="failed", reason="loss is nan", reward=-1.0)], plan_of(store))
+def test_without_a_trained_candidate_nothing_is_chosen(store, plan_of, tmp_path):
+    plan = plan_of(store)
+    failed = finished(0, state="failed", reason="loss is nan", reward=-1.0)
+    record = search_record([failed], plan, space=plan.open_space(store, run=tmp_path / "run"))
     assert (record["chosen"], record["top"], record["front"]) == (None, [], [])
+    assert record["trials"][0]["architecture"]["input_px"] == 16
+    assert record["trials"][0]["macs"] > 0

@@ -56,7 +56,7 @@ def record(ledger):
     return [(slot.number, slot.tokens, slot.state, slot.result.get("reward")) for slot in ledger.slots()]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     root = tmp_path_factory.mktemp("undisturbed")
     ledger = open_ledger(root)

@@ -233,6 +233,20 @@ def test_a_store_that_was_changed_ends_the_search_in_one_line(store, config, tmp
     assert "\n" not in str(error.value)
 
 
+def test_candidates_over_the_latency_limit_are_rejected_untrained_and_at_most_four_per_trial(
+    store, config, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    with pytest.raises(RunError, match="none of 8 candidates"):
+        search(store, out=run, config=config, trials=2, max_latency_ms=1e-6)
+    trials = json.loads((run / "search.json").read_text())["trials"]
+    assert [trial["state"] for trial in trials] == ["rejected"] * 8
+    assert all(trial["reason"].startswith("latency ") and trial["epochs"] == 0 for trial in trials)
+    assert not (run / "trials").exists()
+    assert len(list((tmp_path / "cache" / "mindgap").glob("latency-*.json"))) == 1
+
+
 def test_after_the_budget_no_candidate_is_begun_and_the_search_ends(store, config, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(RunError, match="none of 0 candidates"):

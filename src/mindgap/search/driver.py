@@ -16,6 +16,7 @@ from pathlib import Path
 from mindgap.core.errors import MindgapError, RunError
 from mindgap.search.agenda import Target, is_done
 from mindgap.search.ledger import Ledger
+from mindgap.search.local_disk import network_file_system
 from mindgap.search.slot import Slot
 
 POLL_S = 0.3
@@ -81,7 +82,7 @@ class Driver:
             self._drain()
             raise
         finally:
-            self._note_time(noted - NOTE_EVERY_S)
+            self._note_time(noted, at_least_s=0.0)
             self._kill()
 
     def _is_done(self) -> bool:
@@ -113,11 +114,11 @@ class Driver:
         if self._in_vain > MAX_STARTS_IN_VAIN * self.workers:
             raise RunError(f"workers keep dying ({_name(status)}: {_last_line(worker.log)}); see {worker.log}")
 
-    def _note_time(self, noted: float) -> float:
+    def _note_time(self, noted: float, *, at_least_s: float = NOTE_EVERY_S) -> float:
         now = time.monotonic()
-        if now - noted < NOTE_EVERY_S:
+        if now - noted < at_least_s:
             return noted
-        self.ledger.note("spent_s", self.ledger.notes().get("spent_s", 0.0) + max(0.0, now - noted))
+        self.ledger.note("spent_s", self.ledger.notes().get("spent_s", 0.0) + now - noted)
         return now
 
     def _drain(self) -> None:
@@ -158,8 +159,13 @@ def only_driver(run: Path) -> Generator[None]:
     """Keeps a second driver away from the run while the block lasts; a killed driver leaves nothing behind.
 
     Raises:
-        RunError: another process drives it.
+        RunError: another process drives it, or it lies on a network file system, where locks do not hold.
     """
+    network = network_file_system(run)
+    if network is not None:
+        raise RunError(
+            f"{run}: lies on a network file system ({network}), where SQLite is not safe; choose a local disk"
+        )
     with (run / ".driver").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,7 +8,8 @@ So a claim is one atomic write, and nothing has to be locked, released or cleane
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, event
 
-from mindgap.core.errors import RunError
+from mindgap.core.errors import CapacityError, RunError
 from mindgap.core.files import jsonable
 from mindgap.search.lease import Lease
 from mindgap.search.slot import Attempt, Ending, Slot, collect
@@ -96,8 +97,9 @@ class Ledger:
         self._add(TrialState.FAIL, attributes | {"result": jsonable({**result, "state": "rejected"})})
 
     def beat(self, claim: Claim) -> None:
-        """Tells others that this worker is alive."""
-        self._storage.record_heartbeat(claim.row)
+        """Tells others that this worker is alive; a beat that is missed is made up by the next."""
+        with suppress(optuna.exceptions.StorageInternalError):
+            self._storage.record_heartbeat(claim.row)
 
     def epoch_done(self, claim: Claim, epoch: int) -> None:
         """Records that an epoch is done; this is the fence that stops a worker left for dead.
@@ -166,16 +168,25 @@ class Ledger:
         return self._storage.create_new_trial(self._study._study_id, template_trial=template)  # noqa: SLF001
 
     def _write(self, claim: Claim, key: str, value: object) -> None:
-        try:
+        with _fenced(claim):
             self._storage.set_trial_user_attr(claim.row, key, value)
-        except optuna.exceptions.UpdateFinishedTrialError as error:
-            raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
 
     def _close(self, claim: Claim, state: TrialState, values: tuple[float, ...] | None = None) -> None:
-        try:
+        with _fenced(claim):
             self._storage.set_trial_state_values(claim.row, state, values)
-        except optuna.exceptions.UpdateFinishedTrialError as error:
-            raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
+
+
+@contextmanager
+def _fenced(claim: Claim) -> Generator[None]:
+    try:
+        yield
+    except optuna.exceptions.UpdateFinishedTrialError as error:
+        raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
+    except optuna.exceptions.StorageInternalError as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise CapacityError(
+            f"the ledger cannot be written ({reason}); free space, then run the same command"
+        ) from error
 
 
 def _create_study(storage: optuna.storages.RDBStorage) -> optuna.Study:

@@ -10,19 +10,21 @@ import numpy as np
 from mindgap.metrics.pareto import non_dominated
 from mindgap.search.plan import SearchPlan
 from mindgap.search.slot import Slot
+from mindgap.search.trial import describe_candidate
+from mindgap.space.search_space import SearchSpace
 
 TOP = 5
 FIGURES = ("reward", "accuracy", "unfairness")
 
 
-def search_record(slots: Sequence[Slot], plan: SearchPlan) -> dict[str, Any]:
+def search_record(slots: Sequence[Slot], plan: SearchPlan, *, space: SearchSpace) -> dict[str, Any]:
     """All candidates, the best of them, and the chosen one.
 
     ``front`` holds the candidates that no other beats in accuracy, unfairness and MACs at once; those below the
     accuracy floor are left out, unless all are, because naming the commonest class for everyone has little unfairness.
     ``chosen`` has the highest reward, the first of a tie.
     """
-    trials = [trial_record(slot, plan) for slot in slots]
+    trials = [trial_record(slot, plan, space=space) for slot in slots]
     complete = [trial for trial in trials if trial["state"] == "complete"]
     top = sorted(complete, key=lambda trial: (-trial["reward"], trial["slot"]))[:TOP]
     return {
@@ -41,9 +43,11 @@ def search_record(slots: Sequence[Slot], plan: SearchPlan) -> dict[str, Any]:
     }
 
 
-def trial_record(slot: Slot, plan: SearchPlan) -> dict[str, Any]:
-    """One candidate."""
+def trial_record(slot: Slot, plan: SearchPlan, *, space: SearchSpace) -> dict[str, Any]:
+    """One candidate; of one that failed, the architecture is decoded from its tokens."""
     result = slot.result
+    if "architecture" not in result:
+        result = describe_candidate(space.decode(slot.tokens)) | dict(result)
     infeasible = plan.reward.infeasible if slot.state == "failed" else None
     return {
         "slot": slot.number,

@@ -65,7 +65,7 @@ class StoreCandidates:
         reason = self.space.rejection(candidate)
         if reason is None:
             return None
-        return {"reason": reason, "reward": self.plan.reward.rejected, **_describe(candidate)}
+        return {"reason": reason, "reward": self.plan.reward.rejected, **describe_candidate(candidate)}
 
     def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
         """Trains and judges a candidate; resumes from the last attempt that left a checkpoint."""
@@ -127,7 +127,7 @@ class StoreCandidates:
         if reason is not None:
             raise TrainingFailure(f"unfairness is undefined: {reason}")
         record = {
-            **_describe(candidate),
+            **describe_candidate(candidate),
             "reason": None,
             "reward": self.reward(reached, gap),
             "accuracy": reached,
@@ -154,7 +154,8 @@ class StoreCandidates:
                 return
 
 
-def _describe(candidate: Candidate) -> dict[str, Any]:
+def describe_candidate(candidate: Candidate) -> dict[str, Any]:
+    """What is known of a candidate before it is trained, as in ``search.json``."""
     cost = count_cost(candidate.architecture)
     return {
         "architecture": candidate.architecture.model_dump(mode="json"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -77,10 +76,19 @@ class Worker:
     candidates: Candidates
     stop: threading.Event = field(default_factory=threading.Event)
     current: Claim | None = None
+    _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Works until all is done or ``stop`` is set."""
-        threading.Thread(target=self._beat, daemon=True).start()
+        heart = threading.Thread(target=self._beat, daemon=True)
+        heart.start()
+        try:
+            self._work_until_done()
+        finally:
+            self._over.set()
+            heart.join()
+
+    def _work_until_done(self) -> None:
         poll_s = SHORTEST_POLL_S
         while not self.stop.is_set():
             did = self._step()
@@ -153,8 +161,7 @@ class Worker:
         self.ledger.end(claim.row, "crashed", detail=f"{type(error).__name__}: {first}")
 
     def _beat(self) -> None:
-        while True:
-            time.sleep(HEARTBEAT_S)
+        while not self._over.wait(HEARTBEAT_S):
             claim = self.current
             if claim is not None:
                 self.ledger.beat(claim)

@@ -25,7 +25,7 @@ from mindgap.search.preset import preset_names
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
 from mindgap.search.status import search_status
-from mindgap.search.worker import ledger_url
+from mindgap.search.worker import LEDGER_FILE, ledger_url
 
 __all__ = ["search", "status"]
 
@@ -61,8 +61,8 @@ def search(
 
     Stopped or killed at any moment, the same call goes on: no candidate is lost, and the candidates are those of an
     undisturbed search with the same seed, whatever the number of workers. A finished search goes on when ``trials``
-    is raised. Several presets run one after the other in sub-folders of ``out`` named after them; the record then is
-    ``{"presets": {NAME: record}}`` and a budget is shared equally.
+    is raised. Several presets run one after the other in sub-folders of ``out`` named after them; ``presets`` of the
+    record then holds each one's own record, and a budget is shared equally.
 
     Args:
         store: folder written by ``prepare``.
@@ -95,6 +95,9 @@ def search(
     given = locals()
     options = merge_options(config, {name: given[name] for name in SearchOptions.model_fields if name in given})
     opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
+    if force and folder.is_dir():
+        with only_driver(folder):  # a search that runs is not replaced
+            pass
     if len(names) == 1:
         return _search_one(opened, folder, options, force=force)
     run = RunFolder.open(
@@ -105,7 +108,8 @@ def search(
         name: _search_one(opened, folder / name, options.model_copy(update={"preset": name, "budget_hours": shared}))
         for name in names
     }
-    record = {"presets": records}
+    record = {"seed": options.seed, "excluded_groups": [], "trials": [], "front": [], "top": [], "chosen": None}
+    record["presets"] = records
     write_json(folder / "search.json", record)
     run.finish(fingerprint=opened.fingerprint)
     return record
@@ -117,7 +121,11 @@ def status(run: PathLike) -> dict[str, Any]:
     Raises:
         RunError: the folder holds no search that has begun.
     """
-    return search_status(Path(run))
+    folder = Path(run)
+    several = sorted(ledger.parent for ledger in folder.glob(f"*/{LEDGER_FILE}"))
+    if several and not (folder / LEDGER_FILE).exists():
+        return {one.name: search_status(one) for one in several}
+    return search_status(folder)
 
 
 def _search_one(store: Store, folder: Path, options: SearchOptions, *, force: bool = False) -> dict[str, Any]:
@@ -145,7 +153,7 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -
         log.warning("%s", too_many_workers(options.workers, plan))
     with progress(target.trials, "searching") as bar:
         Driver(run.path, ledger, workers=options.workers, on_change=_show(bar)).work()
-    record = search_record(ledger.slots(), plan)
+    record = search_record(ledger.slots(), plan, space=plan.open_space(store, run=run.path))
     write_json(run.path / "search.json", record)
     if record["chosen"] is None:
         raise RunError(
