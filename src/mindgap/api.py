@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from mindgap.workflows.search import search, status
     from mindgap.workflows.synth import synth
     from mindgap.workflows.train import train
+    from mindgap.workflows.worker import worker
 
-__all__ = ["list_plugins", "prepare", "report", "search", "status", "synth", "train"]
+__all__ = ["list_plugins", "prepare", "report", "search", "status", "synth", "train", "worker"]
 
 _MODULES = {"list_plugins": "plugins", "status": "search"}
 

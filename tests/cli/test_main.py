@@ -76,3 +76,13 @@ def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setattr(plugins, "list_plugins", interrupted)
     assert run(["list", "losses"]) == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_worker_needs_a_search_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["worker", "--study", str(tmp_path)]) == 2
+    assert "there is no ledger" in capsys.readouterr().err
+
+
+def test_status_of_no_search_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["search", "--status", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from mindgap.core.errors import MindgapError, TrainingFailure
 
-VERBS = ("synth", "prepare", "train", "search", "report", "list")
+VERBS = ("synth", "prepare", "train", "search", "worker", "report", "list")
 INTERRUPTED = 130
 
 

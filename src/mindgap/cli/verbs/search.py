@@ -1,4 +1,4 @@
-"""``mindgap search``: batch composition, fair loss and architecture searched together."""
+"""``mindgap search``: batch composition, group-weighted loss and architecture searched together."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def search(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of one thread each.")] = 1,
     placement: Annotated[str, typer.Option("--placement", help="Where workers run: local.")] = "local",
     ratios: Annotated[str | None, typer.Option("--ratios", help="Fix the batch composition (ablation).")] = None,
-    mitigation: Annotated[str, typer.Option("--mitigation", help="Fair loss; erm is plain (ablation).")] = "biasless",
+    mitigation: Annotated[
+        str, typer.Option("--mitigation", help="Group-weighted loss; erm is plain (ablation).")
+    ] = "biasless",
     network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
     max_latency_ms: Annotated[
         float | None,
@@ -61,12 +63,15 @@ def search(
     status: Annotated[Path | None, typer.Option("--status", metavar="RUN", help="Show a search's progress.")] = None,
     force: ForceOption = False,
 ) -> None:
-    """Search batch composition, fair loss and architecture together (BiaslessNAS)."""
+    """Search batch composition, group-weighted loss and architecture together (BiaslessNAS)."""
     if status is not None:
         from mindgap.api import status as read_status
 
-        for line in status_lines(read_status(status)):
-            typer.echo(line)
+        progress = read_status(status)
+        several = {"": progress} if "state" in progress else progress
+        for name, part in several.items():
+            for line in [*([f"preset {name}:"] if name else []), *status_lines(part)]:
+                typer.echo(line)
         return
     if store is None or out is None:
         raise ConfigError("search needs a STORE and --out RUN (or --status RUN to look at a running search)")
@@ -97,9 +102,15 @@ def search(
         permutations=permutations,
     )
     say_if_nothing_was_done(out, before)
-    for line in search_lines(record):
-        typer.echo(line)
-    if (out / "metrics.json").exists():
-        for line in audit_lines(read_json(out / "metrics.json")):
+    parts = record.get("presets") or {"": record}
+    for name, part in parts.items():
+        for line in [*([f"preset {name}:"] if name else []), *finished_lines(out / name, part)]:
             typer.echo(line)
-    typer.echo(f"report: {out / 'report.html'}")
+
+
+def finished_lines(folder: Path, record: dict) -> list[str]:
+    """Lines on one finished search and the test figures of its chosen network."""
+    lines = search_lines(record)
+    if (folder / "metrics.json").exists():
+        lines += audit_lines(read_json(folder / "metrics.json"))
+    return [*lines, f"report: {folder / 'report.html'}"]
