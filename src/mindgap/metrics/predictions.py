@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mindgap.core.errors import DataError, ShapeError
 from mindgap.core.groups import Groups
 
-SUM_TOLERANCE = 1e-3
+SUM_TOLERANCE = 1e-3 + 1e-9  # a sum printed as 0.999 is not refused for its rounding
 LABEL_CLASSES = ("0", "1")
 
 

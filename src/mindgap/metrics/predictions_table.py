@@ -70,10 +70,10 @@ def predictions_from_table(
 ) -> Predictions | MultiLabelPredictions:
     """Predictions from columns already read; arguments and refusals as ``read_predictions``."""
     require_column(table, "id", purpose="row names", source=source)
-    for attribute in attributes:
-        require_column(table, attribute, purpose="attribute", source=source)
+    _check_columns(table, attributes, source)
     table = _rows_of_split(table, split, source)
     ids = text_column(table, "id")
+    _refuse_empty(ids, "id", None, source)
     _refuse_duplicates(ids, source)
     groups = {name: _groups(name, text_column(table, name), source) for name in dict.fromkeys(attributes)}
     clusters = _clusters(table, cluster, source)
@@ -147,6 +147,17 @@ def _rows_of_split(table: Table, split: str | None, source: str) -> Table:
     return {name: values[chosen] for name, values in table.items()}
 
 
+def _check_columns(table: Table, attributes: Sequence[str], source: str) -> None:
+    for attribute in attributes:
+        require_column(table, attribute, purpose="attribute", source=source)
+        if attribute in {"id", "label", "prediction", "split"} or attribute.startswith("prob_"):
+            advice = "choose a column that names groups"
+            raise DataError(f"{source}: {attribute!r} is no attribute but a column of the predictions; {advice}")
+    for prefix, noun, form in (("prob_", "class", "prob_<class>"), ("label_", "label", "label_<name>")):
+        if prefix in table:
+            raise DataError(f"{source}: column {prefix!r} names no {noun}; call it {form}")
+
+
 def _refuse_duplicates(ids: Column, source: str) -> None:
     repeated = cast("NDArray[np.bool_]", pd.Series(ids).duplicated().to_numpy())
     if repeated.any():
@@ -190,6 +201,8 @@ def _single_label(
     if not names and predicted is None:
         raise DataError(f"{source}: no prob_<class> column and no 'prediction'; {near_names('prediction', table)}")
     classes = names or sorted({*labels, *cast("Column", predicted)} - {"nan", "NaN"})  # a missing number, not a name
+    if len(classes) == 1:
+        raise DataError(f"{source}: there is one class only ({classes[0]!r}); a gap needs two classes to confuse")
     probabilities = _probabilities(table, names, ids, source, sums_to_one=True) if names else None
     return predictions_from_arrays(
         _class_numbers(labels, classes, "label", ids, source),
@@ -210,6 +223,9 @@ def _multi_label(
         raise DataError(f"{source}: no column 'label' and no label_<name>; {near_names('label', table)}")
     for name in names:
         require_column(table, f"prob_{name}", purpose=f"probability of {name!r}", source=source)
+    for name in (c.removeprefix("prob_") for c in table if c.startswith("prob_")):
+        if name not in names:
+            raise DataError(f"{source}: column 'prob_{name}' has no 'label_{name}'; add its labels or leave it out")
     labels = [text_column(table, f"label_{name}") for name in names]
     for name, column in zip(names, labels, strict=True):
         _refuse_empty(column, f"label_{name}", ids, source)
@@ -235,7 +251,7 @@ def _probabilities(
     return probabilities
 
 
-def _refuse_empty(column: Column, name: str, ids: Column, source: str) -> None:
+def _refuse_empty(column: Column, name: str, ids: Column | None, source: str) -> None:
     empty = column == ""
     if empty.any():
         row = int(np.flatnonzero(empty)[0])
