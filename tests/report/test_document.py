@@ -122,7 +122,7 @@ def test_figures_of_the_audit_stand_on_the_page_with_interval_and_n(make_search_
 def test_a_gap_not_shown_is_never_said_to_be_shown(make_train_run) -> None:
     said = words(write_report(make_train_run(shown=False)).read_text(encoding="utf-8"))
     assert "No gap over sex shown at this n (594 images)." in said
-    assert "not distinguishable from chance at n = 594" in said
+    assert "not distinguishable from chance and case mix at n = 594" in said
     assert "A gap over" not in said
     assert "▲" not in said
 
@@ -209,3 +209,52 @@ def test_a_cross_validated_run_says_so_and_shows_the_folds(make_train_run) -> No
     assert "Accuracy all 0.690 0.021 5" in said
     assert "Unfairness U sex not defined in any fold" in said
     assert "female: 33.3 % of a batch" in said
+
+
+def test_the_test_split_is_said_to_be_read_only_where_it_was(make_search_run) -> None:
+    folder = make_search_run()
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "read once in this run" in said
+    assert "ther runs on the same store read it too" in said
+    metrics = read_json(folder / "metrics.json")
+    del metrics["test"]
+    write_json(folder / "metrics.json", metrics)
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "read once" not in said
+    assert "images like those of this test split" not in said
+
+
+def test_the_card_of_the_worst_group_names_it_with_its_n_and_its_smallness(make_train_run, make_audit) -> None:
+    audit = make_audit(shown=True)
+    audit["attributes"]["sex"]["gaps"]["worst_group_accuracy"]["n"] = 251
+    said = words(write_report(make_train_run(test=audit)).read_text(encoding="utf-8"))
+    assert "Worst group's accuracy, sex 64.1 % female (n = 251): 58.1 to 70.1 %" in said
+    small = {"female": (0.8, 251), "male": (0.9, 331), "other": (0.641, 12)}
+    said = words(write_report(make_train_run(test=make_audit(shown=True, groups=small))).read_text(encoding="utf-8"))
+    assert "64.1 % other (n = 12), under 30 images: " in said
+
+
+def test_the_floor_is_called_chance_and_case_mix(make_search_run) -> None:
+    said = words(write_report(make_search_run()).read_text(encoding="utf-8"))
+    assert "chance alone" not in said
+    assert "chance and case mix alone: 0.030" in said
+
+
+def test_a_run_without_intervals_still_has_a_page(make_search_run) -> None:
+    folder = make_search_run()
+    text = (folder / "metrics.json").read_text(encoding="utf-8")
+    metrics = json.loads(
+        text, object_hook=lambda d: d | {"low": None, "high": None, "reason": "r"} if "low" in d else d
+    )
+    write_json(folder / "metrics.json", metrics)
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "not judged: no interval (r), n = 594" in said
+    assert "is shown" not in said
+
+
+def test_which_classes_are_compared_stands_once_per_place(make_train_run, make_audit) -> None:
+    audit = make_audit(shown=True)
+    note = "classes compared: nevus; left out: melanoma, keratosis (32.7% of the rows)"
+    audit["attributes"]["sex"]["notes"] = {"unfairness_standardized": note}
+    said = words(write_report(make_train_run(test=audit)).read_text(encoding="utf-8"))
+    assert said.count("left out: melanoma, keratosis") == 2  # in plain words, and beside the gaps

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mindgap.report.estimate import Estimate
-from mindgap.report.findings import cautions, findings
+from mindgap.report.findings import findings
 from mindgap.report.measures import measure_of
 from mindgap.report.verdict import holm, judge, verdicts
 
@@ -34,7 +35,7 @@ def test_a_gap_beyond_floor_interval_and_p_is_shown() -> None:
 def test_a_gap_that_chance_explains_is_never_called_shown(changed: dict) -> None:
     verdict = judge(Estimate(**(vars(SURE) | changed)), U, p_adjusted=0.001)
     assert verdict.kind == "not shown"
-    assert verdict.text.startswith(("not distinguishable from chance at n\u00a0=\u00a0600", "not judged"))
+    assert verdict.text.startswith(("not distinguishable from chance and case mix at n\u00a0=\u00a0600", "not judged"))
 
 
 def test_a_p_over_the_level_is_never_called_shown() -> None:
@@ -87,10 +88,14 @@ def test_p_values_are_adjusted_over_attributes_not_over_gaps(make_audit) -> None
     assert judged["sex", "f1_difference"].p_adjusted == pytest.approx(0.12)  # age has none
 
 
+APART = {"female": (0.60, 251), "male": (0.75, 331), "other": (0.7, 12)}
+
+
 def test_the_finding_names_the_worst_group_of_at_least_thirty(make_audit) -> None:
-    first = findings({"": make_audit(shown=True)}, lead="sex", subject="chosen network")[0]
+    first = findings({"": make_audit(shown=True, groups=APART)}, lead="sex", subject="chosen network")[0]
     assert first.kind == "shown"
-    assert first.title.startswith("A gap over sex is shown: the chosen network is right for 64.1\u202f% of female")
+    assert first.title.startswith("A gap over sex is shown: the chosen network is right for 60.0\u202f% of female")
+    assert first.details[0].startswith("Of the groups with at least 30 images, the worst and the best off are female")
     assert any("other (n\u00a0=\u00a012)" in line and "Too few" in line for line in first.details)
 
 
@@ -105,8 +110,85 @@ def test_a_lowest_group_that_is_small_leaves_open_who_is_worst_off(make_audit) -
     assert "which group is worst off is open, as the lowest, other (n\u00a0=\u00a012), is too small" in first.title
 
 
+def test_a_highest_group_that_is_small_leaves_open_who_is_best_off(make_audit) -> None:
+    groups = {"A": (0.798, 500), "B": (0.802, 500), "dark": (1.0, 25)}
+    first = findings({"": make_audit(shown=True, groups=groups)}, lead="sex")[0]
+    assert first.title == (
+        "A gap over sex is shown; which group is best off is open, as the highest, dark (n\u00a0=\u00a025), "
+        "is too small."
+    )
+    said = " ".join(first.details)
+    assert "worst and the best off" not in said
+    # (399 + 401 + 25) / 1025 = 0.8049; dark is 0.1951 above it, A and B 0.0069 and 0.0029 below
+    assert "The largest term is that of dark (n\u00a0=\u00a025, under 30 images), 0.195 above overall." in said
+
+
+def test_small_groups_on_both_ends_leave_both_open(make_audit) -> None:
+    groups = {"A": (0.6, 500), "B": (0.8, 500), "low": (0.2, 10), "high": (1.0, 10)}
+    title = findings({"": make_audit(shown=True, groups=groups)}, lead="sex")[0].title
+    assert "which groups are worst and best off is open" in title
+    assert "low (n\u00a0=\u00a010)" in title
+    assert "high (n\u00a0=\u00a010)" in title
+
+
+def test_groups_whose_intervals_overlap_are_not_contrasted_in_a_title(make_audit) -> None:
+    groups = {"female": (0.641, 251), "male": (0.742, 331)}
+    first = findings({"": make_audit(shown=True, groups=groups)}, lead="sex")[0]
+    assert first.title == (
+        "A gap over sex is shown, though the intervals of its lowest and highest group, female and male, overlap."
+    )
+    assert first.details[0].startswith("The lowest and the highest point estimates: female")
+
+
+def test_groups_without_an_interval_are_not_contrasted_in_a_title(make_audit) -> None:
+    audit = make_audit(shown=True, groups=APART)
+    audit["attributes"]["sex"]["groups"]["male"]["accuracy"] |= {"low": None, "high": None, "reason": "one cluster"}
+    first = findings({"": audit}, lead="sex")[0]
+    assert (
+        first.title == "A gap over sex is shown, though female or male, its lowest and highest group, has no interval."
+    )
+    assert "no interval: one cluster" in first.details[0]
+
+
+def test_a_low_small_group_is_not_passed_over_when_no_gap_is_shown(make_audit) -> None:
+    groups = {"A": (0.70, 251), "B": (0.72, 331), "dark": (0.4, 5)}
+    first = findings({"": make_audit(shown=False, groups=groups)}, lead="sex")[0]
+    assert first.details[0].startswith("Of the groups with at least 30 images, the lowest and the highest")
+    assert "dark (n\u00a0=\u00a05) lies lower still, but has too few images to place it." in first.details[0]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_when_every_group_is_small_the_title_says_so(make_audit, shown: bool) -> None:
+    groups = {"A": (0.5, 12), "B": (0.9, 20)}
+    first = findings({"": make_audit(shown=shown, groups=groups)}, lead="sex")[0]
+    assert "every group has under 30 images" in first.title
+    assert "right for" not in first.title
+    assert "at least 30 images" not in " ".join(first.details)
+
+
+def test_without_small_groups_no_filter_is_spoken_of(make_audit) -> None:
+    groups = {"A": (0.55, 251), "B": (0.75, 331)}
+    first = findings({"": make_audit(shown=True, groups=groups)}, lead="sex")[0]
+    assert first.details[0].startswith("The worst and the best off are A")
+
+
+rates = st.floats(0, 1).map(lambda x: round(x, 3))
+
+
+@given(groups=st.dictionaries(st.sampled_from("abcdef"), st.tuples(rates, st.integers(1, 400)), min_size=2))
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_title_contrasts_only_large_groups_that_are_the_extremes_of_all(make_audit, groups: dict) -> None:
+    title = findings({"": make_audit(shown=True, groups=groups)}, lead="sex")[0].title
+    if "is right for" in title:
+        low, high = (min(groups, key=lambda g: groups[g][0]), max(groups, key=lambda g: groups[g][0]))
+        worst, best = re.search(r"of (\w) and .* of (\w)\.$", title).groups()
+        assert groups[worst][0] == groups[low][0]
+        assert groups[best][0] == groups[high][0]
+        assert min(groups[worst][1], groups[best][1]) >= 30
+
+
 def test_groups_whose_intervals_overlap_the_lowest_are_named(make_audit) -> None:
-    groups = {"a": (0.60, 200), "b": (0.62, 200), "c": (0.75, 194)}
+    groups = {"a": (0.60, 200), "b": (0.62, 200), "c": (0.78, 194)}
     first = findings({"": make_audit(shown=True, groups=groups)}, lead="sex")[0]
     assert "The interval of a overlaps that of b: which of them is worst off is open." in first.details[0]
 
@@ -131,24 +213,52 @@ def test_an_estimate_never_holds_a_nan() -> None:
     assert Estimate.read(None).reason == "not recorded in this run"
 
 
-def test_a_network_that_names_one_class_for_everyone_is_called_out(make_audit) -> None:
-    audit = make_audit(shown=False)
-    assert cautions({"": audit}, {}) == []
-    audit["overall"]["balanced_accuracy"] = {"value": 1 / 3, "low": 1 / 3, "high": 1 / 3, "n": 600, "reason": None}
-    said = cautions({"": audit}, {})[0]
-    assert said.startswith("It is not shown to be better than naming one class for everyone")
-    assert "n\u00a0=\u00a0600" in said
-
-
-def test_a_search_without_a_candidate_above_the_limit_says_the_choice_is_arbitrary() -> None:
-    search = {"reward": {"accuracy_floor": 0.5}, "trials": [{"accuracy": 0.4}, {"accuracy": None}]}
-    assert "the choice among them is arbitrary" in cautions({}, search)[0]
-    search["trials"].append({"accuracy": 0.5})
-    assert cautions({}, search) == []
-
-
 def test_the_mix_of_classes_is_only_blamed_for_a_gap_that_is_shown(make_audit) -> None:
     audit = make_audit(shown=False)
     audit["attributes"]["sex"]["gaps"]["unfairness_standardized"]["value"] = 0.001
     said = " ".join(findings({"": audit}, lead="sex")[0].details)
     assert "which classes each group has" not in said
+
+
+def test_a_gap_that_the_mix_may_explain_is_said_so_only_if_all_rows_are_compared(make_audit) -> None:
+    record = make_audit(shown=True, groups=APART)
+    part = record["attributes"]["sex"]
+    part["gaps"]["unfairness_standardized"] |= {"value": 0.05, "low": 0.0, "high": 0.1, "p_value": 0.3}
+    assert "cannot be told apart at this n" in " ".join(findings({"": record}, lead="sex")[0].details)
+    part["gaps"]["unfairness_standardized"]["n"] = 400
+    part["notes"] = {"unfairness_standardized": "classes compared: nevus; left out: melanoma (32.7% of the rows)"}
+    said = " ".join(findings({"": record}, lead="sex")[0].details)
+    assert "Classes compared: nevus; left out: melanoma (32.7% of the rows)." in said
+    assert "comes from the mix" not in said
+    assert "so the two differ by the classes left out as well as by the mix of classes" in said
+
+
+def test_a_class_without_rows_leaves_nothing_out(make_audit) -> None:
+    record = make_audit(shown=True, groups=APART)
+    part = record["attributes"]["sex"]
+    part["gaps"]["unfairness_standardized"] |= {"value": 0.07, "low": 0.02, "high": 0.1}
+    part["notes"] = {"unfairness_standardized": "classes compared: nevus; left out: melanoma (0.0% of the rows)"}
+    assert "much of it goes with which classes each group has" in " ".join(findings({"": record})[0].details)
+
+
+def test_an_undefined_standardised_gap_still_says_which_classes_could_be_compared(make_audit) -> None:
+    record = make_audit(shown=False)
+    record["attributes"]["age"]["notes"] = {"unfairness_standardized": "classes compared: none; left out: nevus (100%)"}
+    said = " ".join(findings({"": record}, lead="age")[0].details)
+    assert "U is not defined: classes common to all groups hold 0.31 of the samples, under half. Classes" in said
+
+
+def test_holm_counts_only_the_p_values_that_are_there(make_audit) -> None:
+    record = make_audit(shown=True)
+    record["attributes"]["age"]["gaps"]["unfairness"] = {"value": None, "n": 0, "reason": "one group"}
+    said = " ".join(findings({"": record}, lead="sex")[0].details)
+    assert "Holm" not in said
+    record["attributes"]["age"]["gaps"]["unfairness"] = {"value": 0.1, "low": 0.0, "high": 0.2, "p_value": None, "n": 9}
+    assert "Holm" not in " ".join(findings({"": record}, lead="sex")[0].details)
+
+
+def test_a_gap_without_an_interval_is_not_judged_and_says_why() -> None:
+    bare = Estimate(**(vars(SURE) | {"low": None, "high": None, "reason": "group dark has 1 cluster"}))
+    verdict = judge(bare, U, p_adjusted=0.001)
+    assert verdict.kind == "not shown"
+    assert verdict.text == "not judged: no interval (group dark has 1 cluster), n\u00a0=\u00a0600"

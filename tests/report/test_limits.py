@@ -12,25 +12,44 @@ def test_every_limit_of_the_data_is_a_sentence(make_audit) -> None:
         "dropped": {"missing_file": 3, "unreadable": 0},
         "duplicates": {"pairs": [["a", "b"], ["c", "d"]]},
     }
-    lines = data_limits({"test": make_audit(shown=True)}, store=store, excluded_groups=["other"])
+    audit = make_audit(shown=True)
+    audit["attributes"]["age"]["unknown"] = 9
+    audit["attributes"]["sex"]["unknown"] = 0
+    lines = data_limits({"test split": audit}, store=store, excluded_groups=["other"])
     said = "\n".join(lines)
     assert "sex, test split: under 30 images in other (n\u00a0=\u00a012)" in said
     assert "Left out of U in the search's reward, being too small on the validation split: other." in said
     assert "sex = other, test split: no image of class melanoma" in said
-    assert "age is unknown for 61 of 400 images, 2 of them outside its bands" in said
+    assert (
+        "age is unknown for 9 of 600 images of the test split; they are left out of the figures over age there, "
+        "those in the training split were trained on." in said
+    )
+    assert "In the store, 2 values of age lie outside its bands and count as unknown." in said
+    assert "61" not in said
     assert "did not enter the store: 3 missing file." in said
     assert "2 pairs of nearly identical images" in said
     assert "Standardised U over age, test split, is not defined: classes common to all groups" in said
-    assert len(lines) == len(set(lines)) == 7
+    assert len(lines) == len(set(lines)) == 8
 
 
 def test_nothing_is_invented_where_the_store_is_not_known(make_audit) -> None:
     groups = {"a": (0.7, 100), "b": (0.7, 100)}
     audit = make_audit(shown=False, groups=groups)
     del audit["attributes"]["age"]
-    assert data_limits({"test": audit}, store={}) == []
+    assert data_limits({"test split": audit}, store={}) == []
 
 
 def test_excluded_groups_may_carry_their_sizes() -> None:
     said = data_limits({}, store={}, excluded_groups=[{"name": "other", "n": 12}])
     assert "other (n = 12)" in said[0]
+
+
+def test_a_class_that_does_not_occur_is_named(make_audit) -> None:
+    audit = make_audit(shown=False) | {"class_support": {"melanoma": 0, "nevus": 400, "keratosis": 200}}
+    said = data_limits({"test split": audit}, store={})
+    assert "No image of class melanoma in the test split: no figure speaks of it." in said
+
+
+def test_an_attribute_that_the_audit_does_not_count_is_counted_in_the_store(make_audit) -> None:
+    store = {"n": 400, "attributes": {"sex": {"unknown": 4}}}
+    assert any("sex is unknown for 4 of 400 images of the store" in x for x in data_limits({}, store=store))

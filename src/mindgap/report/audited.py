@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mindgap.report.case_mix import STANDARDIZED, case_mix_sentence
 from mindgap.report.estimate import Estimate
-from mindgap.report.findings import case_mix_sentence
 from mindgap.report.gaps import GapRow, gap_rows
 from mindgap.report.groups import GroupRow, group_rows, known_accuracy
 from mindgap.report.measures import measure_of
 from mindgap.report.verdict import Verdict, verdicts
 
-_PAIR = ("unfairness", "unfairness_standardized")
+_PAIR = ("unfairness", STANDARDIZED)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,11 @@ def _attribute(name: str, part: Mapping[str, Any], judged: Mapping[tuple[str, st
         gaps=gap_rows(name, part, judged),
         classes=_class_rows(part.get("per_class", {})),
         case_mix=case_mix_sentence(name, part, judged),
-        notes=[f"{measure_of(key).label}: {note}." for key, note in (part.get("notes") or {}).items()],
+        notes=[
+            f"{measure_of(key).label}: {note}."
+            for key, note in (part.get("notes") or {}).items()
+            if key != STANDARDIZED  # stands in the sentence on the case mix
+        ],
     )
 
 

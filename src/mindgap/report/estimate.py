@@ -110,7 +110,8 @@ def p_text(value: float | None) -> str:
 def interval(estimate: Estimate, *, unit: str = "decimal") -> str:
     """The 95 % interval in words: ``0.051 to 0.214``."""
     if not estimate.has_interval:
-        return f"no interval: {estimate.reason}" if estimate.reason else "no interval recorded"
+        why = (estimate.reason or "").removeprefix("no interval: ")
+        return f"no interval: {why}" if why else "no interval recorded"
     if unit == "percent":
         return f"{decimal(100 * _some(estimate.low), 1)} to {percent(estimate.high)}"
     return f"{decimal(estimate.low)} to {decimal(estimate.high)}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mindgap.report.cautions import classes_that_occur
 from mindgap.report.estimate import Estimate, count, size
-from mindgap.report.findings import SMALL
 from mindgap.report.measures import measure_of
+from mindgap.report.standing import SMALL
 
 Audit = Mapping[str, Any]
 
@@ -15,7 +16,7 @@ Audit = Mapping[str, Any]
 def data_limits(
     audits: Mapping[str, Audit], *, store: Mapping[str, Any], excluded_groups: Iterable[Any] | Mapping[str, Any] = ()
 ) -> list[str]:
-    """One sentence per limit; AUDITs by split, single-label."""
+    """One sentence per limit; single-label AUDITs by what they are of, such as ``test split``."""
     said = [line for split, audit in audits.items() for line in _small_groups(split, audit)]
     excluded = _names(excluded_groups)
     if excluded:
@@ -23,8 +24,10 @@ def data_limits(
             f"Left out of U in the search's reward, being too small on the validation split: {', '.join(excluded)}. "
             "The reward did not look at these groups; their figures stand in the tables all the same."
         )
+    said += [line for split, audit in audits.items() for line in _absent_classes(split, audit)]
     said += [line for split, audit in audits.items() for line in _without_positives(split, audit)]
-    said += _missing(store)
+    said += [line for split, audit in audits.items() for line in _unknown(split, audit)]
+    said += _of_store(store, counted={name for audit in audits.values() for name in _counts_unknown(audit)})
     return list(dict.fromkeys([*said, *(line for split, audit in audits.items() for line in _undefined(split, audit))]))
 
 
@@ -38,7 +41,7 @@ def _small_groups(split: str, audit: Audit) -> list[str]:
         ]
         if small:
             lines.append(
-                f"{attribute}, {split} split: under {SMALL} images in {', '.join(small)}; "
+                f"{attribute}, {split}: under {SMALL} images in {', '.join(small)}; "
                 "one image more or less moves such a figure by over 3 points."
             )
     return lines
@@ -52,7 +55,7 @@ def _without_positives(split: str, audit: Audit) -> list[str]:
             classes = [name_of_class for kind, _, name_of_class in flags if kind == "no_positives"]
             if classes:
                 lines.append(
-                    f"{attribute} = {name}, {split} split: no image of class {', '.join(classes)}; "
+                    f"{attribute} = {name}, {split}: no image of class {', '.join(classes)}; "
                     "whether that class is found in this group is unknown."
                 )
     return lines
@@ -64,18 +67,42 @@ def _undefined(split: str, audit: Audit) -> list[str]:
         for name, record in part.get("gaps", {}).items():
             gap = Estimate.read(record)
             if gap.value is None:
-                lines.append(f"{measure_of(name).label} over {attribute}, {split} split, is not defined: {gap.reason}.")
+                lines.append(f"{measure_of(name).label} over {attribute}, {split}, is not defined: {gap.reason}.")
     return lines
 
 
-def _missing(store: Mapping[str, Any]) -> list[str]:
+def _absent_classes(split: str, audit: Audit) -> list[str]:
+    occur = classes_that_occur(audit)
+    absent = [name for name in audit.get("classes") or () if name not in occur]
+    return [f"No image of class {', '.join(absent)} in the {split}: no figure speaks of it."] if absent else []
+
+
+def _counts_unknown(audit: Audit) -> dict[str, int]:
+    """How many images of the audited split have no known group, by attribute."""
+    parts = audit.get("attributes", {})
+    return {name: int(part["unknown"]) for name, part in parts.items() if part.get("unknown") is not None}
+
+
+def _unknown(split: str, audit: Audit) -> list[str]:
+    return [
+        f"{name} is unknown for {count(unknown)} of {count(audit.get('n'))} images of the {split}; they are left out "
+        f"of the figures over {name} there, those in the training split were trained on."
+        for name, unknown in _counts_unknown(audit).items()
+        if unknown
+    ]
+
+
+def _of_store(store: Mapping[str, Any], *, counted: set[str]) -> list[str]:
     lines = []
     for name, attribute in store.get("attributes", {}).items():
         unknown, outside = attribute.get("unknown") or 0, attribute.get("out_of_range") or 0
-        if unknown or outside:
-            text = f"{name} is unknown for {count(unknown)} of {count(store.get('n'))} images"
-            text += f", {count(outside)} of them outside its bands" if outside else ""
-            lines.append(f"{text}; they were trained on and are left out of the figures over {name}.")
+        if unknown and name not in counted:
+            lines.append(
+                f"{name} is unknown for {count(unknown)} of {count(store.get('n'))} images of the store; they are left "
+                f"out of the figures over {name}, those in the training split were trained on."
+            )
+        if outside:
+            lines.append(f"In the store, {count(outside)} values of {name} lie outside its bands and count as unknown.")
     dropped = {code: number for code, number in (store.get("dropped") or {}).items() if number}
     if dropped:
         listed = ", ".join(f"{count(number)} {code.replace('_', ' ')}" for code, number in sorted(dropped.items()))

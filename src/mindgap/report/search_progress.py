@@ -84,7 +84,7 @@ class TopRow:
 
 
 def top_rows(search: Mapping[str, Any], *, sizes: Mapping[str, int]) -> tuple[list[TopRow], list[str]]:
-    """The best candidates by reward, as BN Table 1 takes them, with a last row of mean ± sample standard deviation.
+    """The best candidates by reward, with a last row of mean ± sample standard deviation (Sheng et al. 2024, Table 1).
 
     Also the headings of the groups' accuracies, where the search recorded them.
 

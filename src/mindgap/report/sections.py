@@ -8,8 +8,9 @@ from typing import Any
 
 from mindgap.core.errors import MindgapError
 from mindgap.report.audited import audit_views, single_label_audits
+from mindgap.report.cautions import cautions
 from mindgap.report.estimate import Estimate, amount, decimal, interval, percent, size
-from mindgap.report.findings import cautions, findings
+from mindgap.report.findings import findings
 from mindgap.report.folds import fold_table
 from mindgap.report.front import candidates, draw_front
 from mindgap.report.learning_curves import curve_plots
@@ -18,6 +19,7 @@ from mindgap.report.network_drawing import batch_shares, draw_network, ratio_row
 from mindgap.report.origin import commands, option_rows, origin_rows
 from mindgap.report.run_files import RunFiles
 from mindgap.report.search_progress import draw_progress, states_sentence, top_rows, unfinished
+from mindgap.report.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ def _split_note(run: RunFiles, split: str, subject: str) -> str:
             "nor its cluster."
         )
     if split == "test":
-        return f"Figures of the {subject} on the test split, which was read once, after everything was decided."
+        return (
+            f"Figures of the {subject} on the test split, read once in this run, after everything was decided. "
+            "Other runs on the same store read it too: a choice among runs by these figures would flatter them."
+        )
     said = f"The test split was not evaluated. Figures of the {subject} on the validation split"
     return f"{said}, which steered its choice: they flatter it."
 
@@ -122,7 +127,7 @@ def _key_figures(run: RunFiles, audit: Mapping[str, Any], lead: str | None) -> l
     figures = [_rate("Accuracy", overall.get("accuracy")), _rate("Balanced accuracy", overall.get("balanced_accuracy"))]
     gaps = audit.get("attributes", {}).get(lead, {}).get("gaps", {})
     if lead is not None and "unfairness" in gaps:
-        figures.append(_rate(f"Worst group's accuracy, {lead}", gaps.get("worst_group_accuracy")))
+        figures.append(_worst_group(lead, audit["attributes"][lead]))
         figures.append(_gap(f"Unfairness U, {lead}", gaps["unfairness"]))
     cost = run.metrics.get("cost") or {}
     latency = cost.get("latency_ms")
@@ -141,11 +146,26 @@ def _rate(label: str, record: object) -> KeyFigure:
     return KeyFigure(label, percent(estimate.value), f"{interval(estimate, unit='percent')}, {size(estimate.n)}")
 
 
+def _worst_group(lead: str, part: Mapping[str, Any]) -> KeyFigure:
+    """The lowest group accuracy, with the group's name, its n and whether it is small."""
+    estimate = Estimate.read(part["gaps"].get("worst_group_accuracy"))
+    label = f"Worst group's accuracy, {lead}"
+    if estimate.value is None:
+        return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
+    standing = Standing.of(part)
+    worst = [g for g in (*standing.ordered, *standing.left_out) if abs(g.value - estimate.value) < 1e-9]
+    names = " and ".join(f"{g.sized}{', under 30 images' if g.is_small else ''}" for g in worst)
+    under = interval(estimate, unit="percent")
+    return KeyFigure(label, percent(estimate.value), f"{names}: {under}" if names else f"{under}, {size(estimate.n)}")
+
+
 def _gap(label: str, record: object) -> KeyFigure:
     estimate = Estimate.read(record)
     if estimate.value is None:
         return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
-    under = f"{interval(estimate)}, {size(estimate.n)}; chance alone {decimal(estimate.noise_mean)}"
+    under = f"{interval(estimate)}, {size(estimate.n)}"
+    if estimate.has_floor:
+        under += f"; chance and case mix alone: {decimal(estimate.noise_mean)}"
     return KeyFigure(label, decimal(estimate.value), under)
 
 
@@ -167,6 +187,7 @@ def _front(run: RunFiles) -> dict[str, Any]:
         "front_points": sorted((p for p in points if p.on_front or p.chosen), key=lambda p: p.unfairness.value or 0.0),
         "top": top,
         "top_groups": names,
+        "test_was_read": bool(run.metrics.get("test")),
     }
 
 
@@ -234,10 +255,11 @@ def _search(run: RunFiles) -> dict[str, Any]:
 def _limits(run: RunFiles) -> list[str]:
     said: list[str] = []
     for split in ("test", "validation"):
+        where = "held-out folds" if run.metrics.get("folds") else f"{split} split"
         for label, audit in single_label_audits(run.metrics.get(split) or {}).items():
-            name = f"{split}, label {label}" if label else split
+            name = f"{where} (label {label})" if label else where
             said += data_limits({name: audit}, store=run.store, excluded_groups=run.search.get("excluded_groups") or ())
-    return list(dict.fromkeys(said))
+    return list(dict.fromkeys(said or data_limits({}, store=run.store)))
 
 
 def _origin(run: RunFiles) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether a gap stands out of chance: interval, noise floor and adjusted p-value together."""
+"""Whether a gap stands out of chance and case mix: interval, noise floor and adjusted p-value together."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Kind = Literal["shown", "not shown", "not defined"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a gap stands out of chance.
+    """Whether a gap stands out of chance and case mix.
 
     Attributes:
         kind: ``shown`` needs all three: beyond the floor's adverse 95 %, an adjusted p of at most 0.05, and an interval
-            clear of parity.
+            clear of parity (any interval, where the measure has no value of parity).
         p_adjusted: the p-value after Holm over the attributes that were judged together.
         text: the verdict in a few words, with n.
     """
@@ -35,10 +35,18 @@ def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdi
         return Verdict("not defined", p_adjusted, f"not defined: {gap.reason}")
     if gap.has_floor and p_adjusted is not None and _clear_of_chance(gap, measure) and p_adjusted <= LEVEL:
         return Verdict("shown", p_adjusted, "beyond its noise floor")
-    where = "" if gap.n is None else f" at {size(gap.n)}"
     if not gap.has_floor or p_adjusted is None or not gap.has_interval:
-        return Verdict("not shown", p_adjusted, f"not judged: no noise floor or interval{where}")
-    return Verdict("not shown", p_adjusted, f"not distinguishable from chance{where}")
+        return Verdict("not shown", p_adjusted, f"not judged: {_missing(gap)}, {size(gap.n)}")
+    where = "" if gap.n is None else f" at {size(gap.n)}"
+    return Verdict("not shown", p_adjusted, f"not distinguishable from chance and case mix{where}")
+
+
+def _missing(gap: Estimate) -> str:
+    """What a figure lacks to be judged by, with the reason the record gives."""
+    if gap.has_interval:
+        return "no noise floor"
+    why = (gap.reason or "").removeprefix("no interval").removeprefix(":").strip()
+    return ("no interval" if gap.has_floor else "no noise floor or interval") + (f" ({why})" if why else "")
 
 
 def _clear_of_chance(gap: Estimate, measure: Measure) -> bool:

@@ -1,0 +1,52 @@
+"""What takes the meaning from the findings, said before them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mindgap.report.estimate import Estimate, percent, sentence
+
+
+def cautions(audits: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any]) -> list[str]:
+    """A network that is no better than naming one class for everyone; a search that never reached its accuracy.
+
+    Args:
+        audits: single-label AUDITs by label.
+        search: ``search.json``; empty for a train run.
+    """
+    said = [line for label, audit in audits.items() if (line := _useless(label, audit))]
+    floor = (search.get("reward") or {}).get("accuracy_floor")
+    reached = [trial["accuracy"] for trial in search.get("trials", []) if trial.get("accuracy") is not None]
+    if floor is not None and reached and max(reached) < floor:
+        said.append(
+            f"No candidate reached the accuracy that the reward asks for ({percent(floor)}), so all have the same "
+            "reward and the choice among them is arbitrary. Train longer, on more data, or with other limits."
+        )
+    return said
+
+
+def classes_that_occur(audit: Mapping[str, Any]) -> tuple[str, ...]:
+    """Classes with an image in the audited split; all declared ones where the AUDIT does not count them."""
+    support = audit.get("class_support")
+    if isinstance(support, Mapping):
+        return tuple(str(name) for name, n in support.items() if n)
+    return tuple(audit.get("classes") or ())
+
+
+def _useless(label: str, audit: Mapping[str, Any]) -> str:
+    classes = classes_that_occur(audit)
+    accuracy = Estimate.read(audit.get("overall", {}).get("balanced_accuracy"))
+    if accuracy.value is None or not classes:
+        return ""
+    where = f"On {label}: " if label else ""
+    if len(classes) == 1:
+        return f"{where}Only class {classes[0]} occurs: accuracy here says nothing of telling classes apart."
+    by_one = 1 / len(classes)
+    if (accuracy.value if accuracy.low is None else accuracy.low) > by_one + 1e-9:
+        return ""
+    return (
+        f"{where}It is not shown to be better than naming one class for everyone: balanced accuracy "
+        f"{sentence(accuracy, unit='percent')}, where one class for all gives {percent(by_one)} "
+        f"({len(classes)} classes occur). A network that says the same to everyone has small gaps; they are no merit."
+    )

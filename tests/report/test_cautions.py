@@ -1,0 +1,38 @@
+"""What takes the meaning from a finding is said before it."""
+
+from __future__ import annotations
+
+from mindgap.report.cautions import cautions
+
+
+def test_a_network_that_names_one_class_for_everyone_is_called_out(make_audit) -> None:
+    audit = make_audit(shown=False)
+    assert cautions({"": audit}, {}) == []
+    audit["overall"]["balanced_accuracy"] = {"value": 1 / 3, "low": 1 / 3, "high": 1 / 3, "n": 600, "reason": None}
+    said = cautions({"": audit}, {})[0]
+    assert said.startswith("It is not shown to be better than naming one class for everyone")
+    assert "n\u00a0=\u00a0600" in said
+
+
+def test_a_search_without_a_candidate_above_the_limit_says_the_choice_is_arbitrary() -> None:
+    search = {"reward": {"accuracy_floor": 0.5}, "trials": [{"accuracy": 0.4}, {"accuracy": None}]}
+    assert "the choice among them is arbitrary" in cautions({}, search)[0]
+    search["trials"].append({"accuracy": 0.5})
+    assert cautions({}, search) == []
+
+
+def test_the_share_that_chance_gives_counts_only_classes_that_occur(make_audit) -> None:
+    """Of three declared classes two occur: one class for all is right on half of them, not on a third."""
+    audit = make_audit(shown=False)
+    audit["overall"]["balanced_accuracy"] = {"value": 0.5, "low": 0.45, "high": 0.55, "n": 600, "reason": None}
+    assert cautions({"": audit}, {}) == []
+    audit["class_support"] = {"melanoma": 0, "nevus": 400, "keratosis": 200}
+    said = cautions({"": audit}, {})[0]
+    assert "where one class for all gives 50.0\u202f% (2 classes occur)" in said
+
+
+def test_one_class_that_occurs_can_tell_nothing(make_audit) -> None:
+    audit = make_audit(shown=False) | {"class_support": {"melanoma": 0, "nevus": 600, "keratosis": 0}}
+    assert cautions({"": audit}, {}) == [
+        "Only class nevus occurs: accuracy here says nothing of telling classes apart."
+    ]
