@@ -7,7 +7,7 @@ GAP = VALUE | {"value": 0.2, "noise_mean": 0.05, "noise_p95": 0.11, "p_value": 0
 
 
 def test_a_gap_stands_beside_its_interval_and_noise_floor():
-    assert gap(GAP) == "0.200 [0.750, 0.850]; by chance 0.050, 95 % 0.110, p = 0.001"
+    assert gap(GAP) == ("0.200 [0.750, 0.850]; chance and case mix 0.050, 95 % point 0.110, p (not adjusted) = 0.001")
 
 
 def test_undefined_is_said_with_its_reason():
@@ -31,3 +31,17 @@ def test_the_summary_names_groups_sizes_and_both_gaps():
 def test_a_search_without_a_chosen_network_is_said_plainly():
     record = {"trials": [{"slot": 0, "state": "rejected"}], "excluded_groups": ["dark"], "chosen": None}
     assert search_lines(record) == ["1 trials: 1 rejected", "groups too small to steer the search: dark"]
+
+
+def test_a_figure_without_an_interval_says_why():
+    bare = VALUE | {"low": None, "high": None, "reason": "one cluster"}
+    assert number(bare) == "0.800 (no interval: one cluster)"
+
+
+def test_a_gap_without_a_p_value_prints_none():
+    assert gap(GAP | {"p_value": None}).endswith("95 % point 0.110")
+
+
+def test_pooled_folds_are_not_called_the_test_split():
+    audit = {"task": "single-label", "n": 300, "overall": {"accuracy": VALUE}, "attributes": {}}
+    assert audit_lines({"test": audit, "folds": {"k": 5}})[0].startswith("held-out folds, n = 300: accuracy")

@@ -13,29 +13,32 @@ def number(value: Record) -> str:
         return f"not defined ({value['reason']})"
     text = f"{value['value']:.3f}"
     if value["low"] is not None:
-        text += f" [{value['low']:.3f}, {value['high']:.3f}]"
-    return text
+        return f"{text} [{value['low']:.3f}, {value['high']:.3f}]"
+    why = (value.get("reason") or "").removeprefix("no interval: ")
+    return f"{text} (no interval: {why})" if why else text
 
 
 def gap(value: Record) -> str:
-    """A gap with its interval, its noise floor and p."""
+    """A gap with its interval, its noise floor (which holds chance and case mix) and p, not adjusted."""
     if value["value"] is None or value.get("noise_p95") is None:
         return number(value)
-    chance = f"by chance {value['noise_mean']:.3f}, 95 % {value['noise_p95']:.3f}, p = {value['p_value']:.3f}"
-    return f"{number(value)}; {chance}"
+    text = f"{number(value)}; chance and case mix {value['noise_mean']:.3f}, 95 % point {value['noise_p95']:.3f}"
+    p = value.get("p_value")
+    return text if p is None else f"{text}, p (not adjusted) = {p:.3f}"
 
 
 def audit_lines(metrics: Record) -> list[str]:
-    """Lines on the test split: accuracy, groups, and the gaps with their noise floors."""
-    audit = metrics.get("test") or metrics.get("pooled")
+    """Lines on the test split, or the pooled folds: accuracy, groups, and the gaps with their noise floors."""
+    audit = metrics.get("test")
     if audit is None:
         return []
+    where = "held-out folds" if metrics.get("folds") else "test"
     if audit["task"] == "multi-label":
-        lines = [f"test, n = {audit['n']}, mean over labels: accuracy {number(audit['overall']['accuracy'])}"]
+        lines = [f"{where}, n = {audit['n']}, mean over labels: accuracy {number(audit['overall']['accuracy'])}"]
         for name, label in audit["labels"].items():
             lines += [f"label {name}:", *("  " + line for line in _attribute_lines(label))]
         return lines
-    return [f"test, n = {audit['n']}: accuracy {number(audit['overall']['accuracy'])}", *_attribute_lines(audit)]
+    return [f"{where}, n = {audit['n']}: accuracy {number(audit['overall']['accuracy'])}", *_attribute_lines(audit)]
 
 
 def _attribute_lines(audit: Record) -> list[str]:
