@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -53,10 +53,11 @@ def test_help_takes_under_half_a_second_and_imports_no_torch():
     code = "import sys; from mindgap.cli.main import run; run(['--help']); sys.exit('torch' in sys.modules)"
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.5  # of processor time, which a busy machine does not stretch as it does the clock's
 
 
 def test_a_traceback_is_kept_for_our_own_mistakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
