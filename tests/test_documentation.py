@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from mindgap.cli.main import build_app
+from mindgap.metrics.metric import METRICS
 from mindgap.workflows.plugins import REGISTRIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,37 @@ def test_pages_keep_to_the_projects_words(page: Path) -> None:
 def test_every_kind_of_plug_in_has_its_section() -> None:
     page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     assert [kind for kind in REGISTRIES if f"{{plugins}} {kind}\n" not in page] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_and_pictures_resolve(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert missing == []
+
+
+def test_every_verb_has_its_section_in_the_commands() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [verb for verb in get_command(build_app()).commands if f"{{command-help}} {verb}\n" not in page] == []
+
+
+def test_the_page_on_files_names_every_metric_that_an_audit_holds() -> None:
+    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    assert [name for name in METRICS.names() if f"`{name}`" not in page] == []
+
+
+def test_public_text_names_no_private_document() -> None:
+    sources = [*PAGES, *(ROOT / "src" / "mindgap" / "report").rglob("*")]
+    texts = {path: path.read_text(encoding="utf-8") for path in sources if path.suffix in {".md", ".py", ".j2", ".css"}}
+    private = re.compile(r"\b(CONTRACT|METHODS|ENGINE|COMPARATORS|ARCHITECTURE|STYLE|PERFORMANCE)(\.md)?\b")
+    assert [path.name for path, text in texts.items() if private.search(text)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_says_the_test_split_is_read_once_for_all(page: Path) -> None:
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    for found in re.finditer(r"read once", text):
+        assert text[found.end() :].startswith((" in a run", " per run", " in this run")), text[found.start() :][:60]
 
 
 @pytest.mark.slow
