@@ -121,7 +121,7 @@ def test_figures_of_the_audit_stand_on_the_page_with_interval_and_n(make_search_
 
 def test_a_gap_not_shown_is_never_said_to_be_shown(make_train_run) -> None:
     said = words(write_report(make_train_run(shown=False)).read_text(encoding="utf-8"))
-    assert "No gap over sex shown at this n (594 images)." in said
+    assert "No gap over sex shown beyond chance and case mix at this n (594 images)." in said
     assert "not distinguishable from chance and case mix at n = 594" in said
     assert "A gap over" not in said
     assert "▲" not in said
@@ -159,6 +159,18 @@ def test_a_search_where_nothing_completed_still_has_a_page(make_search_run) -> N
     assert "24 slots: 24 failed." in said
     assert "no candidate completed" in said
     assert "the run kept no architecture.json" in said
+    assert "No group is under 30 images" not in said
+
+
+def test_the_limits_of_a_run_without_an_audit_claim_nothing(make_search_run) -> None:
+    folder = make_search_run()
+    (folder / "metrics.json").unlink()
+    provenance = read_json(folder / "provenance.json")
+    write_json(folder / "provenance.json", provenance | {"store_summary": {"n": 400}})
+    write_json(folder / "search.json", read_json(folder / "search.json") | {"excluded_groups": []})
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "No group is under 30 images" not in said
+    assert "not defined: nothing was audited" in said
 
 
 def test_a_multi_label_run_names_its_labels(make_train_run, make_audit) -> None:

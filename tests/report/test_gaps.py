@@ -37,3 +37,14 @@ def test_a_plug_in_gap_takes_its_direction_from_its_floor() -> None:
     unknown = measure_of("my_own_gap")
     assert unknown.worse_is_larger(Estimate(0.5, noise_mean=0.2, noise_p95=0.3))
     assert not unknown.worse_is_larger(Estimate(0.5, noise_mean=0.3, noise_p95=0.2))
+
+
+def test_a_row_says_its_reading_in_few_words_with_n(make_audit) -> None:
+    part = make_audit(shown=False)["attributes"]
+    rows = {row.measure.name: row for row in gap_rows("age", part["age"], verdicts({"": {"attributes": part}})[""])}
+    assert rows["unfairness"].reading == "not shown at n\u00a0=\u00a0588"
+    assert rows["unfairness_standardized"].reading == "not defined"
+    shown = make_audit(shown=True)["attributes"]
+    assert (
+        gap_rows("sex", shown["sex"], verdicts({"": {"attributes": shown}})[""])[0].reading == "beyond its noise floor"
+    )

@@ -21,8 +21,8 @@ def test_every_limit_of_the_data_is_a_sentence(make_audit) -> None:
     assert "Left out of U in the search's reward, being too small on the validation split: other." in said
     assert "sex = other, test split: no image of class melanoma" in said
     assert (
-        "age is unknown for 9 of 600 images of the test split; they are left out of the figures over age there, "
-        "those in the training split were trained on." in said
+        "age is unknown for 9 of 600 images of the test split; they are left out of the figures over age. "
+        "Images of unknown age in the training split were trained on." in said
     )
     assert "In the store, 2 values of age lie outside its bands and count as unknown." in said
     assert "61" not in said
@@ -53,3 +53,17 @@ def test_a_class_that_does_not_occur_is_named(make_audit) -> None:
 def test_an_attribute_that_the_audit_does_not_count_is_counted_in_the_store(make_audit) -> None:
     store = {"n": 400, "attributes": {"sex": {"unknown": 4}}}
     assert any("sex is unknown for 4 of 400 images of the store" in x for x in data_limits({}, store=store))
+
+
+def test_unknown_groups_are_counted_once_per_split_whatever_the_labels(make_audit) -> None:
+    audit = make_audit(shown=False)
+    audit["attributes"]["sex"]["unknown"] = 9
+    named = {"test split (label a)": audit, "test split (label b)": audit, "validation split (label a)": audit}
+    lines = [line for line in data_limits(named, store={}) if "unknown for" in line]
+    assert len(lines) == 1
+    assert "9 of 600 images of the test split, 9 of 600 images of the validation split; they" in lines[0]
+
+
+def test_one_pair_is_not_said_in_plural() -> None:
+    said = data_limits({}, store={"duplicates": {"pairs_across_splits": 1}})
+    assert said == ["1 pair of nearly identical images lies in different splits; test figures may be flattered."]

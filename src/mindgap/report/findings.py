@@ -76,7 +76,7 @@ def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, 
     small = f"; every group has under {SMALL} images" if standing.all_small else ""
     if verdict.kind == "not defined" or verdict.text.startswith("not judged"):
         return f"The gap over {attribute} is {verdict.text}{small}."
-    return f"No gap over {attribute} shown at this n ({count(gap.n)} images){small}."
+    return f"No gap over {attribute} shown beyond chance and case mix at this n ({count(gap.n)} images){small}."
 
 
 def _shown_between(standing: Standing, subject: str) -> str:
@@ -120,10 +120,17 @@ def _extremes_sentence(standing: Standing, *, shown: bool) -> str:
         f"{start} {worst.name}, right for {sentence(worst.accuracy, unit='percent')}, and {best.name}, right for "
         f"{sentence(best.accuracy, unit='percent')}: {decimal(100 * (best.value - worst.value), 1)} points apart."
     )
-    text += _tied(standing) if contrasted else "" if shown else " Which group is lowest may itself be chance."
+    text += _tied(standing) if contrasted else "" if shown else _not_shown(standing)
     for group, where in ((standing.low_doubt, "lower"), (standing.high_doubt, "higher")):
         text += f" {group.sized} lies {where} still, but has too few images to place it." if group else ""
     return text
+
+
+def _not_shown(standing: Standing) -> str:
+    """What to make of the extremes of a gap that is not shown: chance, or the mix of classes."""
+    if standing.apart:
+        return " Their intervals are apart; groups redrawn with the same mix of classes can differ as much."
+    return " Which group is lowest may itself be chance."
 
 
 def _tied(standing: Standing) -> str:

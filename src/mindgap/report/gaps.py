@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mindgap.report.drawing import at, element, hover
-from mindgap.report.estimate import Estimate, decimal, sentence
+from mindgap.report.estimate import Estimate, decimal, sentence, size
 from mindgap.report.groups import whisker
 from mindgap.report.measures import Measure, in_page_order, measure_of
 from mindgap.report.verdict import Verdict
@@ -23,6 +23,15 @@ class GapRow:
     gap: Estimate
     verdict: Verdict
     drawing: Markup
+
+    @property
+    def reading(self) -> str:
+        """The verdict in the fewest words, with n."""
+        if self.verdict.kind == "not defined":
+            return "not defined"
+        if self.verdict.kind == "shown" or self.verdict.text.startswith("not judged"):
+            return self.verdict.text
+        return f"not shown at {size(self.gap.n)}"
 
 
 def gap_rows(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> list[GapRow]:

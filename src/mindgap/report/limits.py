@@ -26,8 +26,9 @@ def data_limits(
         )
     said += [line for split, audit in audits.items() for line in _absent_classes(split, audit)]
     said += [line for split, audit in audits.items() for line in _without_positives(split, audit)]
-    said += [line for split, audit in audits.items() for line in _unknown(split, audit)]
-    said += _of_store(store, counted={name for audit in audits.values() for name in _counts_unknown(audit)})
+    unknown = _unknown(audits)
+    said += [_unknown_sentence(name, counts) for name, counts in unknown.items() if any(k for k, _ in counts.values())]
+    said += _of_store(store, counted=set(unknown))
     return list(dict.fromkeys([*said, *(line for split, audit in audits.items() for line in _undefined(split, audit))]))
 
 
@@ -56,7 +57,7 @@ def _without_positives(split: str, audit: Audit) -> list[str]:
             if classes:
                 lines.append(
                     f"{attribute} = {name}, {split}: no image of class {', '.join(classes)}; "
-                    "whether that class is found in this group is unknown."
+                    f"whether {'that class is' if len(classes) == 1 else 'those are'} found in this group is unknown."
                 )
     return lines
 
@@ -77,19 +78,23 @@ def _absent_classes(split: str, audit: Audit) -> list[str]:
     return [f"No image of class {', '.join(absent)} in the {split}: no figure speaks of it."] if absent else []
 
 
-def _counts_unknown(audit: Audit) -> dict[str, int]:
-    """How many images of the audited split have no known group, by attribute."""
-    parts = audit.get("attributes", {})
-    return {name: int(part["unknown"]) for name, part in parts.items() if part.get("unknown") is not None}
+def _unknown(audits: Mapping[str, Audit]) -> dict[str, dict[str, tuple[int, int]]]:
+    """By attribute and audited split: images of unknown group and all images, where the AUDIT counts them."""
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for name_of_split, audit in audits.items():
+        split = name_of_split.partition(" (label ")[0]  # the labels of a split share their images
+        for attribute, part in audit.get("attributes", {}).items():
+            if part.get("unknown") is not None:
+                found.setdefault(attribute, {})[split] = int(part["unknown"]), int(audit.get("n") or 0)
+    return found
 
 
-def _unknown(split: str, audit: Audit) -> list[str]:
-    return [
-        f"{name} is unknown for {count(unknown)} of {count(audit.get('n'))} images of the {split}; they are left out "
-        f"of the figures over {name} there, those in the training split were trained on."
-        for name, unknown in _counts_unknown(audit).items()
-        if unknown
-    ]
+def _unknown_sentence(attribute: str, counts: Mapping[str, tuple[int, int]]) -> str:
+    listed = ", ".join(f"{count(k)} of {count(n)} images of the {split}" for split, (k, n) in counts.items() if k)
+    return (
+        f"{attribute} is unknown for {listed}; they are left out of the figures over {attribute}. "
+        f"Images of unknown {attribute} in the training split were trained on."
+    )
 
 
 def _of_store(store: Mapping[str, Any], *, counted: set[str]) -> list[str]:
@@ -97,10 +102,7 @@ def _of_store(store: Mapping[str, Any], *, counted: set[str]) -> list[str]:
     for name, attribute in store.get("attributes", {}).items():
         unknown, outside = attribute.get("unknown") or 0, attribute.get("out_of_range") or 0
         if unknown and name not in counted:
-            lines.append(
-                f"{name} is unknown for {count(unknown)} of {count(store.get('n'))} images of the store; they are left "
-                f"out of the figures over {name}, those in the training split were trained on."
-            )
+            lines.append(_unknown_sentence(name, {"store": (unknown, store.get("n") or 0)}))
         if outside:
             lines.append(f"In the store, {count(outside)} values of {name} lie outside its bands and count as unknown.")
     dropped = {code: number for code, number in (store.get("dropped") or {}).items() if number}
@@ -109,9 +111,12 @@ def _of_store(store: Mapping[str, Any], *, counted: set[str]) -> list[str]:
         lines.append(f"Rows of the table that did not enter the store: {listed}.")
     pairs = _near_duplicates(store.get("duplicates"))
     if pairs:
-        lines.append(
-            f"{count(pairs)} pairs of nearly identical images lie in different splits; test figures may be flattered."
+        lie = (
+            "1 pair of nearly identical images lies"
+            if pairs == 1
+            else f"{count(pairs)} pairs of nearly identical images lie"
         )
+        lines.append(f"{lie} in different splits; test figures may be flattered.")
     return lines
 
 

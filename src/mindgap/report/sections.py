@@ -253,13 +253,12 @@ def _search(run: RunFiles) -> dict[str, Any]:
 
 
 def _limits(run: RunFiles) -> list[str]:
-    said: list[str] = []
+    named = {}
     for split in ("test", "validation"):
         where = "held-out folds" if run.metrics.get("folds") else f"{split} split"
         for label, audit in single_label_audits(run.metrics.get(split) or {}).items():
-            name = f"{where} (label {label})" if label else where
-            said += data_limits({name: audit}, store=run.store, excluded_groups=run.search.get("excluded_groups") or ())
-    return list(dict.fromkeys(said or data_limits({}, store=run.store)))
+            named[f"{where} (label {label})" if label else where] = audit
+    return data_limits(named, store=run.store, excluded_groups=run.search.get("excluded_groups") or ())
 
 
 def _origin(run: RunFiles) -> dict[str, Any]:
