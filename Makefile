@@ -9,12 +9,18 @@ export OMP_NUM_THREADS ?= 1
 
 install: $(STAMP)
 
-# torch by itself and first: whatever else is installed then finds it, and nothing pulls a CUDA build.
+# torch by itself and first: whatever else is installed then finds it. Where there is a CPU build (+cpu, Linux) it is
+# taken from the indexes pip knows, else from PyTorch's own; elsewhere (macOS) the plain wheel has no CUDA anyway.
+TORCH := torch==2.13.0
+CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP := $(BIN)/pip install -q --disable-pip-version-check
+
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
-	@if $(BIN)/pip list 2>/dev/null | grep -qi '^nvidia-'; then echo 'error: a CUDA package was installed; torch must come from constraints.txt'; exit 1; fi
+	if [ "$$(uname)" = Linux ]; then $(PIP) $(TORCH)+cpu 2>/dev/null || $(PIP) $(TORCH)+cpu --index-url $(CPU_INDEX); \
+	else $(PIP) $(TORCH); fi
+	$(PIP) -e '.[dev]'
+	@if $(BIN)/pip list 2>/dev/null | grep -qi '^nvidia-'; then echo 'error: a CUDA package was installed; torch must be the CPU build'; exit 1; fi
 	touch $@
 
 demo: $(STAMP)
