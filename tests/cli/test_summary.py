@@ -42,6 +42,12 @@ def test_a_gap_without_a_p_value_prints_none():
     assert gap(GAP | {"p_value": None}).endswith("95 % point 0.110")
 
 
+def test_a_gap_without_a_noise_floor_says_so():
+    assert gap(GAP | {"noise_p95": None}) == "0.200 [0.750, 0.850]; no noise floor"
+    both = {"low": None, "high": None, "noise_p95": None, "reason": "no interval: one cluster; no noise floor: why"}
+    assert gap(GAP | both) == "0.200 (no interval: one cluster; no noise floor: why)"
+
+
 def test_pooled_folds_are_not_called_the_test_split():
     audit = {"task": "single-label", "n": 300, "overall": {"accuracy": VALUE}, "attributes": {}}
     assert audit_lines({"test": audit, "folds": {"k": 5}})[0].startswith("held-out folds, n = 300: accuracy")

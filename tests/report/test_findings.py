@@ -270,3 +270,20 @@ def test_groups_that_do_differ_within_their_floor_are_not_called_chance(make_aud
     said = findings({"": make_audit(shown=False, groups=groups)}, lead="sex")[0].details[0]
     assert "may itself be chance" not in said
     assert "Their intervals are apart; groups redrawn with the same mix of classes can differ as much." in said
+
+
+@pytest.mark.parametrize(
+    ("lacks", "reason", "said"),
+    [
+        (("low", "high"), "no interval: group 'dark' has 1 cluster", "no interval: group 'dark' has 1 cluster"),
+        (("noise_p95",), "no noise floor: no permutations were asked for", "no noise floor: no permutations"),
+        (("noise_p95",), None, "no noise floor"),
+        (("low", "high", "noise_p95"), None, "no noise floor or interval"),
+    ],
+)
+def test_what_is_missing_to_judge_is_said_once(lacks: tuple[str, ...], reason: str | None, said: str) -> None:
+    bare = Estimate(**(vars(SURE) | dict.fromkeys(lacks) | {"reason": reason}))
+    text = judge(bare, U, p_adjusted=None).text
+    assert text.startswith(f"not judged: {said}")
+    assert text.count("no interval") <= 1
+    assert text.count("no noise floor") <= 1

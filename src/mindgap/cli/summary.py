@@ -20,8 +20,11 @@ def number(value: Record) -> str:
 
 def gap(value: Record) -> str:
     """A gap with its interval, its noise floor (which holds chance and case mix) and p, not adjusted."""
-    if value["value"] is None or value.get("noise_p95") is None:
+    if value["value"] is None:
         return number(value)
+    if value.get("noise_p95") is None:
+        text = number(value)
+        return text if "no noise floor" in text else f"{text}; no noise floor"
     text = f"{number(value)}; chance and case mix {value['noise_mean']:.3f}, 95 % point {value['noise_p95']:.3f}"
     p = value.get("p_value")
     return text if p is None else f"{text}, p (not adjusted) = {p:.3f}"

@@ -43,10 +43,13 @@ def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdi
 
 def _missing(gap: Estimate) -> str:
     """What a figure lacks to be judged by, with the reason the record gives."""
+    if gap.reason and gap.reason.startswith(("no interval", "no noise floor")):
+        return gap.reason
     if gap.has_interval:
         return "no noise floor"
-    why = (gap.reason or "").removeprefix("no interval").removeprefix(":").strip()
-    return ("no interval" if gap.has_floor else "no noise floor or interval") + (f" ({why})" if why else "")
+    return ("no interval" if gap.has_floor else "no noise floor or interval") + (
+        f" ({gap.reason})" if gap.reason else ""
+    )
 
 
 def _clear_of_chance(gap: Estimate, measure: Measure) -> bool:
