@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from mindgap.core.config import dump_toml, read_toml
-from mindgap.core.errors import CapacityError, RunError
+from mindgap.core.errors import CapacityError, ConfigError, DataError, RunError
 from mindgap.core.files import jsonable, read_json, write_json, write_text
+from mindgap.core.folder_lock import LOCK_FILE, folder_lock
+from mindgap.core.provenance import now, provenance
 
 State = Literal["new", "resumed", "finished"]
-_PACKAGES = ("mindgap", "torch", "numpy", "scipy", "pandas", "optuna", "Pillow")
+CONFIG, PROVENANCE = "config.toml", "provenance.json"
+_UNFINISHED_FILE = re.compile(r"\.(config\.toml|provenance\.json)\.\d+\.tmp")
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,37 @@ class RunFolder:
     state: State
 
     @classmethod
+    @contextmanager
+    def hold(
+        cls,
+        path: Path | str,
+        *,
+        verb: str,
+        options: Mapping[str, Any],
+        force: bool = False,
+        changeable: frozenset[str] = frozenset(),
+        inputs: Sequence[Path] = (),
+    ) -> Generator[RunFolder]:
+        """Opens or creates the folder of a run, and keeps other processes out of it while the block lasts.
+
+        Args:
+            path: the folder; it may hold an earlier run of the same verb with the same options.
+            verb: name of the command.
+            options: all resolved options, as plain TOML values; None is left out.
+            force: replaces an earlier run of the same verb, with whatever options; of another verb never.
+            changeable: options that may differ from the earlier run's, such as the number of workers.
+            inputs: folders that the run reads; the run's folder must not be, hold, or lie in one.
+
+        Raises:
+            RunError: the folder holds another run, other options, something that is not a run, or another process
+                works in it.
+            CapacityError: the folder cannot be written.
+        """
+        with ExitStack() as locks:
+            asked = _Asked(Path(path), verb, _plain(options), force, changeable, tuple(inputs))
+            yield cls(asked.folder, asked.begin(locks, seed=options.get("seed")))
+
+    @classmethod
     def open(
         cls,
         path: Path | str,
@@ -44,130 +74,171 @@ class RunFolder:
         force: bool = False,
         changeable: frozenset[str] = frozenset(),
     ) -> RunFolder:
-        """Opens or creates the folder of a run.
+        """As ``hold``, for a caller that keeps other processes out by itself."""
+        with cls.hold(path, verb=verb, options=options, force=force, changeable=changeable) as run:
+            return run
 
-        Args:
-            path: the folder; it may hold an earlier run of the same verb with the same options.
-            verb: name of the command.
-            options: all resolved options, as plain TOML values; None is left out.
-            force: replaces whatever run is there.
-            changeable: options that may differ from the earlier run's, such as the number of workers.
+    @classmethod
+    def check(
+        cls,
+        path: Path | str,
+        *,
+        verb: str,
+        options: Mapping[str, Any],
+        force: bool = False,
+        changeable: frozenset[str] = frozenset(),
+        inputs: Sequence[Path] = (),
+    ) -> State:
+        """What ``hold`` would find, without writing anything; for work that comes before the run.
 
         Raises:
-            RunError: the folder holds another run, other options, or something that is not a run.
-            CapacityError: the folder cannot be written.
+            RunError: as ``hold``.
         """
-        folder = Path(path)
-        asked = _plain({"verb": verb, "options": dict(options)})
-        if force and folder.exists():
-            _remove_run(folder)
-        state = _existing_state(folder, asked, changeable)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CapacityError(
-                f"{folder}: cannot create the folder ({error.strerror}); choose another --out"
-            ) from None
-        write_text(folder / "config.toml", dump_toml(asked))
-        if state == "new":
-            write_json(folder / "provenance.json", provenance(seed=options.get("seed")) | {"finished": None})
-        return cls(folder, state)
+        return _Asked(Path(path), verb, _plain(options), force, changeable, tuple(inputs)).state()
 
     def record(self, **extra: object) -> None:
         """Adds entries to ``provenance.json``."""
-        path = self.path / "provenance.json"
-        write_json(path, read_json(path) | jsonable(extra))
+        write_json(self.path / PROVENANCE, _provenance_of(self.path) | jsonable(extra))
 
     def finish(self, **extra: object) -> None:
         """Marks the run as finished; call it after everything else is written."""
-        self.record(**extra, finished=_now())
+        self.record(**extra, finished=now())
 
     def reopen(self) -> None:
         """Marks a finished run as unfinished again, as when a search is given more trials."""
         self.record(finished=None)
 
 
-def provenance(*, seed: int | None = None, fingerprint: str | None = None) -> dict[str, Any]:
-    """What a result depends on besides its options: versions, seed, code, hardware, data, time."""
-    return {
-        "started": _now(),
-        "seed": seed,
-        "fingerprint": fingerprint,
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "git": _git_state(),
-        "hardware": {"machine": platform.machine(), "processor": _processor(), "cores": os.cpu_count()},
-        "platform": platform.platform(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
+def finished_time(folder: Path) -> str | None:
+    """When the run in a folder was finished; None if it was not, or if there is none.
+
+    Raises:
+        DataError: its ``provenance.json`` is damaged.
+    """
+    return _provenance_of(folder).get("finished") if (folder / PROVENANCE).is_file() else None
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    import tomllib
+@dataclass(frozen=True)
+class _Asked:
+    """What a run's folder is asked for; see ``RunFolder.hold``."""
 
-    return tomllib.loads(dump_toml(jsonable(values)))
+    folder: Path
+    verb: str
+    options: dict[str, Any]
+    force: bool
+    changeable: frozenset[str]
+    inputs: tuple[Path, ...]
+
+    def state(self) -> State:
+        """What is there, or why it must not be used."""
+        for source in self.inputs:
+            ours, theirs = self.folder.resolve(), source.resolve()
+            if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
+                raise RunError(
+                    f"{self.folder}: is, holds or lies in {source}, which is read; choose an --out apart from it"
+                )
+        if _is_free(self.folder):
+            return "new"
+        earlier = _earlier(self.folder)
+        if earlier.get("verb") != self.verb:
+            raise RunError(f"{self.folder}: holds a run of {earlier.get('verb')!r}; choose another --out")
+        if self.force:
+            if Path.cwd().is_relative_to(self.folder.resolve()):
+                raise RunError(f"{self.folder}: is where this command runs, so it cannot be replaced; run it elsewhere")
+            return "new"
+        self._compare(earlier)
+        return "finished" if finished_time(self.folder) else "resumed"
+
+    def _compare(self, earlier: Mapping[str, Any]) -> None:
+        """Refuses other options; a run from before the fingerprint was one is judged by its provenance."""
+        old = {"fingerprint": _provenance_of(self.folder).get("fingerprint")} | earlier["options"]
+        new = {"fingerprint": old["fingerprint"]} | self.options
+        for key in sorted(set(old) | set(new)):
+            if key in self.changeable or old.get(key) == new.get(key):
+                continue
+            seen = f"was run with {key}={old.get(key)!r}, now {new.get(key)!r}"
+            if key == "fingerprint":
+                seen = f"the store changed since: its fingerprint was {old[key]!r}, now {new[key]!r}"
+            raise RunError(f"{self.folder}: {seen}; choose another --out, or --force to replace it")
+
+    def begin(self, locks: ExitStack, *, seed: int | None) -> State:
+        """Locks the folder and writes its first files; a run that is replaced is deleted when the new one stands."""
+        state = self.state()
+        record = provenance(seed=seed, fingerprint=self.options.get("fingerprint")) | {"finished": None}
+        aside, place = None, self.folder.resolve()  # a link to the folder stays one
+        if state == "new" and not _is_free(self.folder):
+            locks.enter_context(folder_lock(self.folder))
+            aside = _set_aside(place)
+        try:
+            _make(place)
+            locks.enter_context(folder_lock(self.folder))
+            state = self.state()
+            write_text(self.folder / CONFIG, dump_toml({"verb": self.verb, "options": self.options}))
+            if state == "new":
+                write_json(self.folder / PROVENANCE, record)
+        except BaseException:
+            if aside is not None:
+                shutil.rmtree(place, ignore_errors=True)
+                aside.rename(place)
+            raise
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+        return state
 
 
-def _existing_state(folder: Path, asked: dict[str, Any], changeable: frozenset[str]) -> State:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return "new"
+def _is_free(folder: Path) -> bool:
+    """Whether nothing is there but what a run of ours, killed in its first moment, leaves."""
+    if not folder.exists():
+        return True
     if not folder.is_dir():
         raise RunError(f"{folder}: is a file, not a folder; choose another --out")
-    if not (folder / "config.toml").exists() or not (folder / "provenance.json").exists():
+    names = {path.name for path in folder.iterdir()} - {LOCK_FILE}
+    begun = {name for name in names if _UNFINISHED_FILE.fullmatch(name)}
+    return names == begun or (names == begun | {CONFIG} and _is_ours(folder))
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return set(read_toml(folder / CONFIG)) == {"verb", "options"}
+    except ConfigError:
+        return False
+
+
+def _earlier(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG).exists() or not (folder / PROVENANCE).exists():
         raise RunError(f"{folder}: is not empty and holds no mindgap run; choose another --out")
-    earlier = read_toml(folder / "config.toml")
-    if earlier.get("verb") != asked["verb"]:
-        raise RunError(
-            f"{folder}: holds a run of {earlier.get('verb')!r}; choose another --out, or --force to replace it"
-        )
-    old, new = earlier.get("options", {}), asked["options"]
-    for key in sorted(set(old) | set(new)):
-        if key not in changeable and old.get(key) != new.get(key):
-            raise RunError(
-                f"{folder}: was run with {key}={old.get(key)!r}, now {new.get(key)!r}; "
-                "choose another --out, or --force to replace it"
-            )
-    return "finished" if read_json(folder / "provenance.json").get("finished") else "resumed"
+    earlier = read_toml(folder / CONFIG)
+    if not isinstance(earlier.get("verb"), str) or not isinstance(earlier.get("options"), dict):
+        raise RunError(f"{folder}: its {CONFIG} is damaged; mend the file or choose another --out")
+    return earlier
 
 
-def _remove_run(folder: Path) -> None:
-    if folder.is_dir() and (not any(folder.iterdir()) or (folder / "config.toml").exists()):
-        shutil.rmtree(folder)
-        return
-    raise RunError(f"{folder}: holds no mindgap run, so --force does not replace it; choose another --out")
+def _provenance_of(folder: Path) -> dict[str, Any]:
+    record: object = read_json(folder / PROVENANCE)
+    if not isinstance(record, dict):
+        raise DataError(f"{folder / PROVENANCE}: holds no record; mend the file, or --force to replace the run")
+    return cast("dict[str, Any]", record)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _version(package: str) -> str | None:
+def _set_aside(folder: Path) -> Path:
+    """Renames a run's folder, to be deleted later."""
+    aside = folder.with_name(f".{folder.name}.replaced")
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        shutil.rmtree(aside, ignore_errors=True)
+        return folder.rename(aside)
+    except OSError as error:
+        raise CapacityError(f"{folder}: cannot be replaced ({error.strerror}); choose another --out") from None
 
 
-def _processor() -> str:
+def _make(folder: Path) -> None:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CapacityError(f"{folder}: cannot create the folder ({error.strerror}); choose another --out") from None
 
 
-def _git_state() -> dict[str, Any] | None:
-    """Commit of the mindgap checkout this code runs from; None when it was installed from a wheel."""
-    here = Path(__file__).resolve().parent
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as they read after they were written."""
+    import tomllib
 
-    def git(*arguments: str) -> str:
-        call = ["git", "-C", str(here), *arguments]
-        return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
-        }
-    except (OSError, subprocess.SubprocessError):
-        return None
+    return tomllib.loads(dump_toml(jsonable(dict(options))))
