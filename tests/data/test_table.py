@@ -24,6 +24,15 @@ def test_cells_are_text_verbatim_and_only_an_empty_one_is_missing(write):
     assert table.isna().to_numpy().tolist() == [[False, False], [False, True], [True, False]]
 
 
+def test_more_cells_than_columns_are_allowed_where_they_are_empty(write):
+    for text in ("id,x\n1,a,\n2,b,\n", "id,x\n1,a\n2,b,, \n", 'id,x\n1,a,""\n\n2,b\n'):
+        assert read_table(write(text)).to_dict("list") == {"id": ["1", "2"], "x": ["a", "b"]}
+
+
+def test_one_column_is_a_table(write):
+    assert read_table(write("id\na;b\n")).to_dict("list") == {"id": ["a;b"]}
+
+
 def test_a_byte_order_mark_is_not_part_of_a_name(write):
     assert list(read_table(write(b"\xef\xbb\xbfid,x\n1,2\n")).columns) == ["id", "x"]
 
@@ -33,6 +42,13 @@ def test_a_byte_order_mark_is_not_part_of_a_name(write):
     [
         (b"", "empty"),
         (b'a,b\n1,2,3,4\n1,2\n"x', "not a CSV"),
+        (b'a,b\n1,2\n"x', "not a CSV"),
+        (b"a,b\n1,2,3\n4,5,6\n", "line 2 has 3 cells under a header of 2; put cells that hold a comma in quotes"),
+        (b"a,b\n1,2\n4,5,6\n", "line 3 has 3 cells under a header of 2"),
+        (b"a,b\n1,2,\n4,5,,6\n", "line 3 has 4 cells under a header of 2"),
+        (b"a;b\n1;2\n", "only column is 'a;b'; separate the columns with commas"),
+        (b"a;b\n1,5;2,5\n", "separate the columns with commas"),
+        (b"a\tb\n1\t2\n", "separate the columns with commas"),
         (b"a\n\xff\xfe\n", "not a CSV"),
         (b"a,a\n1,2\n", "'a' is there twice"),
     ],

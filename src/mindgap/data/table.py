@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,25 +19,59 @@ _AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values":
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Reads a CSV file, every cell as text and an empty one as missing.
+    """Reads a CSV file, every cell as text and an empty one as missing; empty cells beyond the header are let go.
 
     Raises:
-        DataError: the file is missing, empty, or not a table.
+        DataError: the file is missing, empty, or not a table, or a row has more filled cells than the header names.
     """
     try:
         header = pd.read_csv(path, header=None, nrows=1, encoding="utf-8-sig", **_AS_TEXT).iloc[0]
-        table = pd.read_csv(path, encoding="utf-8-sig", index_col=False, **_AS_TEXT)
+        _refuse_other_separator(path, header.tolist())
+        table = _read_cells(path)
     except OSError as error:
         raise DataError(f"{path}: cannot read the table ({error.strerror}); check --metadata") from None
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: the table is empty; it needs a header and one row per image") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, csv.Error, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a CSV table ({reason}); save it as UTF-8 CSV") from None
     repeated = header.dropna()[header.dropna().duplicated()]
     if len(repeated):
         raise DataError(f"{path}: the column {repeated.iloc[0]!r} is there twice; rename one")
     return table
+
+
+def _refuse_other_separator(path: Path, header: list[str]) -> None:
+    if len(header) == 1 and any(mark in str(header[0]) for mark in ";\t"):
+        raise DataError(f"{path}: the only column is {header[0]!r}; separate the columns with commas")
+
+
+def _read_cells(path: Path) -> pd.DataFrame:
+    """The table; pandas would cut off, with a warning only, what a row has more than the header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, encoding="utf-8-sig", index_col=False, **_AS_TEXT)
+    except (pd.errors.ParserWarning, pd.errors.ParserError):
+        return pd.read_csv(_without_surplus(path), index_col=False, **_AS_TEXT)
+
+
+def _without_surplus(path: Path) -> io.StringIO:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    width = 0
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
+        for row in filter(None, reader):
+            width = width or len(row)
+            if any(cell.strip() for cell in row[width:]):
+                raise DataError(
+                    f"{path}: not a CSV table: line {reader.line_num} has {len(row)} cells under a header of {width}; "
+                    "put cells that hold a comma in quotes"
+                )
+            writer.writerow(row[:width])
+    text.seek(0)
+    return text
 
 
 def join_tables(tables: Sequence[tuple[Path, pd.DataFrame]], *, key: str | None) -> pd.DataFrame:
