@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from mindgap.core.errors import ConfigError, UnknownNameError
+from mindgap.core.errors import ConfigError, DataError, UnknownNameError
 from mindgap.data.manifest import Manifest, apply_words, binary_labels, check_rows
 
 
@@ -26,6 +26,12 @@ def test_an_unknown_label_and_a_repeated_id_are_set_aside():
     ]
     assert rows.table["dx"].tolist() == ["a"]
     assert rows.total == 5
+
+
+def test_a_usable_row_stays_where_an_earlier_one_of_its_id_is_faulty():
+    rows = rows_of(Manifest(id="id", label="dx", classes=("a",)), id=["1", "1", "1", "2"], dx=["?", "a", "a", "a"])
+    assert reasons(rows) == [("1", "unknown_label"), ("1", "duplicate_id")]
+    assert rows.table["id"].tolist() == ["1", "2"]
 
 
 def test_without_known_classes_any_word_is_one():
@@ -54,6 +60,11 @@ def test_multi_labels_are_zero_or_one():
     rows = rows_of(manifest, id=["1", "2", "3", "4"], a=["1", "0.0", "2", "True"], b=["0", "1.0", "1", None])
     assert binary_labels(rows.table, ("a", "b")).tolist() == [[1, 0], [0, 1]]
     assert reasons(rows) == [("3", "unknown_label"), ("4", "unknown_label")]
+
+
+def test_a_label_column_of_words_is_refused_with_the_column_and_a_word():
+    with pytest.raises(DataError, match=r"label column 'sex' holds 'f', never 0 or 1; --labels takes columns of 0/1"):
+        rows_of(Manifest(id="id", labels=("a", "sex")), id=["1", "2"], a=["0", "1"], sex=[None, "f"])
 
 
 def test_the_users_columns_replace_the_presets():

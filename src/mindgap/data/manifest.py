@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from mindgap.core.errors import ConfigError
+from mindgap.core.errors import ConfigError, DataError
 from mindgap.data.table import column_of, require_column
 
 YES_NO: Mapping[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
@@ -122,11 +122,17 @@ def apply_words(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
 
 
 def check_rows(table: pd.DataFrame, manifest: Manifest) -> Rows:
-    """Sets aside rows whose label is not known or whose id came before; the first row of an id stays."""
+    """Sets aside rows whose label is not known or whose id came before; the first usable row of an id stays.
+
+    Raises:
+        DataError: a column of 0/1 labels holds other words only.
+    """
+    _refuse_words(table, manifest)
     reasons = pd.Series(pd.NA, index=table.index, dtype="object")
     reasons[~_label_known(table, manifest)] = "unknown_label"
-    reasons[table[manifest.id].duplicated() & table[manifest.id].notna()] = "duplicate_id"
     reasons[table[manifest.id].isna()] = "missing_file"
+    usable = cast("pd.Series", column_of(table, manifest.id)[reasons.isna()])
+    reasons[usable.index[usable.duplicated()]] = "duplicate_id"
     return set_aside(table, manifest, reasons)
 
 
@@ -147,6 +153,16 @@ def _fold_one_hot(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     table = table.drop(columns=list(manifest.one_hot))
     table[manifest.label] = pd.Series(words, index=table.index, dtype="str")
     return table
+
+
+def _refuse_words(table: pd.DataFrame, manifest: Manifest) -> None:
+    for label in manifest.labels:
+        filled = column_of(table, label).dropna()
+        if len(filled) and bool(_binary(filled).isna().all()):
+            raise DataError(
+                f"label column {label!r} holds {filled.iloc[0]!r}, never 0 or 1; --labels takes columns of 0/1, "
+                "--label one column of class names"
+            )
 
 
 def _label_known(table: pd.DataFrame, manifest: Manifest) -> pd.Series:
