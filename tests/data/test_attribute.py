@@ -95,6 +95,26 @@ def test_a_missing_column_is_refused_with_the_near_name():
         grouped("sexx", sex=["f"])
 
 
+@pytest.mark.parametrize("spec", ["tone", "ita_degrees:quantiles=5", "sex*tone"])
+def test_tone_before_it_was_measured_is_refused_with_the_verb_that_does(spec):
+    with pytest.raises(UnknownNameError, match=r"exists only after `mindgap tone`") as error:
+        grouped(spec, sex=["f"], one=["x"], true_tone=["dark"])
+    assert "did you mean" not in str(error.value)
+
+
+def test_tone_is_a_column_like_others_where_it_is_there():
+    assert grouped("tone", tone=["dark", "light"]).groups.names == ("dark", "light")
+
+
+def test_a_group_for_every_image_is_refused():
+    with pytest.raises(
+        DataError, match=r"'age' makes a group of each image, 3 groups such as '10'.*age:bands="
+    ) as error:
+        usable_groups(grouped("age", age=["10", "20", "30", None]))
+    assert "\n" not in str(error.value)
+    assert usable_groups(grouped("age", age=["10", "20", "20"])).counts().tolist() == [1, 2]
+
+
 def test_one_group_and_no_group_are_refused():
     with pytest.raises(DataError, match="one group only, 'f'"):
         usable_groups(grouped("sex", sex=["f", "f", None]))

@@ -86,7 +86,7 @@ def test_the_decoder_imports_neither_torch_nor_pandas():
 
 def test_unknown_attributes_and_splits_are_refused_with_the_known_ones(finished):
     store = Store.open(finished)
-    with pytest.raises(UnknownNameError, match="no attribute 'tone'; known: sex; tone exists only after mindgap tone"):
+    with pytest.raises(UnknownNameError, match="no attribute 'tone'; it exists only after `mindgap tone`; known: sex"):
         store.groups("tone")
     with pytest.raises(UnknownNameError, match="did you mean 'train'"):
         store.rows("trains")

@@ -21,6 +21,9 @@ from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_n
 from mindgap.core.groups import Groups
 from mindgap.data.table import column_of, numbered
 
+MEASURED = frozenset({"tone", "ita_degrees"})
+"""Columns that only ``mindgap tone`` makes, from the pixels of a store."""
+
 
 class Grouped(NamedTuple):
     """Groups of an attribute, and which rows had a value that no group takes.
@@ -66,6 +69,11 @@ class Factor:
     def groups(self, columns: pd.DataFrame) -> Grouped:
         """Cuts the column; see ``AttributeSpec.groups``."""
         if self.column not in columns.columns:
+            if self.column in MEASURED:
+                raise UnknownNameError(
+                    f"no column {self.column!r}: it exists only after `mindgap tone`, which measures it in a prepared "
+                    "store; leave it out of --attributes"
+                )
             names = near_names(self.column, map(str, columns.columns))
             raise UnknownNameError(f"no column {self.column!r} for the attribute; {names}")
         values = column_of(columns, self.column)
@@ -167,10 +175,10 @@ def parse_attributes(text: str | Iterable[str]) -> tuple[AttributeSpec, ...]:
 
 
 def usable_groups(grouped: Grouped) -> Groups:
-    """The groups, if there are at least two.
+    """The groups, if there are at least two, and one with more than one image.
 
     Raises:
-        DataError: the attribute is missing everywhere or has one group only.
+        DataError: the attribute is missing everywhere, has one group only, or makes a group of each image.
     """
     groups = grouped.groups
     if not groups.names:
@@ -178,6 +186,11 @@ def usable_groups(grouped: Grouped) -> Groups:
         raise DataError(f"attribute {groups.attribute!r} is missing in every row ({why}); name another column or bands")
     if len(groups.names) == 1:
         raise DataError(f"attribute {groups.attribute!r} has one group only, {groups.names[0]!r}; a gap needs two")
+    if int(groups.counts().max()) == 1:
+        raise DataError(
+            f"attribute {groups.attribute!r} makes a group of each image, {len(groups.names)} groups such as "
+            f"{groups.names[0]!r}; name another column, or cut numbers as age:bands=0/30/60"
+        )
     return groups
 
 

@@ -16,6 +16,7 @@ from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 from mindgap.core.files import read_json
 from mindgap.core.groups import Groups
+from mindgap.data.attribute import MEASURED
 from mindgap.data.decode import Resize
 from mindgap.data.split import SPLITS, cluster_numbers
 from mindgap.data.table import column_of, numbered
@@ -195,9 +196,10 @@ class Store:
             UnknownNameError: the store has no such attribute.
         """
         if attribute not in self.info.attributes:
-            hint = "; tone exists only after mindgap tone" if attribute in {"tone", "ita_degrees"} else ""
             names = near_names(attribute, self.attributes)
-            raise UnknownNameError(f"{self.path}: no attribute {attribute!r}; {names}{hint}")
+            if attribute in MEASURED:
+                names = f"it exists only after `mindgap tone`; known: {', '.join(sorted(self.attributes))}"
+            raise UnknownNameError(f"{self.path}: no attribute {attribute!r}; {names}")
         names = tuple(group.name for group in self.info.attributes[attribute].groups)
         return Groups(attribute, names, numbered(column_of(self.table, attribute), names))
 
