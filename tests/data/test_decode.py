@@ -105,6 +105,33 @@ def test_masks_are_zero_or_full_and_cut_at_half(tmp_path):
     assert (mask == 255).mean() == 0.5
 
 
+@pytest.mark.parametrize(
+    ("mode", "top"), [("uint8", 1), ("uint8", 200), ("uint16", 1), ("uint16", 65535), ("int32", 1), ("float32", 0.004)]
+)
+def test_masks_are_cut_at_half_of_their_own_maximum(tmp_path, mode, top):
+    pixels = np.zeros((32, 32), dtype=mode)
+    pixels[:, :16] = top
+    Image.fromarray(pixels).save(tmp_path / "m.tif")
+    mask = decode_mask(str(tmp_path / "m.tif"), SQUASH)
+    assert mask[:, :8].min() == 255
+    assert mask[:, 8:].max() == 0
+
+
+def test_a_thin_mask_is_not_thickened_and_a_coloured_one_counts_in_full(tmp_path):
+    pixels = np.zeros((64, 64), dtype=np.uint8)
+    pixels[:, 30] = 1
+    Image.fromarray(pixels).save(tmp_path / "thin.png")
+    assert decode_mask(str(tmp_path / "thin.png"), SQUASH).max() == 0
+    halves((120, 0, 0), (0, 0, 0)).save(tmp_path / "red.png")
+    assert (decode_mask(str(tmp_path / "red.png"), SQUASH) == 255).mean() == 0.5
+
+
+@pytest.mark.parametrize("mode", ["uint8", "uint16", "float32"])
+def test_a_mask_of_zeros_is_empty(tmp_path, mode):
+    Image.fromarray(np.zeros((32, 32), dtype=mode)).save(tmp_path / "m.tif")
+    assert decode_mask(str(tmp_path / "m.tif"), SQUASH).max() == 0
+
+
 def test_faults_have_their_codes(tmp_path):
     assert fault_of(tmp_path / "none.png") == "missing_file"
     (tmp_path / "empty.png").write_bytes(b"")

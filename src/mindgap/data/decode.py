@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -51,17 +51,19 @@ def decode_image(path: str, geometry: Geometry) -> NDArray[np.uint8]:
         ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
     """
     with _faults():
-        return np.asarray(_decode(path, "RGB", geometry))
+        return np.asarray(_decode(path, _to_rgb, geometry))
 
 
 def decode_mask(path: str, geometry: Geometry) -> NDArray[np.uint8]:
-    """Decodes a mask file to uint8 (S, S), 0 or 255, cut at half after averaging.
+    """Decodes a mask file to uint8 (S, S), 0 or 255, averaged and cut at half of the file's own maximum.
+
+    So masks of 0/1 count as masks of 0/255 do; one of zeros stays empty.
 
     Raises:
         ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
     """
     with _faults():
-        grey = np.asarray(_decode(path, "L", geometry))
+        grey = np.asarray(_decode(path, _to_full_range, geometry))
         return np.where(grey >= 128, 255, 0).astype(np.uint8)
 
 
@@ -122,23 +124,32 @@ def _faults() -> Generator[None]:
         raise ImageFault("unreadable") from None
 
 
-def _decode(path: str, mode: str, geometry: Geometry) -> Image.Image:
+def _decode(path: str, convert: Callable[[Image.Image], Image.Image], geometry: Geometry) -> Image.Image:
     with Image.open(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ImageFault("too_large")
         orientation = image.getexif().get(_ORIENTATION_TAG, 1) if "exif" in image.info else 1
-        image.draft(mode, _target_size(image, geometry))
-        square = _to_square(_to_mode(image, mode), geometry)
+        image.draft(None, _target_size(image, geometry))
+        square = _to_square(convert(image), geometry)
     if orientation != 1:
         square.getexif()[_ORIENTATION_TAG] = orientation
         square = ImageOps.exif_transpose(square)
     return square
 
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    return image if image.mode == mode else image.convert(mode)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_full_range(image: Image.Image) -> Image.Image:
+    """Grey levels, scaled so that the largest is 255; an image of zeros stays one."""
+    deep = image.mode in {"I", "F"} or image.mode.startswith("I;16")
+    levels = np.nan_to_num(np.asarray(image if deep else image.convert("L")).astype(np.float32), posinf=0, neginf=0)
+    top = float(levels.max())
+    scaled = levels.clip(0) * (255 / top) if top > 0 else np.zeros_like(levels)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
 def _target_size(image: Image.Image, geometry: Geometry) -> tuple[int, int]:
