@@ -52,7 +52,7 @@ def test_folds_cut_no_cluster_and_fill_every_fold(table, k):
 
 @QUICK
 @given(tables())
-def test_row_order_of_equal_tables_gives_the_same_split(table):
+def test_the_same_table_and_seed_give_the_same_split(table):
     labels, groups, clusters, seed = table
     first = cluster_disjoint_split(labels, groups, clusters=clusters, seed=seed)
     assert np.array_equal(first, cluster_disjoint_split(labels, groups, clusters=clusters, seed=seed))

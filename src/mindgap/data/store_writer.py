@@ -78,7 +78,7 @@ def store_table(
     splits: NDArray[np.object_],
     masked: NDArray[np.bool_] | None,
 ) -> pd.DataFrame:
-    """The table of CONTRACT: id, label columns, split, cluster, attributes, then the source's columns as ``meta_*``."""
+    """The store's table: id, label columns, split, cluster, attributes, then the source's columns as ``meta_*``."""
     columns: dict[str, Any] = {"id": table[manifest.id]}
     if labels.task == "multi-label":
         columns |= {f"label_{name}": labels.values[:, i] for i, name in enumerate(labels.names)}
