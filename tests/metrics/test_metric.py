@@ -152,3 +152,45 @@ def test_groups_treated_alike_have_no_gap(seed):
     for metric in gap_metrics():
         if metric.name != "worst_group_accuracy":
             assert float(metric.value(alike, alike)) == pytest.approx(metric.ideal, abs=1e-12)
+
+
+def test_the_worst_groups_n_is_that_group_and_its_distance_is_the_largest_move_of_a_group():
+    metric = METRICS.get("worst_group_accuracy")()
+    assert metric.rows(HAND) == 10
+    moved = GroupCounts(HAND.counts[[1, 0, 2]], HAND.groups, HAND.classes)  # accuracies .8, .7, .4
+    assert float(metric.distance(moved, HAND)) == pytest.approx(0.1)
+    assert float(metric.value(moved, HAND)) == pytest.approx(0.4)
+
+
+def test_rows_per_class_are_those_of_the_smallest_cell():
+    odds, ratio = METRICS.get("equalized_odds_abs_mean")(), METRICS.get("selection_rate_ratio")()
+    assert [odds.class_rows(HAND, k) for k in (0, 1)] == [1, 1]  # one row of group b is y
+    assert [ratio.class_rows(HAND, k) for k in (0, 1)] == [5, 5]
+
+
+def test_equalised_odds_are_undefined_in_a_replicate_that_lost_a_class():
+    metric = METRICS.get("equalized_odds_abs_mean")()
+    three = GroupCounts(np.ones((2, 3, 3)), ("a", "b"), ("x", "y", "z"))
+    lost = np.ones((2, 2, 3, 3))
+    lost[1, 0, 2] = 0
+    replicates = three.replicates(lost)
+    assert np.isnan(metric.value(replicates, three)).tolist() == [False, True]
+    assert np.isnan(metric.distance(replicates, three)).tolist() == [False, True]
+
+
+def test_a_class_never_predicted_in_one_group_leaves_no_interval_of_the_mean_ratio():
+    counts = np.array([[[6.0, 2.0], [1.0, 1.0]], [[4.0, 0.0], [1.0, 0.0]]])
+    metric = METRICS.get("selection_rate_ratio")()
+    lacking = GroupCounts(counts, ("a", "b"), ("x", "y"))
+    assert metric.no_interval(lacking) == "no interval: class 'y' is never predicted in group 'b'"
+    assert metric.no_interval(HAND) is None
+
+
+def test_a_mean_of_ratios_rises_by_more_than_it_falls():
+    # both ratios .3/.7; the first class's may move by log 2 either way: the mean of 1/2, 1 is 3/4, that of 2, 1 is 3/2
+    metric = METRICS.get("selection_rate_ratio")()
+    move = np.array([[np.log(2), 0.0]])
+    assert metric.fall(np.array([0.3, 0.3]), move) == pytest.approx(-np.log(0.75))
+    assert metric.rise(np.array([0.3, 0.3]), move) == pytest.approx(np.log(1.5))
+    moved = GroupCounts(HAND.counts[[1, 0, 2]], HAND.groups, HAND.classes)
+    assert metric.upper_distance(moved, HAND) >= metric.distance(moved, HAND)

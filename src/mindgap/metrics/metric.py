@@ -38,12 +38,17 @@ class AbstractMetric(ABC):
 
 
 class AbstractGroupMetric(AbstractMetric):
-    """A measure of one set of rows, given overall and for every group."""
+    """A measure of one set of rows, given overall and for every group.
+
+    Attributes:
+        averages_classes: whether every class weighs the same, so that the rarest class limits what is known.
+    """
 
     direction: ClassVar[Direction] = "larger"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     ideal: ClassVar[float] = 1.0
     interval: ClassVar[IntervalKind] = "percentile"
+    averages_classes: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, confusion: Floats) -> Floats:
@@ -69,6 +74,15 @@ class AbstractGapMetric(AbstractMetric):
         del counts, observed
         raise TypeError(f"{self.name} has a percentile interval and no distance")
 
+    def upper_distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """How far the value may rise on the log scale, float64 (...) ≥ 0, where that is not how far it may fall."""
+        return self.distance(counts, observed)
+
+    def no_interval(self, observed: GroupCounts) -> str | None:
+        """Why the observed value can have no interval; None if it can."""
+        del observed
+        return None
+
     def reason(self, observed: GroupCounts) -> str:
         """Why the value is NaN."""
         empty = [group for group, size in zip(observed.groups, observed.sizes, strict=True) if not size]
@@ -80,7 +94,7 @@ class AbstractGapMetric(AbstractMetric):
         return None
 
     def rows(self, observed: GroupCounts) -> int:
-        """Number of rows the value rests on."""
+        """Number of rows the value rests on: those of all groups compared, unless the metric looks at fewer."""
         return int(observed.sizes.sum())
 
 
@@ -123,6 +137,11 @@ class AbstractClassGap(AbstractGapMetric):
     @abstractmethod
     def class_reason(self, observed: GroupCounts, index: int) -> str:
         """Why the value of one class is NaN."""
+
+    def class_rows(self, observed: GroupCounts, index: int) -> int:
+        """Rows of the smallest group or cell that the value of one class rests on."""
+        del index
+        return int(observed.sizes.min())
 
     def note(self, observed: GroupCounts) -> str | None:
         """The classes left out."""

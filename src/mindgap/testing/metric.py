@@ -93,6 +93,7 @@ class MetricConformance:
             assert np.all(np.abs(moved - value) <= distance + 1e-12)
         else:
             assert np.all(np.log(moved) >= np.log(value) - distance - 1e-12)
+            assert np.all(np.log(moved) <= np.log(value) + metric.upper_distance(replicates, observed) + 1e-12)
 
     def test_a_gap_per_class_has_one_value_per_class(self, metric: AbstractMetric) -> None:
         if not isinstance(metric, AbstractClassGap):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from mindgap.metrics.counts import Floats, divide, mean_of_defined
@@ -16,6 +18,7 @@ class BalancedAccuracy(AbstractGroupMetric):
     """
 
     name = "balanced_accuracy"
+    averages_classes: ClassVar[bool] = True
 
     def value(self, confusion: Floats) -> Floats:
         """Float64 (...) of confusion counts (..., C, C)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mindgap.metrics.counts import Floats, macro_f1
 from mindgap.metrics.metric import METRICS, AbstractGroupMetric
 
@@ -15,6 +17,7 @@ class MacroF1(AbstractGroupMetric):
     """
 
     name = "macro_f1"
+    averages_classes: ClassVar[bool] = True
 
     def value(self, confusion: Floats) -> Floats:
         """Float64 (...) of confusion counts (..., C, C)."""

@@ -15,7 +15,8 @@ class SelectionRateRatio(AbstractClassGap):
     """Smallest over largest P(ŷ = c | g) per class, and its mean over the classes, in 0..1; 1 is parity.
 
     "Disparate impact" in the usual sense. It ignores the labels: groups with different case mix differ rightly.
-    A class that is never predicted is left out. Rates of .2 and .5 give .4.
+    A class that is never predicted is left out; one that a single group is never predicted leaves no interval. ``n`` of
+    a class is the size of the smallest group. Rates of .2 and .5 give .4.
     """
 
     name = "selection_rate_ratio"
@@ -39,11 +40,34 @@ class SelectionRateRatio(AbstractClassGap):
             return spread(np.log(_rates(counts)) - np.log(_rates(observed)), axis=-2)
 
     def distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
-        """−log Σ_c w_c e^(−s_c), w_c ∝ the class's ratio and s_c its distance: no replicate's mean falls further."""
-        weights = np.nan_to_num(self.class_value(observed, observed))
-        distances = np.where(weights > 0, self.class_distance(counts, observed), 0.0)
-        with np.errstate(divide="ignore"):
-            return -np.log(divide((weights * np.exp(-distances)).sum(axis=-1), weights.sum()))
+        """How far the mean may fall on the log scale, float64 (...); NaN where a group is never predicted a class."""
+        return self.fall(*self._moves(counts, observed))
+
+    def upper_distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """How far the mean may rise on the log scale, float64 (...) ≥ the fall."""
+        return self.rise(*self._moves(counts, observed))
+
+    def fall(self, ratios: Floats, moves: Floats) -> Floats:
+        """−log Σ_c w_c e^(−s_c), w_c ∝ the class's ratio (C,) and s_c (..., C) how far its logarithm moves."""
+        return -_log_mean_exp(ratios, -moves)
+
+    def rise(self, ratios: Floats, moves: Floats) -> Floats:
+        """Log Σ_c w_c e^(s_c): more than the fall, by Jensen's inequality, as a mean of exponentials is not linear."""
+        return _log_mean_exp(ratios, moves)
+
+    def no_interval(self, observed: GroupCounts) -> str | None:
+        """A class that one group is never predicted and another is: its ratio of 0 is known to no factor."""
+        selected = observed.selected
+        lacking = (selected == 0) & (selected.sum(axis=0) > 0)
+        if not lacking.any():
+            return None
+        index, group = (int(k) for k in np.argwhere(lacking.T)[0])
+        return f"no interval: class {observed.classes[index]!r} is never predicted in group {observed.groups[group]!r}"
+
+    def _moves(self, counts: GroupCounts, observed: GroupCounts) -> tuple[Floats, Floats]:
+        ratios = np.nan_to_num(self.class_value(observed, observed))
+        never = observed.selected.sum(axis=0) == 0
+        return ratios, np.where(never, 0.0, self.class_distance(counts, observed))
 
     def class_reason(self, observed: GroupCounts, index: int) -> str:
         """An empty group, or a class without predictions."""
@@ -53,3 +77,8 @@ class SelectionRateRatio(AbstractClassGap):
 
 def _rates(counts: GroupCounts) -> Floats:
     return divide(counts.selected, counts.sizes[..., None])
+
+
+def _log_mean_exp(weights: Floats, exponents: Floats) -> Floats:
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.log(divide((weights * np.exp(exponents)).sum(axis=-1), weights.sum()))
