@@ -14,9 +14,15 @@ import sklearn.metrics as sk
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import DataError
 from mindgap.core.groups import Groups
-from mindgap.metrics.metric import METRICS, AbstractClassGap, gap_metrics, group_metrics
+from mindgap.metrics.metric import METRICS
 from mindgap.metrics.predictions import multi_label_from_arrays, predictions_from_arrays
 
+GROUP_METRICS = {"accuracy", "balanced_accuracy", "macro_f1"}
+GAPS = {
+    "unfairness", "unfairness_standardized", "accuracy_ratio", "accuracy_difference", "f1_difference", "spd",
+    "selection_rate_ratio", "equalized_odds_abs_mean", "worst_group_accuracy",
+}  # fmt: skip
+CLASS_GAPS = {"selection_rate_ratio", "equalized_odds_abs_mean"}
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 V_KEYS = {"value", "low", "high", "n", "reason"}
 G_KEYS = V_KEYS | {"noise_mean", "noise_p95", "p_value"}
@@ -54,17 +60,16 @@ def every_record(node, path=()):
 def test_the_record_has_the_form_of_the_contract(audited):
     predictions, audit = audited
     assert (audit["schema"], audit["task"], audit["n"], audit["classes"]) == (1, "single-label", 900, list(CLASSES))
-    per_group = {metric.name for metric in group_metrics()}
-    assert {"accuracy", "balanced_accuracy", "macro_f1"} <= per_group == set(audit["overall"])
+    assert set(audit) == {"schema", "task", "n", "classes", "class_support", "overall", "attributes"}
+    assert set(audit["overall"]) == GROUP_METRICS
     for name, attribute in audit["attributes"].items():
-        assert {"groups", "gaps", "per_class"} <= attribute.keys()
         assert list(attribute["groups"]) == list(predictions.groups[name].names)
-        assert set(attribute["gaps"]) == {metric.name for metric in gap_metrics()}
+        assert set(attribute) == {"n", "unknown", "groups", "gaps", "per_class", "notes"}
+        assert set(attribute["gaps"]) == GAPS
         assert list(attribute["per_class"]) == list(CLASSES)
         for group in attribute["groups"].values():
-            assert set(group) == per_group | {"n", "flags"}
-        by_class = {metric.name for metric in gap_metrics() if isinstance(metric, AbstractClassGap)}
-        assert all(set(record) == by_class for record in attribute["per_class"].values())
+            assert set(group) == GROUP_METRICS | {"n", "flags"}
+        assert all(set(record) == CLASS_GAPS for record in attribute["per_class"].values())
     assert json.loads(json.dumps(audit, allow_nan=False)) == audit
 
 
@@ -141,6 +146,14 @@ def test_an_effect_is_seen_above_its_noise_floor():
     assert hurt["accuracy_ratio"]["value"] < hurt["accuracy_ratio"]["noise_p95"]
 
 
+def test_the_classes_with_support_are_told(audited):
+    predictions, audit = audited
+    assert list(audit["class_support"]) == list(CLASSES)
+    assert sum(audit["class_support"].values()) == 900
+    assert audit["class_support"]["nv"] == (predictions.labels == 5).sum()
+    assert audit_predictions(predictions.take(np.arange(2)), bootstrap=0, permutations=0)["class_support"]["df"] == 0
+
+
 def test_small_groups_and_missing_classes_are_flagged():
     labels = np.array([0] * 30 + [1] * 20 + [0] * 9)
     ids = np.array([0] * 50 + [1] * 9)
@@ -184,7 +197,10 @@ def test_without_bootstrap_and_permutations_there_are_values_alone():
     gap = audit["attributes"]["sex"]["gaps"]["unfairness"]
     assert gap["value"] is not None
     assert (gap["low"], gap["noise_mean"], gap["p_value"]) == (None, None, None)
-    assert gap["reason"] == "no interval: no bootstrap was asked for"
+    assert gap["reason"] == ("no interval: no bootstrap was asked for; no noise floor: no permutations were asked for")
+    with_bootstrap = audit_predictions(sample(200), bootstrap=20, permutations=0)["attributes"]["sex"]["gaps"]
+    assert with_bootstrap["unfairness"]["low"] is not None
+    assert with_bootstrap["unfairness"]["reason"] == "no noise floor: no permutations were asked for"
 
 
 def test_no_rows_are_refused():

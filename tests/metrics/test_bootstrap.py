@@ -1,4 +1,4 @@
-"""The bootstrap by types against naive resampling of cluster indices."""
+"""The bootstrap by types against the exact moments of drawing whole clusters."""
 
 from __future__ import annotations
 
@@ -15,37 +15,52 @@ def replicates_of(rows, number=REPLICATES, seed=0):
     return np.concatenate(list(bootstrap_counts(rows, replicates=number, generator=np.random.default_rng(seed))))
 
 
-def naive_replicates(rows, count, *, number, seed):
-    """Index resampling, one replicate at a time: clusters drawn with replacement within their set of groups."""
-    generator = np.random.default_rng(seed)
+def exact_moments(rows, count):
+    """Mean and covariance of the flattened counts where K_s clusters of each set of groups are drawn from K_s.
+
+    The draws are multinomial: with x_i what cluster i adds, the mean is Σ x_i and the covariance
+    Σ_s (Σ_{i∈s} x_i x_iᵀ − (Σ_{i∈s} x_i)(Σ_{i∈s} x_i)ᵀ / K_s).
+    """
+    added = np.stack([count(rows, times=rows.clusters == k).ravel() for k in range(rows.n_clusters)])
     sets = [frozenset(rows.group_ids[rows.clusters == k].tolist()) for k in range(rows.n_clusters)]
-    strata = [np.array([k for k, s in enumerate(sets) if s == one]) for one in dict.fromkeys(sets)]
-    found = []
-    for _ in range(number):
-        drawn = np.concatenate([generator.choice(members, size=len(members)) for members in strata])
-        found.append(count(rows, times=np.bincount(drawn, minlength=rows.n_clusters)[rows.clusters]))
-    return np.stack(found)
+    strata = [s if sets.count(s) > 1 else "sets of one cluster" for s in sets]
+    covariance = np.zeros((added.shape[1], added.shape[1]))
+    for stratum in dict.fromkeys(strata):
+        own = added[[s == stratum for s in strata]]
+        total = own.sum(axis=0)
+        covariance += own.T @ own - np.outer(total, total) / len(own)
+    return added.sum(axis=0), covariance
 
 
-def assert_same_moments(first, second):
-    """Means and covariances agree within five standard errors of the smaller sample."""
-    flat_first, flat_second = first.reshape(len(first), -1), second.reshape(len(second), -1)
-    size = min(len(first), len(second))
-    scale = np.sqrt(flat_second.var(axis=0))
-    assert np.all(np.abs(flat_first.mean(0) - flat_second.mean(0)) <= 5 * scale * np.sqrt(2 / size) + 1e-9)
-    covariance = np.cov(flat_first.T) - np.cov(flat_second.T)
-    assert np.all(np.abs(covariance) <= 6 * np.outer(scale, scale) * np.sqrt(6 / size) + 1e-9)
+def assert_moments(replicates, mean, covariance):
+    """Sample moments lie within five of their own Monte-Carlo standard errors."""
+    off = replicates.reshape(len(replicates), -1) - mean
+    assert np.all(np.abs(off.mean(axis=0)) <= 5 * np.sqrt(np.diag(covariance) / len(off)) + 1e-9)
+    error = np.sqrt(np.maximum((off**2).T @ off**2 / len(off) - covariance**2, 0) / len(off))
+    assert np.all(np.abs(off.T @ off / len(off) - covariance) <= 5 * error + 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_moments_equal_those_of_resampling_cluster_indices(clustered_sample, count, seed):
+def test_moments_are_those_of_a_multinomial_over_clusters(clustered_sample, count, seed):
     rows = clustered_sample(seed)
-    assert_same_moments(replicates_of(rows), naive_replicates(rows, count, number=4000, seed=seed))
+    assert_moments(replicates_of(rows), *exact_moments(rows, count))
 
 
-def test_moments_equal_where_some_types_are_common_and_some_rare(clustered_sample, count):
+def test_moments_hold_where_some_types_are_common_and_some_rare(clustered_sample, count):
     rows = clustered_sample(9, n_clusters=150, max_size=3, n_groups=2, n_classes=2, mixed=0.2)
-    assert_same_moments(replicates_of(rows), naive_replicates(rows, count, number=4000, seed=1))
+    assert_moments(replicates_of(rows), *exact_moments(rows, count))
+
+
+def test_a_group_whose_clusters_all_hold_other_sets_of_groups_still_varies():
+    # six clusters with a right row of group 0 or a wrong one, each with rows of another set of the groups 1, 2, 3
+    sets = [[], [1], [2], [3], [1, 2], [2, 3]]
+    ids = np.array([g for s in sets for g in [0, *s]])
+    clusters = np.array([k for k, s in enumerate(sets) for _ in [0, *s]])
+    predicted = np.where((ids == 0) & (clusters % 2 == 1), 1, 0)
+    rows = ClusteredRows.of(np.zeros_like(ids), predicted, ids, clusters, n_groups=4, n_classes=2)
+    counts = replicates_of(rows, 500)[:, 0, 0]
+    assert np.all(counts.sum(axis=1) == 6)
+    assert counts[:, 0].std() == pytest.approx(np.sqrt(6 / 4), rel=0.15)
 
 
 def test_every_replicate_holds_as_many_rows_of_a_group_where_every_row_is_a_cluster():

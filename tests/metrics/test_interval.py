@@ -11,7 +11,7 @@ from scipy import stats
 from mindgap.metrics.bootstrap import bootstrap_counts
 from mindgap.metrics.cluster_types import ClusteredRows
 from mindgap.metrics.counts import GroupCounts
-from mindgap.metrics.interval import interval, log_interval, norm_pivot_interval, percentile_interval
+from mindgap.metrics.interval import exact_interval, interval, log_interval, norm_pivot_interval, percentile_interval
 from mindgap.metrics.metric import METRICS
 
 UNIT = (0.0, 1.0)
@@ -48,13 +48,27 @@ def test_a_rate_of_zero_has_no_interval_on_the_log_scale():
 
 
 @pytest.mark.parametrize("kind", ["percentile", "log", "norm_pivot"])
-def test_undefined_replicates_are_left_out_up_to_one_half(kind):
-    few, many = np.array([0.1] * 6 + [math.nan] * 4), np.array([0.1] * 4 + [math.nan] * 6)
+def test_undefined_replicates_are_left_out_up_to_a_tenth(kind):
+    few, many = np.array([0.1] * 9 + [math.nan]), np.array([0.1] * 8 + [math.nan] * 2)
     assert interval(kind, 0.2, replicates=few, distances=few, limits=UNIT)[2] is None
     low, high, reason = interval(kind, 0.2, replicates=many, distances=many, limits=UNIT)
     assert math.isnan(low)
     assert math.isnan(high)
-    assert reason == "no interval: undefined in 6 of 10 bootstrap replicates"
+    assert reason == "no interval: undefined in 2 of 10 bootstrap replicates"
+
+
+def test_a_log_interval_may_rise_further_than_it_falls():
+    fall, rise = np.full(10, math.log(1.5)), np.full(10, math.log(1.6))
+    assert log_interval(0.6, fall, limits=UNIT, upper=rise)[:2] == (pytest.approx(0.4), pytest.approx(0.96))
+
+
+@pytest.mark.parametrize("clusters", [1, 5, 20, 400])
+def test_exact_intervals_are_those_of_clopper_and_pearson(clusters):
+    for right, value in ((clusters, 1.0), (0, 0.0)):
+        expected = stats.binomtest(right, clusters).proportion_ci(0.95, method="exact")
+        low, high, reason = exact_interval(value, clusters)
+        assert (low, high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+        assert reason is None
 
 
 def test_no_replicates_are_no_interval_and_the_reason_says_so():
@@ -112,3 +126,33 @@ def test_pivots_hold_the_truth_near_and_far_from_equality(name, accuracies, clus
     sizes = [size * cluster_of for size in (600, 300, 180, 120)]  # as many clusters, so as much to learn from
     pivot, _ = coverage(name, accuracies, sizes, trials=1000, cluster_of=cluster_of)
     assert pivot >= 0.93
+
+
+SMALL = [(k, p) for k in (5, 10, 20, 40) for p in (0.6, 0.7, 0.9, 0.95)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unfairness", "accuracy_difference"])
+@pytest.mark.parametrize(("k", "p"), SMALL)
+def test_pivots_hold_the_truth_with_a_group_of_few_clusters(name, k, p):
+    pivot, _ = coverage(name, [p] * 3, [500, 500, k], trials=300)
+    assert pivot >= 0.90 - 2.5 * math.sqrt(0.9 * 0.1 / 300)
+
+
+def test_a_small_group_that_is_all_right_does_not_hide_that_nothing_is_unfair():
+    pivot, _ = coverage("unfairness", [0.9] * 3, [500, 500, 10], trials=100)
+    assert pivot >= 0.95
+
+
+@pytest.mark.parametrize("groups", [6, 10])
+def test_the_worst_of_equal_groups_is_held_where_percentiles_of_a_minimum_are_not(groups):
+    pivot, percentile = coverage("worst_group_accuracy", [0.8] * groups, [500] * groups, trials=100)
+    assert pivot >= 0.93
+    assert percentile <= 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("k", "p"), SMALL)
+def test_the_worst_group_is_held_where_it_is_small(k, p):
+    pivot, _ = coverage("worst_group_accuracy", [0.97, 0.97, p], [500, 500, k], trials=300)
+    assert pivot >= 0.90 - 2.5 * math.sqrt(0.9 * 0.1 / 300)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mindgap.audit.attribute_audit import audit_attribute, collect, group_measures
-from mindgap.audit.record import Record, value_record
+from mindgap.audit.attribute_audit import audit_attribute, collect, group_measures, rarest_class
+from mindgap.audit.record import Record, rate_bounds, value_record
 from mindgap.core.errors import DataError
 from mindgap.core.seed import numpy_generator
 from mindgap.metrics.bootstrap import bootstrap_counts
@@ -15,6 +15,7 @@ from mindgap.metrics.cluster_types import ClusteredRows
 from mindgap.metrics.counts import count_rows
 from mindgap.metrics.metric import group_metrics
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
+from mindgap.metrics.pseudo_clusters import clusters_by_cell
 
 SCHEMA = 1
 
@@ -47,6 +48,7 @@ def audit_predictions(
         "task": "single-label",
         "n": predictions.n,
         "classes": list(predictions.classes),
+        "class_support": _class_support(predictions),
         "overall": _overall([predictions], bootstrap=bootstrap, seed=seed),
         "attributes": {
             name: audit_attribute(predictions, groups, bootstrap=bootstrap, permutations=permutations, seed=seed)
@@ -79,15 +81,24 @@ def _overall(parts: list[Predictions], *, bootstrap: int, seed: int) -> Record:
     rows = ClusteredRows.of(labels, predicted, part_of_row, clusters, n_groups=len(parts), n_classes=len(first.classes))
     stream = bootstrap_counts(rows, replicates=bootstrap, generator=numpy_generator(seed, "bootstrap"))
     resampled = collect((observed.replicates(counts) for counts in stream), group_measures())
+    by_class = np.concatenate(list(clusters_by_cell(rows)))
     record: Record = {}
     for metric in group_metrics():
         replicates = resampled["group", metric.name]
-        record[metric.name] = value_record(
+        value = float(metric.value(observed.counts).mean())
+        bounds = rate_bounds(
             metric,
-            float(metric.value(observed.counts).mean()),
+            value,
             replicates=replicates.mean(axis=1) if replicates.size else replicates,
-            distances=np.empty(0),
-            n=first.n,
-            reason=metric.reason(observed.counts[0]),
+            clusters=rows.n_clusters,
+            rarest=rarest_class(first.classes * len(parts), by_class),
+            who="the sample",
         )
+        record[metric.name] = value_record(value, bounds, n=first.n, reason=metric.reason(observed.counts[0]))
     return record
+
+
+def _class_support(predictions: Predictions) -> dict[str, int]:
+    """How many rows are of each class."""
+    support = np.bincount(predictions.labels, minlength=len(predictions.classes)).tolist()
+    return dict(zip(predictions.classes, support, strict=True))

@@ -6,36 +6,73 @@ import math
 from typing import Any
 
 from mindgap.metrics.counts import Floats
-from mindgap.metrics.interval import interval
-from mindgap.metrics.metric import AbstractMetric
+from mindgap.metrics.interval import MIN_CLUSTERS, Bounds, exact_interval, interval, no_bounds
+from mindgap.metrics.metric import AbstractGroupMetric, AbstractMetric
 from mindgap.metrics.noise_floor import noise_floor
 
 Record = dict[str, Any]
 
 
-def value_record(
-    metric: AbstractMetric, value: float, *, replicates: Floats, distances: Floats, n: int, reason: str
-) -> Record:
+def value_record(value: float, bounds: Bounds, *, n: int, reason: str) -> Record:
     """V = {value, low, high, n, reason}: what is undefined is None, and the reason says why.
 
     Args:
-        metric: whose value it is.
         value: the observed value, NaN if undefined.
-        replicates: float64 (R,), its bootstrap replicates, for a percentile interval.
-        distances: float64 (R,), the replicates' distances from the observed sample, for a pivot.
-        n: rows the value rests on.
+        bounds: its interval, or why there is none.
+        n: rows the value rests on: all rows of a group's figure; of a gap all rows compared, unless its metric says
+            otherwise (the worst group's accuracy: the rows of that group; a gap of one class: its smallest cell).
         reason: why the value is undefined, used only if it is.
     """
-    low, high, no_interval = interval(
-        metric.interval, value, replicates=replicates, distances=distances, limits=metric.range
-    )
+    low, high, no_interval = bounds
     why = reason if math.isnan(value) else no_interval
     return {"value": _number(value), "low": _number(low), "high": _number(high), "n": n, "reason": why}
 
 
+def rate_bounds(
+    metric: AbstractGroupMetric,
+    value: float,
+    *,
+    replicates: Floats,
+    clusters: int,
+    rarest: tuple[str, int],
+    who: str,
+) -> Bounds:
+    """The interval of a figure of one set of rows: from its replicates (R,), or exact where it is 0 or 1.
+
+    Args:
+        metric: whose value it is.
+        value: the observed value, NaN if undefined.
+        replicates: float64 (R,), its bootstrap replicates.
+        clusters: clusters among the rows.
+        rarest: the class with fewest clusters among them, and how many; what a mean over classes of 0 or 1 rests on.
+        who: what a reason calls the rows.
+    """
+    bounds = interval(metric.interval, value, replicates=replicates, distances=replicates, limits=metric.range)
+    if math.isnan(value) or not len(replicates):
+        return bounds
+    if clusters < MIN_CLUSTERS:
+        return no_bounds(few_clusters(who, clusters))
+    if value not in {0.0, 1.0}:
+        return bounds
+    if not metric.averages_classes:
+        return exact_interval(value, clusters)
+    name, of_class = rarest
+    if of_class < MIN_CLUSTERS:
+        return no_bounds(few_clusters(f"class {name!r} of {who}", of_class))
+    return exact_interval(value, of_class)
+
+
+def few_clusters(who: str, clusters: int) -> str:
+    """Why rows of under five clusters have no interval."""
+    return f"no interval: {who} has {clusters} cluster{'s' if clusters != 1 else ''}"
+
+
 def gap_record(record: Record, metric: AbstractMetric, value: float, *, permuted: Floats) -> Record:
-    """G = V + {noise_mean, noise_p95, p_value}, from the permuted values, float64 (P,)."""
+    """G = V + {noise_mean, noise_p95, p_value} from the permuted values, float64 (P,), or a reason."""
     mean, tail, p_value = noise_floor(value, permuted, direction=metric.direction)
+    if not len(permuted) and not math.isnan(value):
+        no_floor = "no noise floor: no permutations were asked for"
+        record = record | {"reason": f"{record['reason']}; {no_floor}" if record["reason"] else no_floor}
     return record | {"noise_mean": _number(mean), "noise_p95": _number(tail), "p_value": _number(p_value)}
 
 

@@ -1,7 +1,8 @@
 """The cluster bootstrap: whole clusters drawn with replacement within strata, all replicates at once.
 
 A replicate of K clusters is a multinomial draw over the types of clusters. Common types are drawn so; the clusters of
-rare types are drawn one by one, which is cheaper for them and the same distribution.
+rare types are drawn one by one, which is cheaper for them and the same distribution. A group that is all right or all
+wrong, which would be so in every replicate, gets a pseudo-cluster (``mindgap.metrics.pseudo_clusters``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from mindgap.metrics.cluster_types import ClusteredRows, ClusterTypes, cluster_types
 from mindgap.metrics.counts import Floats, Integers
+from mindgap.metrics.pseudo_clusters import PseudoClusters
 
 COMMON = 4
 CHUNK_ENTRIES = 4_000_000
@@ -21,17 +23,20 @@ def bootstrap_counts(rows: ClusteredRows, *, replicates: int, generator: np.rand
     """Counts of bootstrap replicates, in chunks of float64 (r, G, C, C).
 
     Strata are the sets of groups a cluster holds, so every replicate has as many clusters of each set as the sample.
+    (Sets that a single cluster holds are one stratum, where that cluster would be in every replicate.)
 
     Args:
         rows: the sample.
         replicates: how many in all.
         generator: source of the random numbers.
     """
-    types = cluster_types(rows)
+    types, pseudo = cluster_types(rows), PseudoClusters.of(rows)
     chunk = max(1, min(replicates, CHUNK_ENTRIES // max(len(types.sizes), rows.n_cells)))
     for start in range(0, replicates, chunk):
         weights = draw_types(types, replicates=min(chunk, replicates - start), generator=generator)
-        yield types.contributions.accumulate(weights).reshape(-1, *rows.shape)
+        counts = types.contributions.accumulate(weights).reshape(-1, *rows.shape)
+        pseudo.add(counts, generator)
+        yield counts
 
 
 def draw_types(types: ClusterTypes, *, replicates: int, generator: np.random.Generator) -> Floats:

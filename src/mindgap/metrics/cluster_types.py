@@ -82,13 +82,14 @@ class ClusterTypes:
 
 
 def cluster_types(rows: ClusteredRows) -> ClusterTypes:
-    """Types of clusters, in strata by the set of groups a cluster holds."""
+    """Types of clusters, in strata by the set of groups a cluster holds; sets held by one cluster share a stratum."""
     owners, cells, times = count_tokens(rows.clusters, rows.cells)
     tokens = np.unique(np.stack([cells, times]), axis=1, return_inverse=True)[1].reshape(-1)
     types = sequence_ids(owners, tokens, n_owners=rows.n_clusters)
     _, first, sizes = np.unique(types, return_index=True, return_counts=True)
     group_owners, groups, _ = count_tokens(rows.clusters, rows.group_ids)
-    strata = sequence_ids(group_owners, groups, n_owners=rows.n_clusters)[first]
+    sets = sequence_ids(group_owners, groups, n_owners=rows.n_clusters)
+    strata = np.where(np.bincount(sets)[sets] > 1, sets, sets.max(initial=0) + 1)[first]
     contributions = SparseCounts.of(owners, cells, times, shape=(rows.n_clusters, rows.n_cells)).take(first)
     return ClusterTypes(sizes.astype(np.int64), strata, contributions)
 

@@ -5,8 +5,10 @@
   [max(0, s(v̂) − c), s(v̂) + c]; near equality it covers, percentiles do not.
   (With few clusters it is a little short, as any bootstrap: 93 % where the smallest group has 40 clusters of three.)
 * ``log``, for a ratio min/max: its logarithm is minus a range, so the pivot is there: [x·e^(−c), min(1, x·e^c)].
+* exact (Clopper and Pearson 1934), on clusters, for a rate of a group that is 0 or 1.
 
-A replicate in which the metric is undefined is left out; with more than half of them undefined there is no interval.
+A replicate in which the metric is undefined is left out; with more than a tenth of them undefined there is no interval.
+Nor is there one for a group of fewer than five clusters, or a gap that compares it: no method says anything then.
 """
 
 from __future__ import annotations
@@ -19,13 +21,33 @@ from mindgap.metrics.counts import Floats
 from mindgap.metrics.metric import IntervalKind
 
 LEVEL = 0.95
-MIN_DEFINED = 0.5
+MIN_DEFINED = 0.9
+MIN_CLUSTERS = 5
 
 Bounds = tuple[float, float, str | None]
 
 
+def no_bounds(reason: str | None) -> Bounds:
+    """No interval, and why."""
+    return math.nan, math.nan, reason
+
+
+def exact_interval(value: float, clusters: int) -> Bounds:
+    """Clopper–Pearson bounds of a rate that is 0 or 1 in all of k clusters: [.025^(1/k), 1] or [0, 1 − .025^(1/k)].
+
+    A cluster is wrong as a whole or in part; a rate is no lower than the share of clusters that are right as a whole.
+    Five clusters that are all right give [.478, 1].
+    """
+    bound = ((1 - LEVEL) / 2) ** (1 / clusters)
+    return (bound, 1.0, None) if value == 1 else (0.0, 1 - bound, None)
+
+
 def percentile_interval(value: float, replicates: Floats) -> Bounds:
-    """Quantiles .025 and .975 of the replicates, float64 (R,), widened to hold the value itself."""
+    """Quantiles .025 and .975 of the replicates, float64 (R,), widened to hold the value itself.
+
+    The widening matters for means over classes alone: where resamples lose a rare class the mean moves away from the
+    observed one, and an interval beside its own value would be read as a mistake. It cannot lower the coverage.
+    """
     defined = replicates[~np.isnan(replicates)]
     if _too_few(defined, replicates):
         return _none(replicates)
@@ -42,28 +64,41 @@ def norm_pivot_interval(value: float, distances: Floats, *, limits: tuple[float,
     return max(limits[0], value - c), min(limits[1], value + c), None
 
 
-def log_interval(value: float, distances: Floats, *, limits: tuple[float, float]) -> Bounds:
-    """[value·e^(−c), value·e^c] within the limits, c the 95 % quantile of the distances, float64 (R,)."""
+def log_interval(
+    value: float, distances: Floats, *, limits: tuple[float, float], upper: Floats | None = None
+) -> Bounds:
+    """[value·e^(−c), value·e^c'] within the limits, c the 95 % quantile of the distances, float64 (R,).
+
+    c' is that of the ``upper`` distances (R,) where the value may rise further than it falls, else c.
+    """
     if value == 0:
-        return math.nan, math.nan, "no interval on the log scale: a group's rate is 0"
-    defined = distances[~np.isnan(distances)]
-    if _too_few(defined, distances):
+        return no_bounds("no interval on the log scale: a group's rate is 0")
+    defined = ~np.isnan(distances)
+    if _too_few(distances[defined], distances):
         return _none(distances)
-    c = float(np.quantile(defined, LEVEL, method="higher"))
+    fall = float(np.quantile(distances[defined], LEVEL, method="higher"))
+    rise = fall if upper is None else float(np.quantile(upper[defined], LEVEL, method="higher"))
     with np.errstate(over="ignore"):
-        return max(limits[0], value * math.exp(-c)), min(limits[1], value * float(np.exp(c))), None
+        return max(limits[0], value * math.exp(-fall)), min(limits[1], value * float(np.exp(rise))), None
 
 
 def interval(
-    kind: IntervalKind, value: float, *, replicates: Floats, distances: Floats, limits: tuple[float, float]
+    kind: IntervalKind,
+    value: float,
+    *,
+    replicates: Floats,
+    distances: Floats,
+    limits: tuple[float, float],
+    upper: Floats | None = None,
 ) -> Bounds:
     """The interval of that kind: low, high, and None or the reason why there is none (low and high are NaN)."""
     if math.isnan(value):
-        return math.nan, math.nan, None
+        return no_bounds(None)
     if kind == "percentile":
         return percentile_interval(value, replicates)
-    make = log_interval if kind == "log" else norm_pivot_interval
-    return make(value, distances, limits=limits)
+    if kind == "log":
+        return log_interval(value, distances, limits=limits, upper=upper)
+    return norm_pivot_interval(value, distances, limits=limits)
 
 
 def _too_few(defined: Floats, replicates: Floats) -> bool:
@@ -72,6 +107,11 @@ def _too_few(defined: Floats, replicates: Floats) -> bool:
 
 def _none(replicates: Floats) -> Bounds:
     if not len(replicates):
-        return math.nan, math.nan, "no interval: no bootstrap was asked for"
+        return no_bounds("no interval: no bootstrap was asked for")
+    return no_bounds(f"no interval: {undefined_note(replicates)}")
+
+
+def undefined_note(replicates: Floats) -> str | None:
+    """How many replicates, float64 (R,), are NaN; None if none is."""
     undefined = int(np.isnan(replicates).sum())
-    return math.nan, math.nan, f"no interval: undefined in {undefined} of {len(replicates)} bootstrap replicates"
+    return f"undefined in {undefined} of {len(replicates)} bootstrap replicates" if undefined else None

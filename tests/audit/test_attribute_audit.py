@@ -1,0 +1,98 @@
+"""The audit of one attribute where little is known: groups of few clusters, without errors, or without a class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mindgap.audit.model_audit import audit_predictions
+from mindgap.core.groups import Groups
+from mindgap.metrics.predictions import predictions_from_arrays
+
+
+def two_groups(big_right, few_right, few_wrong=0, *, cluster_of=1):
+    """Binary predictions of class x: half of group big is wrong, of group few as many as said."""
+    right = [1] * big_right + [0] * big_right + [1] * few_right + [0] * few_wrong
+    ids = [0] * (2 * big_right) + [1] * (few_right + few_wrong)
+    return predictions_from_arrays(
+        [0, 1] * (len(right) // 2) + [0] * (len(right) % 2), classes=("x", "y"),
+        predicted=[k % 2 if r else 1 - k % 2 for k, r in enumerate(right)],
+        groups={"tone": Groups("tone", ("light", "dark"), np.array(ids))}, clusters=np.arange(len(ids)) // cluster_of,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "has"), [(1, "1 cluster"), (3, "3 clusters"), (4, "4 clusters")])
+def test_a_group_of_few_clusters_has_no_interval_and_neither_has_a_gap_that_compares_it(rows, has):
+    audit = audit_predictions(two_groups(50, rows), bootstrap=50, permutations=50)
+    attribute = audit["attributes"]["tone"]
+    reason = f"no interval: group 'dark' has {has}"
+    found = [*attribute["gaps"].values(), attribute["groups"]["dark"]["accuracy"], attribute["per_class"]["x"][
+        "selection_rate_ratio"]]  # fmt: skip
+    for record in found:
+        if record["value"] is not None:
+            assert (record["low"], record["high"], record["reason"]) == (None, None, reason)
+    assert attribute["gaps"]["unfairness"]["value"] is not None
+    assert attribute["gaps"]["unfairness"]["noise_p95"] is not None
+    assert attribute["groups"]["light"]["accuracy"]["low"] is not None
+
+
+def test_an_accuracy_of_one_has_an_exact_interval_by_its_clusters():
+    for cluster_of, clusters in ((1, 20), (2, 10)):
+        attribute = audit_predictions(two_groups(50, 20, cluster_of=cluster_of), permutations=0)["attributes"]["tone"]
+        dark = attribute["groups"]["dark"]
+        assert dark["accuracy"]["low"] == pytest.approx(0.025 ** (1 / clusters))
+        assert dark["accuracy"]["high"] == 1
+        assert dark["balanced_accuracy"]["low"] == pytest.approx(0.025 ** (1 / 10))  # ten rows of each class
+    wrong = audit_predictions(two_groups(50, 0, 20), permutations=0)["attributes"]["tone"]["groups"]["dark"]
+    assert (wrong["accuracy"]["low"], wrong["accuracy"]["high"]) == (0, pytest.approx(1 - 0.025**0.05))
+
+
+def test_a_mean_over_classes_of_one_needs_five_clusters_of_every_class():
+    groups = {"a": Groups("a", ("p", "q"), np.array([0] * 40 + [1] * 12))}
+    labels = np.array([0, 1] * 20 + [0] * 10 + [1] * 2)
+    predicted = np.where(np.arange(52) < 5, 1 - labels, labels)
+    audit = audit_predictions(predictions_from_arrays(labels, classes=("x", "y"), predicted=predicted, groups=groups))
+    group = audit["attributes"]["a"]["groups"]["q"]
+    assert group["accuracy"]["low"] == pytest.approx(0.025 ** (1 / 12))
+    assert group["balanced_accuracy"]["reason"] == "no interval: class 'y' of group 'q' has 2 clusters"
+
+
+def test_an_overall_accuracy_of_one_is_not_certain():
+    right = np.array([0, 1] * 15)
+    overall = audit_predictions(predictions_from_arrays(right, classes=("x", "y"), predicted=right))["overall"]
+    assert overall["accuracy"]["low"] == pytest.approx(0.025 ** (1 / 30))
+    assert overall["macro_f1"]["low"] == pytest.approx(0.025 ** (1 / 15))
+    few = audit_predictions(predictions_from_arrays(right[:3], classes=("x", "y"), predicted=right[:3]))["overall"]
+    assert few["accuracy"]["reason"] == "no interval: the sample has 3 clusters"
+
+
+def test_a_small_group_without_errors_widens_the_gaps_it_is_in():
+    gaps = audit_predictions(two_groups(250, 20), permutations=0)["attributes"]["tone"]["gaps"]
+    assert gaps["accuracy_difference"]["low"] < 0.5 - 0.05
+    assert gaps["worst_group_accuracy"]["n"] == 500
+
+
+def test_replicates_that_lost_a_class_are_left_out_and_counted():
+    # three rows of group q are y: e^-3 of the resamples have none
+    groups = {"a": Groups("a", ("p", "q"), np.array([0] * 60 + [1] * 60))}
+    labels = np.array([0, 1] * 30 + [0] * 57 + [1] * 3)
+    predicted = np.where(np.arange(120) % 5 == 0, 1 - labels, labels)
+    made = predictions_from_arrays(labels, classes=("x", "y"), predicted=predicted, groups=groups)
+    attribute = audit_predictions(made, permutations=0)["attributes"]["a"]
+    note = attribute["notes"]["equalized_odds_abs_mean"]
+    left_out = int(note.removeprefix("undefined in ").removesuffix(" of 2000 bootstrap replicates"))
+    assert left_out == pytest.approx(2000 * (57 / 60) ** 60, abs=60)
+    assert attribute["gaps"]["equalized_odds_abs_mean"]["low"] is not None
+    assert attribute["per_class"]["y"]["equalized_odds_abs_mean"]["n"] == 3
+
+
+def test_a_class_one_group_is_never_predicted_leaves_no_interval_of_the_mean_selection_ratio():
+    groups = {"a": Groups("a", ("p", "q"), np.arange(60) % 2)}
+    labels = np.arange(60) // 2 % 3
+    predicted = np.where((labels == 2) & (np.arange(60) % 2 == 1), 0, labels)
+    made = predictions_from_arrays(labels, classes=("x", "y", "z"), predicted=predicted, groups=groups)
+    attribute = audit_predictions(made, permutations=0)["attributes"]["a"]
+    macro = attribute["gaps"]["selection_rate_ratio"]
+    assert (macro["low"], macro["high"]) == (None, None)
+    assert macro["reason"].startswith("no interval: class 'z' is never predicted in group 'q'")
+    assert attribute["per_class"]["y"]["selection_rate_ratio"]["low"] is not None
