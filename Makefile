@@ -24,10 +24,10 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/mindgap synth runs/demo-images --n 2400 --size 48 --bias .5
+	$(BIN)/mindgap synth runs/demo-images --n 4000 --size 48 --bias .5
 	$(BIN)/mindgap prepare --images runs/demo-images/images --metadata runs/demo-images/metadata.csv --id image_id --label label \
 	  --attributes true_tone,sex --cluster lesion_id --masks runs/demo-images/masks --size 48 --out runs/demo-store
-	$(BIN)/mindgap search runs/demo-store --attribute true_tone --preset quick --trials 16 --epochs 4 --workers 2 --out runs/demo
+	$(BIN)/mindgap search runs/demo-store --attribute true_tone --preset quick --trials 12 --epochs 8 --workers 2 --out runs/demo
 	@echo "open runs/demo/report.html in a browser"
 
 check: $(STAMP)
