@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindgap.core.errors import ConfigError, ShapeError
-from mindgap.data.batches import BatchPlan, order_warning, parse_ratios
+from mindgap.data.batches import BatchPlan, order_warning, parse_ratios, ratios_from_mapping
 
 NAMES = ("female", "male")
 COUNTS = np.array([10, 30])
@@ -214,6 +215,45 @@ def test_ratios_by_name():
     assert parse_ratios("male=.4, female=.6", NAMES, COUNTS).tolist() == pytest.approx([0.6, 0.4])
     assert parse_ratios("uniform", ("a", "b", "c"), np.array([3, 0, 5])).tolist() == [0.5, 0.0, 0.5]
     assert parse_ratios("a=b=.5,c=.5", ("a=b", "c"), COUNTS).tolist() == [0.5, 0.5]
+
+
+def test_group_names_may_hold_commas_and_equals_signs():
+    names = ("Asian, other", "a", "a=b", "Asian")
+    text = "Asian, other=.1, a=.2,a=b = .3 ,Asian=.4"
+    assert parse_ratios(text, names, np.array([1, 1, 1, 1])).tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+@given(
+    names=st.lists(st.text(alphabet="ab ,=.1*()", min_size=1, max_size=5), min_size=1, max_size=5, unique=True),
+    weights=st.lists(st.integers(1, 100), min_size=5, max_size=5),
+)
+def test_a_mapping_holds_any_group_name(names, weights):
+    weights = np.array(weights[: len(names)], dtype=np.float64)
+    shares = dict(zip(names, (weights / weights.sum()).tolist(), strict=True))
+    found = ratios_from_mapping(shares, tuple(reversed(names)), np.ones(len(names), dtype=np.int64))
+    assert found.tolist() == pytest.approx(list(shares.values())[::-1])
+
+
+def test_a_mapping_gives_the_very_numbers_of_the_text():
+    shares = {"female": 0.1 + 0.2, "male": 1 - (0.1 + 0.2)}
+    text = ",".join(f"{name}={share!r}" for name, share in shares.items())
+    assert ratios_from_mapping(shares, NAMES, COUNTS).tolist() == parse_ratios(text, NAMES, COUNTS).tolist()
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"female": 0.6}, "leave out group 'male'"),
+        ({"female": 0.6, "male": 0.5}, "sum to 1.1"),
+        ({"female": 0.6, "mael": 0.4}, "no group 'mael'; did you mean 'male'"),
+        ({"female": -1.0, "male": 2.0}, "-1.0 is no share"),
+        ({"female": math.nan, "male": 1.0}, "nan is no share"),
+    ],
+)
+def test_a_wrong_mapping_is_refused_in_one_line(shares, message):
+    with pytest.raises(ConfigError, match=message) as refusal:
+        ratios_from_mapping(shares, NAMES, COUNTS)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

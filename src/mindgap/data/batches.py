@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import ConfigError, ShapeError
+from mindgap.core.errors import ConfigError, ShapeError, near_names
 from mindgap.core.seed import numpy_generator
 
 IntArray = NDArray[np.int64]
@@ -39,10 +41,31 @@ def parse_ratios(text: str, names: tuple[str, ...], counts: IntArray) -> FloatAr
     if text == "uniform":
         present = (counts > 0).astype(np.float64)
         return present / present.sum()
-    shares = _shares_by_name(text, names)
-    ratios = np.array([shares[name] for name in names])
+    return _checked_ratios(_shares_by_name(text, names), names, counts, said=repr(text))
+
+
+def ratios_from_mapping(shares: Mapping[str, float], names: tuple[str, ...], counts: IntArray) -> FloatArray:
+    """The shares of a mapping as an array; see ``parse_ratios``, whose text cannot hold every group name.
+
+    Raises:
+        ConfigError: a group is unknown, missing or empty, a share is not in 0..1, or the sum is not 1.
+    """
+    said = str(dict(shares))
+    for name, share in shares.items():
+        if name not in names:
+            raise ConfigError(f"ratios {said}: no group {name!r}; {near_names(name, names)}")
+        if not 0.0 <= share <= 1.0:
+            raise ConfigError(f"ratios {said}: {share!r} is no share in 0..1; write .6 for 60 percent")
+    return _checked_ratios(shares, names, counts, said=said)
+
+
+def _checked_ratios(shares: Mapping[str, float], names: tuple[str, ...], counts: IntArray, *, said: str) -> FloatArray:
+    missing = [name for name in names if name not in shares]
+    if missing:
+        raise ConfigError(f"ratios {said} leave out group {missing[0]!r}; name every group: {', '.join(names)}")
+    ratios = np.array([shares[name] for name in names], dtype=np.float64)
     if abs(ratios.sum() - 1.0) > 1e-6:
-        raise ConfigError(f"ratios {text!r} sum to {ratios.sum():g}; give shares that sum to 1")
+        raise ConfigError(f"ratios {said} sum to {ratios.sum():g}; give shares that sum to 1")
     for name, ratio, count in zip(names, ratios, counts, strict=True):
         if ratio > 0 and count == 0:
             raise ConfigError(f"ratios give {ratio:g} to group {name!r}, which has no training image; give it 0")
@@ -219,18 +242,20 @@ def _long_run_shares(sizes: IntArray, ratios: FloatArray | None) -> FloatArray:
 
 
 def _shares_by_name(text: str, names: tuple[str, ...]) -> dict[str, float]:
+    """Reads ``GROUP=SHARE,…``; a group is found by its name, which may hold commas and equals signs."""
     shares: dict[str, float] = {}
-    for part in text.split(","):
-        name, equals, number = part.strip().rpartition("=")
-        if not equals or name not in names or name in shares:
+    longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    start = re.compile(rf"\s*({longest_first})\s*=")
+    left, comma = text, ","
+    while comma:
+        found = start.match(left)
+        if found is None or found[1] in shares:
             raise ConfigError(
-                f"ratios {text!r}: {part.strip()!r} is no 'GROUP=SHARE' with a new group of {', '.join(names)}; "
-                "or say natural or uniform"
+                f"ratios {text!r}: {left.partition(',')[0].strip()!r} is no 'GROUP=SHARE' with a new group of "
+                f"{', '.join(names)}; or say natural or uniform"
             )
-        shares[name] = _share(number, text)
-    missing = [name for name in names if name not in shares]
-    if missing:
-        raise ConfigError(f"ratios {text!r} leave out group {missing[0]!r}; name every group: {', '.join(names)}")
+        number, comma, left = left[found.end() :].partition(",")
+        shares[found[1]] = _share(number.strip(), text)
     return shares
 
 

@@ -17,7 +17,7 @@ from mindgap.core.errors import TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.augment import Augment, AugmentSettings
-from mindgap.data.batches import BatchPlan, parse_ratios
+from mindgap.data.batches import BatchPlan, parse_ratios, ratios_from_mapping
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
@@ -94,7 +94,7 @@ class TrainingRun:
             seed=settings.seed,
         )
         self.mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
-        self.plan = _batch_plan(self.groups, self.mitigation, settings)
+        self.plan = batch_plan(self.groups, self.mitigation, settings)
         self.network = channels_last(self.mitigation.adapt(network).to(self.device))
         self.schedule = SCHEDULES[settings.schedule]
         decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
@@ -211,7 +211,12 @@ class TrainingRun:
         self.history = [EpochRecord(**record) for record in state["history"]]
 
 
-def _batch_plan(groups: Groups, mitigation: AbstractMitigation, settings: TrainSettings) -> BatchPlan:
+def batch_plan(groups: Groups, mitigation: AbstractMitigation, settings: TrainSettings) -> BatchPlan:
+    """The batches over the training rows, whose groups are given, as the mitigation or the settings want them.
+
+    Raises:
+        ConfigError: the ratios or the batch size do not fit the groups.
+    """
     wish = mitigation.batches(groups)
     ratios = wish.ratios if wish.ratios is not None else batch_ratios(settings.ratios, groups)
     return BatchPlan(
@@ -233,8 +238,9 @@ def batch_ratios(ratios: str | Mapping[str, float], groups: Groups) -> NDArray[n
     """
     if ratios == "natural":
         return None
-    text = ratios if isinstance(ratios, str) else ",".join(f"{name}={share!r}" for name, share in ratios.items())
-    return parse_ratios(text, groups.names, groups.counts())
+    if isinstance(ratios, str):
+        return parse_ratios(ratios, groups.names, groups.counts())
+    return ratios_from_mapping(ratios, groups.names, groups.counts())
 
 
 def _key(
