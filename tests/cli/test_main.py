@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import resource
 import subprocess
 import sys
@@ -26,6 +27,9 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]):
         (["list", "metric"], "no kind of plug-in 'metric'; did you mean 'metrics'"),
         (["train", "s", "--out", "o", "--network", "resnet18", "--epochs", "0"], "'--epochs'"),
         (["train", "s", "--out", "o", "--network", "resnet18", "--epochs", "many"], "got 'many'"),
+        (["synth", "o", "--n=abc"], "got 'abc'"),
+        (["synth", "o", "--n", "30", "--n", "abc"], "got 'abc'"),
+        (["synth", "o", "--n", "30", "--n="], "got ''"),
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(
@@ -41,7 +45,8 @@ def test_a_usage_error_is_one_line_and_exit_code_2(
 
 def test_no_arguments_show_the_verbs(capsys: pytest.CaptureFixture[str]):
     assert run([]) == 0
-    assert all(verb in capsys.readouterr().out for verb in ("prepare",))
+    shown = capsys.readouterr().out
+    assert [verb for verb in VERBS if f"  {verb} " not in shown] == []
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]):
@@ -87,3 +92,27 @@ def test_a_worker_needs_a_search_that_is_there(tmp_path: Path, capsys: pytest.Ca
 def test_status_of_no_search_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["search", "--status", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_warning_of_the_library_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    from mindgap.workflows import plugins
+
+    def warned(kind: str) -> dict[str, str]:
+        logging.getLogger("mindgap.search").warning("%s: crashed\nTraceback", "slot 3")
+        logging.getLogger("mindgap.search").info("nobody needs this")
+        return {}
+
+    monkeypatch.setattr(plugins, "list_plugins", warned)
+    for _ in range(2):
+        assert run(["list", "losses"]) == 0
+        assert capsys.readouterr().err == "warning: slot 3: crashed\n"
+
+
+def test_a_damaged_provenance_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["synth", str(tmp_path / "set"), "--n", "30", "--size", "16"]) == 0
+    (tmp_path / "set" / "provenance.json").write_text("[]")
+    capsys.readouterr()
+    assert run(["synth", str(tmp_path / "set"), "--n", "30", "--size", "16"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1

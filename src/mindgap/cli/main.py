@@ -6,9 +6,10 @@ Exit codes: 0 done; 2 one line on stderr that says what is wrong; 130 after Ctrl
 from __future__ import annotations
 
 import importlib
-import itertools
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import typer
 from typer.main import get_command
@@ -52,7 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     command = get_command(build_app())
     try:
-        result = command.main(list(arguments) or ["--help"], prog_name="mindgap", standalone_mode=False)
+        with _warnings_shown():
+            result = command.main(list(arguments) or ["--help"], prog_name="mindgap", standalone_mode=False)
     except (MindgapError, TrainingFailure) as error:
         return _refuse(str(error))
     except Exception as error:
@@ -76,9 +78,32 @@ def _usage_message(error: Exception, arguments: Sequence[str]) -> str | None:
 
 
 def _value_seen(error: Exception, arguments: Sequence[str]) -> str:
+    """The value that the option got, the last one if it was given twice, as the parser takes that."""
     names = getattr(getattr(error, "param", None), "opts", [])
-    pairs = itertools.pairwise(arguments)
-    return next((f", got {value!r}" for name, value in pairs if name in names), "")
+    for place in reversed(range(len(arguments))):
+        name, equals, value = arguments[place].partition("=")
+        if name in names and equals:
+            return f", got {value!r}"
+        if name in names and place + 1 < len(arguments):
+            return f", got {arguments[place + 1]!r}"
+    return ""
+
+
+class _WarningLines(logging.Handler):
+    """Prints what the library warns of, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo("warning: " + record.getMessage().partition("\n")[0], err=True)
+
+
+@contextmanager
+def _warnings_shown() -> Generator[None]:
+    library, handler = logging.getLogger("mindgap"), _WarningLines(logging.WARNING)
+    library.addHandler(handler)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
 
 
 def _refuse(message: str) -> int:
