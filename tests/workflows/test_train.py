@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from mindgap.core.errors import ConfigError, DataError, RunError, UnknownNameError
+from mindgap.core.errors import CapacityError, ConfigError, DataError, RunError, UnknownNameError
+from mindgap.core.folder_lock import folder_lock
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import read_predictions
 from mindgap.space.architecture import load_network
@@ -153,6 +154,11 @@ def test_a_stopped_run_ends_as_one_that_was_not(store, network, tmp_path, monkey
     assert all(torch.equal(straight[name], stopped[name]) for name in straight)
 
 
+def folder_lock_of(folder):
+    folder.mkdir()
+    return folder_lock(folder)
+
+
 def stop_at_epoch(last):
     from mindgap.train.epoch_log import EpochLog
 
@@ -227,6 +233,7 @@ def test_multi_label_data_is_trained_and_audited_per_label(multi_store, network,
         ({"schedule": "cosine"}, ConfigError, r"train: schedule is 'cosine'"),
         ({"epochs": 0}, ConfigError, r"train: epochs is 0"),
         ({"folds": 1}, ConfigError, r"folds=1: cross-validation needs 2 folds or more"),
+        ({"folds": 1000}, ConfigError, r"folds=1000: need .* at most one per cluster"),
     ],
 )
 def test_a_bad_option_is_one_line_and_leaves_no_folder(store, network, tmp_path, options, error, message):
@@ -236,11 +243,47 @@ def test_a_bad_option_is_one_line_and_leaves_no_folder(store, network, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_ratios_that_favour_a_smaller_group_are_warned_of(trained, store, network, tmp_path):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_device_that_is_not_there_leaves_no_folder(store, network, tmp_path):
+    with pytest.raises(CapacityError, match="no GPU here"):
+        run(store, network, tmp_path / "run", device="cuda")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_share_for_a_group_that_a_fold_does_not_have_leaves_no_folder(network, tmp_path):
+    """All images of one group are one cluster, so one fold trains without it."""
+    (tmp_path / "store").mkdir()
+    make_store(tmp_path / "store", classes=("dark", "red"), multi_label=False)
+    table = pd.read_parquet(tmp_path / "store" / "table.parquet")
+    table.loc[table["sex"] == "f", "cluster"] = "all"
+    table.to_parquet(tmp_path / "store" / "table.parquet")
+    with pytest.raises(ConfigError, match="no training image"):
+        run(Store.open(tmp_path / "store"), network, tmp_path / "run", folds=2, ratios="f=.5,m=.5")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_store_is_never_the_run(network, tmp_path, force):
+    (tmp_path / "store").mkdir()
+    store = make_store(tmp_path / "store", classes=("dark", "red"), multi_label=False)
+    (tmp_path / "store" / "config.toml").write_text('verb = "prepare"\noptions = {}\n')
+    (tmp_path / "store" / "provenance.json").write_text("{}")
+    before = sorted(path.name for path in (tmp_path / "store").rglob("*"))
+    for out in (tmp_path / "store", tmp_path / "store" / "run", tmp_path):
+        with pytest.raises(RunError, match="choose an --out apart from it"):
+            run(store, network, out, force=force)
+    assert sorted(path.name for path in (tmp_path / "store").rglob("*")) == before
+
+
+def test_ratios_that_favour_a_smaller_group_are_warned_of_before_training(trained, store, network, tmp_path, caplog):
     assert trained[1]["training"]["warnings"] == []
     groups = store.groups("sex").take(store.rows("train"))
     small, large = (groups.names[number] for number in groups.counts().argsort())
     assert groups.counts().min() < groups.counts().max()
-    record = run(store, network, tmp_path / "run", epochs=1, ratios=f"{small}=.8,{large}=.2")
-    (warning,) = record["training"]["warnings"]
+    options = {"epochs": 1, "ratios": f"{small}=.8,{large}=.2"}
+    with folder_lock_of(tmp_path / "busy"), pytest.raises(RunError, match="another mindgap process"):
+        run(store, network, tmp_path / "busy", **options)
+    warning = caplog.messages[0]
+    record = run(store, network, tmp_path / "run", **options)
+    assert record["training"]["warnings"] == [warning]
     assert f"smaller group '{small}' a share of 0.8" in warning

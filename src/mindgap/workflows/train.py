@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from mindgap.space.network import resolve_network
 from mindgap.train.settings import TrainSettings
 from mindgap.workflows.train_job import TrainJob
 from mindgap.workflows.train_once import train_folds, train_once
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -58,7 +61,7 @@ def train(
         folds: cross-validation over all rows by that many cluster-disjoint folds: every row is predicted by a network
             that saw none of its fold; the figures are pooled and per fold. Each fold has a folder under ``folds``.
         seed: of weights, batches, augmentation, dropout, folds and resampling.
-        force: replaces a run made with other options.
+        force: replaces the run of this verb that is there.
         bootstrap: replicates of the intervals.
         permutations: of the noise floors.
         lr: peak learning rate; None is the schedule's own.
@@ -104,12 +107,17 @@ def train(
     if folds is not None and folds < 2:
         raise ConfigError(f"folds={folds}: cross-validation needs 2 folds or more; leave it out to train once")
     job = TrainJob(store, architecture, settings, options["attribute"], bootstrap, permutations)
-    job.check()
+    parts = None if folds is None else job.fold_numbers(folds)
     options |= settings.model_dump(mode="json", exclude={"augment"})
-    run = RunFolder.open(out, verb="train", options=options, force=force)
-    if run.state != "finished":
-        run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
-        details = train_folds(job, run.path, folds=folds) if folds else train_once(job, run.path)
-        write_report(run.path)
-        run.finish(**details)
-    return read_json(run.path / "metrics.json")
+    asked: dict[str, Any] = {"verb": "train", "options": options, "force": force, "inputs": (store.path,)}
+    if RunFolder.check(out, **asked) != "finished":
+        job.check(parts)
+        for warning in job.warnings():
+            log.warning("%s", warning)
+    with RunFolder.hold(out, **asked) as run:
+        if run.state != "finished":
+            run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
+            details = train_once(job, run.path) if parts is None else train_folds(job, run.path, parts)
+            write_report(run.path)
+            run.finish(**details)
+        return read_json(run.path / "metrics.json")

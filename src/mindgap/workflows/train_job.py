@@ -17,16 +17,18 @@ from mindgap.core.progress import Progress
 from mindgap.core.seed import derive_seed
 from mindgap.data.batches import order_warning
 from mindgap.data.image_store import Store
+from mindgap.data.split import cluster_folds
 from mindgap.metrics.unfairness import unfairness
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.space.network import Network
+from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
 from mindgap.train.loop import EpochRecord, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import TrainingFacts, make_mitigation
-from mindgap.train.training_run import batch_ratios
+from mindgap.train.training_run import batch_plan, batch_ratios
 
 Rows = NDArray[np.int64]
 
@@ -56,18 +58,40 @@ class TrainJob:
         """Groups of the attribute over all rows."""
         return self.store.groups(self.attribute)
 
-    def check(self) -> None:
-        """Refuses unknown names and impossible options before anything is written.
+    def fold_numbers(self, folds: int) -> Rows:
+        """int64 (N,): the fold of every row, 0..folds-1, without a cluster in two.
 
         Raises:
-            MindgapError: the attribute, loss, mitigation or a ratio does not fit.
+            ConfigError: there are fewer clusters than folds.
         """
-        settings, store = self.settings, self.store
-        groups = self.groups.take(store.rows("train"))
+        store = self.store
+        everything = [store.groups(name) for name in store.attributes]
+        return cluster_folds(store.labels, everything, clusters=store.clusters, k=folds, seed=self.settings.seed)
+
+    def check(self, folds: Rows | None = None) -> None:
+        """Refuses unknown names and impossible options before anything is written.
+
+        Args:
+            folds: the fold of every row, if the job is done by folds.
+
+        Raises:
+            MindgapError: the attribute, loss, mitigation, device, batch size or a ratio does not fit.
+        """
+        settings, store, groups = self.settings, self.store, self.groups.take(self.store.rows("train"))
+        choose_device(settings.device)
         loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
         facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
-        make_mitigation(settings.mitigation, facts, settings.mitigation_options)
-        batch_ratios(settings.ratios, groups)
+        mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
+        held_out = [] if folds is None else [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
+        for own in [groups, *(self.groups.take(np.setdiff1d(np.arange(store.n), rows)) for rows in held_out)]:
+            batch_plan(own, mitigation, settings)
+
+    def warnings(self) -> list[str]:
+        """What a user should know before training starts, one line each."""
+        groups = self.groups.take(self.store.rows("train"))
+        ratios = batch_ratios(self.settings.ratios, groups)
+        warning = None if ratios is None else order_warning(ratios, groups.names, groups.counts())
+        return [] if warning is None else [warning]
 
     def fit(
         self,
@@ -144,7 +168,6 @@ class TrainJob:
         """What training took, and with what."""
         settings, groups = self.settings, self.groups.take(self.store.rows("train"))
         ratios = batch_ratios(settings.ratios, groups)
-        warning = None if ratios is None else order_warning(ratios, groups.names, groups.counts())
         return {
             "image_passes": image_passes,
             "seconds": seconds,
@@ -152,7 +175,7 @@ class TrainJob:
             "ratios": None if ratios is None else dict(zip(groups.names, ratios.tolist(), strict=True)),
             "mitigation": settings.mitigation,
             "attribute": self.attribute,
-            "warnings": [] if warning is None else [warning],
+            "warnings": self.warnings(),
         }
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from mindgap.core.files import atomic_path, jsonable, read_json, write_json, write_text
 from mindgap.core.progress import Progress, progress
-from mindgap.data.split import cluster_folds
 from mindgap.metrics.predictions import write_predictions
 from mindgap.space.architecture import ARCHITECTURE_FILE, save_network
 from mindgap.train.epoch_log import EpochLog
@@ -44,11 +43,15 @@ def train_once(job: TrainJob, folder: Path) -> dict[str, Any]:
     return {"modes": list(result.modes)}
 
 
-def train_folds(job: TrainJob, folder: Path, *, folds: int) -> dict[str, Any]:
-    """Cross-validates over all rows and writes the run's files; folds that are finished are kept."""
-    store = job.store
-    everything = [store.groups(name) for name in store.attributes]
-    number = cluster_folds(store.labels, everything, clusters=store.clusters, k=folds, seed=job.settings.seed)
+def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
+    """Cross-validates over all rows and writes the run's files; folds that are finished are kept.
+
+    Args:
+        job: what is trained.
+        folder: the run's.
+        number: int64 (N,), the fold of every row.
+    """
+    store, folds = job.store, int(number.max()) + 1
     write_text(folder / ARCHITECTURE_FILE, job.architecture.to_json())
     log, records, chances = EpochLog(folder / "log.jsonl"), [], np.zeros((store.n, len(store.classes)))
     with progress(folds * job.settings.epochs, f"{folds} folds of {job.architecture.name}") as bar:

@@ -66,7 +66,5 @@ def train(
         force=force,
     )
     say_if_nothing_was_done(out, before)
-    for warning in record["training"]["warnings"]:
-        typer.echo(f"warning: {warning}", err=True)
     for line in [*audit_lines(record), f"report: {out / 'report.html'}"]:
         typer.echo(line)
