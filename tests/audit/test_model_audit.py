@@ -57,7 +57,7 @@ def every_record(node, path=()):
             yield from every_record(child, (*path, key))
 
 
-def test_the_record_has_the_form_of_the_contract(audited):
+def test_the_record_has_the_documented_keys_and_no_others(audited):
     predictions, audit = audited
     assert (audit["schema"], audit["task"], audit["n"], audit["classes"]) == (1, "single-label", 900, list(CLASSES))
     assert set(audit) == {"schema", "task", "n", "classes", "class_support", "overall", "attributes"}
