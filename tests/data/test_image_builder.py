@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mindgap.core.errors import CapacityError, DataError
-from mindgap.data import image_builder
+from mindgap.core.errors import CapacityError
+from mindgap.data import decoder
 from mindgap.data.decode import Geometry, decode_image
+from mindgap.data.decode_worker import Chunk
+from mindgap.data.decoder import DecoderDied
 from mindgap.data.image_builder import Sources, allocate, build_images, keep_rows
 
 GEOMETRY = Geometry(8, "squash")
@@ -91,21 +96,63 @@ def test_a_build_killed_while_closing_gaps_is_mended(files, work):
 def test_masks_are_stored_beside_images_and_a_missing_one_is_empty(files, work, tmp_path):
     Image.new("L", (10, 10), 255).save(tmp_path / "full.png")
     (tmp_path / "broken.png").write_bytes(b"x")
-    masks = [str(tmp_path / "full.png"), None, str(tmp_path / "broken.png")]
-    built = build_images(work, Sources(files[:3], masks), geometry=GEOMETRY, workers=1)
-    stored = np.fromfile(work / "masks.bin", dtype=np.uint8).reshape(3, 8, 8)
-    assert built.masked.tolist() == [True, False, False]
-    assert [int(mask.max()) for mask in stored] == [255, 0, 0]
+    Image.new("L", (10, 10), 0).save(tmp_path / "zeros.png")
+    masks = [str(tmp_path / "full.png"), None, str(tmp_path / "broken.png"), str(tmp_path / "zeros.png")]
+    built = build_images(work, Sources(files[:4], masks), geometry=GEOMETRY, workers=1)
+    stored = np.fromfile(work / "masks.bin", dtype=np.uint8).reshape(4, 8, 8)
+    assert built.masked.tolist() == [True, False, False, True]
+    assert built.mask_counts() == {"n": 2, "missing": 1, "unreadable": 1, "empty": 1}
+    assert [int(mask.max()) for mask in stored] == [255, 0, 0, 0]
     assert stored[0].min() == 255
 
 
-def test_a_decoder_that_dies_is_an_error_not_a_hang(files, work, monkeypatch):
-    def start():
-        return subprocess.Popen(["false"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def dying(*, code=1):
+    command = [sys.executable, "-c", f"import sys; sys.stdin.readline(); sys.exit({code})"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    monkeypatch.setattr(image_builder, "_start_worker", start)
-    with pytest.raises(DataError, match="a decoding process died"):
+
+def test_a_decoder_that_dies_twice_is_an_error_not_a_hang(files, work, monkeypatch):
+    monkeypatch.setattr(decoder, "start_worker", lambda: dying(code=7))
+    with pytest.raises(DecoderDied, match=r"died twice \(exit 7\) .*0.png; .* fewer workers.* --workers 1") as error:
         build_images(work, Sources(files), geometry=GEOMETRY, workers=2)
+    assert isinstance(error.value, CapacityError)
+    assert "\n" not in str(error.value)
+
+
+def test_a_decoder_that_dies_once_is_started_again(files, work, monkeypatch):
+    begin, started = decoder.start_worker, []
+
+    def start():
+        started.append(None)
+        return dying() if len(started) <= 2 else begin()
+
+    monkeypatch.setattr(decoder, "start_worker", start)
+    built = build_images(work, Sources(files), geometry=GEOMETRY, workers=2)
+    assert len(started) == 4
+    assert not built.faults.any()
+
+
+def worker(**pipes):
+    command = [sys.executable, "-m", "mindgap.data.decode_worker"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **pipes)
+
+
+def test_a_decoder_ends_quietly_when_nobody_reads_its_answers(files, work):
+    build_images(work, Sources(files[:2]), geometry=GEOMETRY, workers=1)
+    head = {"folder": str(work), "rows": 2, "geometry": asdict(GEOMETRY), "masks": False}
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = worker(stdout=writing)
+    os.close(writing)
+    _, said = process.communicate(json.dumps(head) + "\n" + Chunk(0, files[:2], None).to_line())
+    assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize("line", ["", '{"folder": "/no'])
+def test_a_decoder_ends_quietly_when_its_input_ends_early(line):
+    process = worker(stdout=subprocess.DEVNULL)
+    _, said = process.communicate(line)
+    assert (process.returncode, said) == (0, "")
 
 
 def test_space_is_taken_before_anything_is_written(work):

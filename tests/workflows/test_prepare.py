@@ -170,7 +170,7 @@ def test_masks_lie_beside_the_images(source):
     (source / "images" / "im0.png").unlink()
     record = build(source, masks=source / "masks")
     store = Store.open(source / "store")
-    assert record["masks"] == {"n": 49, "missing": 10}
+    assert record["masks"] == {"n": 49, "missing": 10, "unreadable": 0, "empty": 0}
     assert store.masks.shape == (59, 8, 8)
     assert (store.masks[0] == 255).mean() == 0.5
     assert (store.masks[1] == 255).all()

@@ -168,5 +168,5 @@ def test_a_disk_that_fills_at_any_point_leaves_nothing(source, small_disk, free_
 
 def test_a_hidden_folder_without_its_first_files_is_begun_anew(source):
     (source / ".store.partial").mkdir()
-    (source / ".store.partial" / "config.toml").write_text("", encoding="utf-8")
+    (source / ".store.partial" / ".config.toml.123.tmp").write_text("", encoding="utf-8")
     assert build(source)["n"] == ROWS

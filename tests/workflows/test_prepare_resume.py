@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
@@ -54,9 +55,9 @@ def build(source, **options):
     return prepare(**plain | options)
 
 
-def start(source, workers):
+def start(source, workers, **pipes):
     arguments = [str(source / "images"), str(source / "table.csv"), str(source / "store")]
-    return subprocess.Popen([sys.executable, "-c", SCRIPT.format(workers), *arguments])
+    return subprocess.Popen([sys.executable, "-c", SCRIPT.format(workers), *arguments], **pipes)
 
 
 def done(source):
@@ -138,7 +139,44 @@ def test_two_at_once_do_not_build_the_same_store(source):
     process = start(source, 1)
     while done(source) < 64:
         time.sleep(0.005)
-    with pytest.raises(RunError, match="another mindgap prepare"):
-        build(source)
+    for force in (False, True):
+        with pytest.raises(RunError, match=r"\.store\.partial: another mindgap process"):
+            build(source, force=force)
     assert process.wait() == 0
+    assert build(source)["n"] == ROWS - 1
+    assert sorted(path.name for path in source.iterdir()) == ["images", "store", "table.csv"]
+
+
+def test_what_appears_at_the_place_of_the_store_meanwhile_is_not_replaced(source):
+    process = start(source, 1)
+    while done(source) < 64:
+        time.sleep(0.005)
+    (source / "store").mkdir()
+    (source / "store" / "thesis.txt").write_text("mine", encoding="utf-8")
+    assert process.wait() == 1
+    assert [path.name for path in (source / "store").iterdir()] == ["thesis.txt"]
+
+
+def test_decoders_that_are_killed_again_and_again_end_it_and_the_same_call_goes_on(source):
+    process = start(source, 2, stderr=subprocess.PIPE, text=True)
+    while done(source) < 64:
+        time.sleep(0.005)
+    while process.poll() is None:
+        for pid in set(decoders(source)) - {str(process.pid)}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        time.sleep(0.01)
+    last = process.communicate()[1].strip().splitlines()[-1]
+    assert "DecoderDied" in last
+    assert "(exit -9, killed)" in last
+    assert 64 <= done(source) < ROWS
+    assert build(source)["n"] == ROWS - 1
+
+
+def test_a_terminated_call_says_nothing(source):
+    process = start(source, 2, stderr=subprocess.PIPE, text=True)
+    while done(source) < 64:
+        time.sleep(0.005)
+    process.terminate()
+    assert process.communicate()[1] == ""
     assert build(source)["n"] == ROWS - 1

@@ -7,8 +7,10 @@ the caller dies, even by ``kill -9``.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from mindgap.data.decode import (
 PROGRESS = np.dtype([("status", "u1"), ("mask", "u1"), ("digest", "<u8"), ("hash", "<u8", (2,))])
 TO_DO, DONE = 0, 1
 FAULTS = {"missing_file": 2, "unreadable": 3, "too_large": 4}
-NO_MASK, MASK_DONE, MASK_FAULTY = 0, 1, 2
+NO_MASK, MASK_DONE, MASK_FAULTY, MASK_EMPTY = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Canvas:
         status = NO_MASK
         if path is not None:
             try:
-                pixels, status = decode_mask(path, self.geometry), MASK_DONE
+                pixels = decode_mask(path, self.geometry)
+                status = MASK_DONE if pixels.any() else MASK_EMPTY
             except ImageFault:
                 status = MASK_FAULTY
         self.masks[row] = pixels
@@ -105,15 +108,24 @@ class Canvas:
 
 
 def main() -> None:
-    """Reads the canvas, then chunks, one JSON line each, and answers each with a line, until its input ends."""
+    """Reads the canvas, then chunks, one JSON line each, and answers each with a line, until its caller is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    head = json.loads(sys.stdin.readline())
+    with suppress(BrokenPipeError):
+        _serve()
+
+
+def _serve() -> None:
+    first = sys.stdin.readline()
+    if not first.endswith("\n"):
+        return
+    head = json.loads(first)
     canvas = Canvas(Path(head["folder"]), rows=head["rows"], geometry=Geometry(**head["geometry"]), masks=head["masks"])
     for line in sys.stdin:
+        if not line.endswith("\n"):
+            return
         chunk = Chunk(**json.loads(line))
         canvas.fill(chunk)
-        sys.stdout.write(f"{len(chunk.images)}\n")
-        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), f"{len(chunk.images)}\n".encode())  # unbuffered: nothing is left to fail at exit
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,11 +16,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import CapacityError, DataError
+from mindgap.core.errors import CapacityError
 from mindgap.core.files import write_text
 from mindgap.core.progress import Progress, progress
 from mindgap.data.decode import Geometry
-from mindgap.data.decode_worker import DONE, FAULTS, MASK_DONE, PROGRESS, Canvas, Chunk
+from mindgap.data.decode_worker import (
+    DONE,
+    FAULTS,
+    MASK_DONE,
+    MASK_EMPTY,
+    MASK_FAULTY,
+    NO_MASK,
+    PROGRESS,
+    Canvas,
+    Chunk,
+)
+from mindgap.data.decoder import Decoder, DecoderDied
 
 CHUNK_ROWS = 64
 _IN_PROCESS_ROWS = 256
@@ -45,17 +54,32 @@ class Built:
         faults: object (n,), None or the reason code.
         digests: uint64 (n,) of the stored pixels.
         hashes: uint64 (n, 2), perceptual hashes.
-        masked: bool (n,), the row has a mask.
+        mask_status: uint8 (n,), ``NO_MASK`` and so on of the decoder.
     """
 
     faults: NDArray[np.object_]
     digests: NDArray[np.uint64]
     hashes: NDArray[np.uint64]
-    masked: NDArray[np.bool_]
+    mask_status: NDArray[np.uint8]
+
+    @property
+    def masked(self) -> NDArray[np.bool_]:
+        """Bool (n,): the row has a mask that could be read, be it empty."""
+        return (self.mask_status == MASK_DONE) | (self.mask_status == MASK_EMPTY)
+
+    def mask_counts(self) -> dict[str, int]:
+        """Rows with a mask, with none, with one that cannot be read, and those of the first whose mask is empty."""
+        counts = np.bincount(self.mask_status, minlength=4).tolist()
+        return {
+            "n": counts[MASK_DONE] + counts[MASK_EMPTY],
+            "missing": counts[NO_MASK],
+            "unreadable": counts[MASK_FAULTY],
+            "empty": counts[MASK_EMPTY],
+        }
 
     def take(self, rows: NDArray[np.int64]) -> Built:
         """The same for some rows."""
-        return Built(self.faults[rows], self.digests[rows], self.hashes[rows], self.masked[rows])
+        return Built(self.faults[rows], self.digests[rows], self.hashes[rows], self.mask_status[rows])
 
 
 def build_images(folder: Path, sources: Sources, *, geometry: Geometry, workers: int) -> Built:
@@ -66,7 +90,7 @@ def build_images(folder: Path, sources: Sources, *, geometry: Geometry, workers:
 
     Raises:
         CapacityError: the disk is full or cannot be written.
-        DataError: a decoding process died.
+        DecoderDied: a decoding process died, and again when it was started anew.
     """
     rows = len(sources.images)
     size = geometry.size_px
@@ -147,60 +171,31 @@ def _fill_by_processes(folder: Path, sources: Sources, *, geometry: Geometry, wo
         "masks": sources.masks is not None,
     }
     waiting: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
-    answers: queue.SimpleQueue[int | DataError] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[int | DecoderDied] = queue.SimpleQueue()
     chunks = _chunks(sources)
     for chunk in chunks:
         waiting.put(chunk)
-    count = min(workers, len(chunks))
     with ExitStack() as stack:
-        for _ in range(count):
-            worker = stack.enter_context(_start_worker())
-            stack.callback(worker.kill)
+        for _ in range(min(workers, len(chunks))):
+            decoder = stack.enter_context(Decoder(json.dumps(head) + "\n"))
             waiting.put(None)
-            threading.Thread(target=_feed, args=(worker, head, waiting, answers), daemon=True).start()
+            threading.Thread(target=_feed, args=(decoder, waiting, answers), daemon=True).start()
         for _ in chunks:
             answer = answers.get()
-            if isinstance(answer, DataError):
+            if isinstance(answer, DecoderDied):
                 raise answer
             bar.advance(answer)
 
 
-def _start_worker() -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "mindgap.data.decode_worker"]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
-    )
-
-
 def _feed(
-    worker: subprocess.Popen[str],
-    head: dict[str, object],
-    waiting: queue.SimpleQueue[Chunk | None],
-    answers: queue.SimpleQueue[int | DataError],
+    decoder: Decoder, waiting: queue.SimpleQueue[Chunk | None], answers: queue.SimpleQueue[int | DecoderDied]
 ) -> None:
-    line = json.dumps(head) + "\n"
     while (chunk := waiting.get()) is not None:
         try:
-            answer = _ask(worker, line + chunk.to_line())
-        except (OSError, ValueError):
-            answer = ""
-        line = ""
-        if not answer:
-            answers.put(
-                DataError(f"a decoding process died (exit {worker.wait()}) in the images from {chunk.images[0]}")
-            )
+            answers.put(decoder.fill(chunk))
+        except DecoderDied as died:
+            answers.put(died)
             return
-        answers.put(int(answer))
-
-
-def _ask(worker: subprocess.Popen[str], line: str) -> str:
-    """The worker's answer to a line; empty if it died."""
-    if worker.stdin is None or worker.stdout is None:
-        return ""
-    worker.stdin.write(line)
-    worker.stdin.flush()
-    return worker.stdout.readline()
 
 
 def _read_progress(folder: Path, rows: int) -> Built:
@@ -209,7 +204,7 @@ def _read_progress(folder: Path, rows: int) -> Built:
     for reason, status in FAULTS.items():
         faults[done["status"] == status] = reason
     faults[(done["status"] != DONE) & (faults == None)] = "unreadable"  # noqa: E711  (elementwise)
-    return Built(faults, done["digest"], done["hash"], done["mask"] == MASK_DONE)
+    return Built(faults, done["digest"], done["hash"], done["mask"])
 
 
 def _compact(path: Path, rows: NDArray[np.int64], *, row_bytes: int) -> None:

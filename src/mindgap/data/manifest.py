@@ -132,7 +132,7 @@ def check_rows(table: pd.DataFrame, manifest: Manifest) -> Rows:
     reasons[~_label_known(table, manifest)] = "unknown_label"
     reasons[table[manifest.id].isna()] = "missing_file"
     usable = cast("pd.Series", column_of(table, manifest.id)[reasons.isna()])
-    reasons[usable.index[usable.duplicated()]] = "duplicate_id"
+    reasons[usable.index[usable.duplicated().to_numpy(dtype=np.bool_)]] = "duplicate_id"
     return set_aside(table, manifest, reasons)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Generator, Sequence
@@ -18,6 +17,7 @@ from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapEr
 from mindgap.core.files import read_json
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
+from mindgap.data.decoder import DecoderDied
 from mindgap.data.duplicates import near_duplicates
 from mindgap.data.image_builder import Built, Sources, build_images, keep_rows
 from mindgap.data.image_files import ImageFiles
@@ -103,18 +103,12 @@ def prepare(
     if workers is not None and workers < 1:
         raise ConfigError(f"workers={workers}: need at least 1, or leave it out for all cores")
     target, options = Path(out).absolute(), request.options()
-    if not force and _is_taken(target):
-        if RunFolder.open(target, verb="prepare", options=options).state == "finished":
-            return read_json(target / "store.json")
-        raise RunError(f"{target}: holds an unfinished store; --force replaces it")
-    if _is_taken(target) and not (target / "store.json").is_file():
-        raise RunError(f"{target}: holds no store, so --force does not replace it; choose another --out")
-    partial = target.with_name(f".{target.name}.partial")
-    run = _open_partial(partial, options, force=force)
-    with _lock(partial), _nothing_left_behind(partial):
-        record = _build(partial, request, workers=workers or _cores())
+    if _is_finished(target, options, force=force):
+        return read_json(target / "store.json")
+    with _hidden_folder(target, options, force=force) as run:
+        record = _build(run.path, request, workers=workers or _cores())
         run.finish(fingerprint=record["fingerprint"])
-        _publish(partial, target)
+        _publish(run.path, target, force=force)
     return record
 
 
@@ -135,9 +129,14 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
         shares=request.shares,
         seed=request.seed,
     )
-    masked = built.masked if request.masks else None
     stored = store_table(
-        rows.table, manifest, labels=labels, attributes=attributes, specs=request.specs, splits=splits, masked=masked
+        rows.table,
+        manifest,
+        labels=labels,
+        attributes=attributes,
+        specs=request.specs,
+        splits=splits,
+        masked=built.masked if request.masks else None,
     )
     record = {
         "size_px": request.geometry.size_px,
@@ -151,7 +150,7 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
         "seed": request.seed,
         "duplicates": near_duplicates(built.hashes, splits).record(stored["id"].to_numpy(dtype=object), splits),
         "source": _source(request, rows),
-        "masks": None if masked is None else {"n": int(masked.sum()), "missing": int((~masked).sum())},
+        "masks": built.mask_counts() if request.masks else None,
         "notes": notes,
     }
     return write_store(folder, stored, rows=rows, digests=built.digests, record=record)
@@ -238,43 +237,45 @@ def _is_taken(target: Path) -> bool:
     return target.exists() and (not target.is_dir() or any(target.iterdir()))
 
 
-def _open_partial(partial: Path, options: dict[str, Any], *, force: bool) -> RunFolder:
-    """Opens the hidden folder; one whose first files were never finished is begun anew."""
-    if partial.is_dir() and not (partial / "provenance.json").exists():
-        shutil.rmtree(partial, ignore_errors=True)
+def _is_finished(target: Path, options: dict[str, Any], *, force: bool) -> bool:
+    """Whether the store is there already; refuses what else is there, unless it is a store and is to be replaced."""
+    if not _is_taken(target):
+        return False
+    state = RunFolder.check(target, verb="prepare", options=options, force=force)
+    if state == "resumed":
+        raise RunError(f"{target}: holds an unfinished store; --force replaces it")
+    return state == "finished"
+
+
+@contextmanager
+def _hidden_folder(target: Path, options: dict[str, Any], *, force: bool) -> Generator[RunFolder]:
+    """Holds the folder beside the target in which the store grows, against a second ``prepare`` too.
+
+    It is removed if the work ends by a mistake; after a kill, an interrupt or the death of a decoder the same call
+    goes on in it.
+    """
+    partial = target.with_name(f".{target.name}.partial")
     try:
-        return RunFolder.open(partial, verb="prepare", options=options, force=force)
+        with RunFolder.hold(partial, verb="prepare", options=options, force=force) as run:
+            try:
+                yield run
+            except DecoderDied:
+                raise
+            except MindgapError:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
     except CapacityError:
         if not (partial / "images.bin").exists():
             shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
-@contextmanager
-def _lock(partial: Path) -> Generator[None]:
-    """Keeps a second ``prepare`` out of the same hidden folder; the lock dies with the process."""
-    with (partial / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"{partial}: another mindgap prepare is building this store; wait for it") from None
-        yield
-
-
-@contextmanager
-def _nothing_left_behind(partial: Path) -> Generator[None]:
-    """Removes the hidden folder if the work ends by a mistake; a killed or interrupted build stays and is resumed."""
-    try:
-        yield
-    except MindgapError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def _publish(partial: Path, target: Path) -> None:
+def _publish(partial: Path, target: Path, *, force: bool) -> None:
     """Renames the finished folder to its place; a store that is replaced goes last."""
-    for scrap in ("progress.bin", "files.sha256", ".lock"):
+    for scrap in ("progress.bin", "files.sha256"):
         (partial / scrap).unlink(missing_ok=True)
+    if _is_taken(target) and not force:
+        raise RunError(f"{target}: appeared while its store was built; choose another --out, or --force to replace it")
     old = target.with_name(f".{target.name}.old")
     try:
         if target.exists():
