@@ -8,6 +8,7 @@ import pytest
 
 from mindgap.core.errors import CapacityError, ConfigError, RunError
 from mindgap.core.files import read_json
+from mindgap.core.run import RunFolder
 from mindgap.workflows.synth import synth
 
 SMALL = {"n": 30, "size": 16}
@@ -64,6 +65,15 @@ def test_a_folder_with_something_else_is_refused_and_left_as_it_was(tmp_path, fo
     with pytest.raises(RunError, match="choose another"):
         synth(tmp_path / "set", **SMALL, force=force)
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_second_synth_beside_a_running_one_is_refused(tmp_path, seed):
+    running = {"n": 30, "size": 16, "seed": 0, "dark_share": 0.2, "bias": 0.3}
+    with RunFolder.hold(tmp_path / ".set.partial", verb="synth", options=running):
+        with pytest.raises(RunError, match="another mindgap process"):
+            synth(tmp_path / "set", **SMALL, seed=seed)
+        assert (tmp_path / ".set.partial" / "provenance.json").exists()
 
 
 def test_an_empty_folder_is_filled(tmp_path):

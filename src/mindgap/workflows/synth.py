@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,9 @@ def synth(
         finished = _finished(target, options, force=force)
         if finished is not None:
             return finished
-    partial = _partial_folder(target, options)
-    record = _write_set(partial, options)
-    _put_in_place(partial.path, target)
+    with _hidden_folder(target, options) as run:
+        record = _write_set(run, options)
+        _put_in_place(run.path, target)
     return record
 
 
@@ -84,19 +85,22 @@ def _finished(target: Path, options: SynthOptions, *, force: bool) -> dict[str, 
         if not (target / "synth.json").exists():
             raise RunError(f"{target}: holds no synthetic set, so --force does not replace it; choose another folder")
         return None
-    run = RunFolder.open(target, verb="synth", options=options.model_dump())
-    return read_json(target / "synth.json") if run.state == "finished" else None
+    state = RunFolder.check(target, verb="synth", options=options.model_dump())
+    return read_json(target / "synth.json") if state == "finished" else None
 
 
-def _partial_folder(target: Path, options: SynthOptions) -> RunFolder:
-    """The folder beside the target in which the set grows; one left by an earlier run with the same options goes on."""
+def _hidden_folder(target: Path, options: SynthOptions) -> AbstractContextManager[RunFolder]:
+    """Holds the folder beside the target in which the set grows; one of the same options goes on, another is replaced.
+
+    A second ``synth`` is kept out of it.
+    """
     partial = target.resolve().with_name(f".{target.resolve().name}.partial")
     asked = options.model_dump()
     try:
-        return RunFolder.open(partial, verb="synth", options=asked)
+        RunFolder.check(partial, verb="synth", options=asked)
     except RunError:
-        shutil.rmtree(partial, ignore_errors=True)
-        return RunFolder.open(partial, verb="synth", options=asked)
+        return RunFolder.hold(partial, verb="synth", options=asked, force=True)
+    return RunFolder.hold(partial, verb="synth", options=asked)
 
 
 def _write_set(run: RunFolder, options: SynthOptions) -> dict[str, Any]:
