@@ -9,6 +9,11 @@ import typer
 
 from mindgap.cli.options import ForceOption, OutOption, SeedOption, comma_list, finished_at, say_if_nothing_was_done
 
+_SMALL = 30
+"""Images under which every report flags a group as ``small``."""
+_LISTED, _NAMED = 12, 3
+"""Groups that a line names at most: all with their counts, those of a note."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb to the application."""
@@ -42,6 +47,9 @@ def prepare(
         bool | None,
         typer.Option("--upright/--any-way-up", help="Faces have an up: do not turn them [default: the preset's]."),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Decoding processes [default: all cores].", show_default=False)
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Check a folder of images and its table, and write them as one STORE."""
@@ -66,6 +74,7 @@ def prepare(
         upright=upright,
         out=out,
         force=force,
+        workers=workers,
     )
     say_if_nothing_was_done(out, before)
     for line in summary(out, record):
@@ -73,17 +82,48 @@ def prepare(
 
 
 def summary(out: Path, record: dict) -> list[str]:
-    """Lines that say what the store holds and what was dropped."""
+    """Lines that say what the store holds, what was dropped, and what may leak from one split into another."""
     lines = [f"{out}: {record['n']} images of {record['size_px']} px, classes {', '.join(record['classes'])}"]
     for name, attribute in record["attributes"].items():
-        groups = ", ".join(f"{group['name']} {group['n']}" for group in attribute["groups"])
-        lines.append(f"  {name}: {groups}; unknown {attribute['unknown']}")
-        lines += [
-            f"  note: {name}={group['name']} has {group['n']} images: too few for a figure of its own"
-            for group in attribute["groups"]
-            if group["n"] < 30  # the flag `small` of every report
-        ]
+        lines += _attribute_lines(name, attribute)
+    if record["masks"] is not None:
+        masks = record["masks"]
+        faults = ", ".join(f"{masks.get(key, 0)} {key}" for key in ("missing", "unreadable", "empty"))
+        lines.append(f"  masks: {masks['n']} read; {faults}")
+    pairs = record["duplicates"].get("pairs_across_splits", 0)
+    if pairs:
+        lines.append(f"  note: {pairs} pairs of near-duplicate images lie in different splits (see store.json)")
+    lines += [f"  note: {note}" for note in record["notes"]]
     if any(record["dropped"].values()):
         dropped = ", ".join(f"{count} {code}" for code, count in record["dropped"].items() if count)
         lines.append(f"  dropped: {dropped} (see {out / 'dropped.csv'})")
     return lines
+
+
+def _attribute_lines(name: str, attribute: dict) -> list[str]:
+    groups = attribute["groups"]
+    unknown = f"unknown {attribute['unknown']}"
+    if attribute["out_of_range"]:
+        unknown += f", of which {attribute['out_of_range']} out of range"
+    counts = [f"{group['name']} {group['n']}" for group in groups]
+    lines = [f"  {name}: {_few(counts, _LISTED)}; {unknown}"]
+    small = [group for group in groups if group["n"] < _SMALL]
+    if len(small) > _NAMED:
+        cut = "; cut numbers with age:bands=…" if ":" not in attribute["spec"] else ""
+        lines.append(f"  note: {len(small)} of {len(groups)} groups of {name} have under {_SMALL} images{cut}")
+    else:
+        lines += [
+            f"  note: {name}={group['name']} has {group['n']} image{'s' * (group['n'] > 1)}: too few for a figure of its own"
+            for group in small
+        ]
+    absent = [group["name"] for group in groups if "not_in_test" in group["flags"]]
+    if absent:
+        lines.append(f"  note: no test image of {name}={_few(absent, _NAMED)}")
+    single = [group["name"] for group in groups if "single_image" in group["flags"]]
+    if single and len(small) > _NAMED:
+        lines.append(f"  note: one image only of {name}={_few(single, _NAMED)}")
+    return lines
+
+
+def _few(words: list[str], most: int) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")

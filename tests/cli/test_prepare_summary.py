@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from mindgap.cli.verbs.prepare import summary
+
+
+def group(name: str, n: int, *flags: str) -> dict:
+    return {"name": name, "n": n, "flags": list(flags)}
+
+
+def attribute(*groups: dict, spec: str = "a", unknown: int = 0, out_of_range: int = 0) -> dict:
+    return {"spec": spec, "groups": list(groups), "unknown": unknown, "out_of_range": out_of_range}
+
+
+def lines(**changed: object) -> list[str]:
+    plain = {
+        "n": 100,
+        "size_px": 64,
+        "classes": ["a", "b"],
+        "attributes": {"sex": attribute(group("f", 50), group("m", 49), spec="sex", unknown=1)},
+        "masks": None,
+        "duplicates": {"pairs_across_splits": 0},
+        "notes": [],
+        "dropped": {},
+    }
+    return summary(Path("store"), plain | changed)
+
+
+def test_a_clean_store_takes_a_line_and_one_per_attribute():
+    assert lines() == ["store: 100 images of 64 px, classes a, b", "  sex: f 50, m 49; unknown 1"]
+
+
+def test_what_may_leak_and_what_is_wrong_with_masks_is_said():
+    assert lines(
+        masks={"n": 90, "missing": 7, "unreadable": 3, "empty": 2},
+        duplicates={"pairs_across_splits": 12},
+        notes=["no column 'lesion_id': every image is a cluster of its own"],
+        dropped={"unreadable": 4},
+    )[2:] == [
+        "  masks: 90 read; 7 missing, 3 unreadable, 2 empty",
+        "  note: 12 pairs of near-duplicate images lie in different splits (see store.json)",
+        "  note: no column 'lesion_id': every image is a cluster of its own",
+        "  dropped: 4 unreadable (see store/dropped.csv)",
+    ]
+
+
+def test_values_out_of_range_and_groups_without_a_test_image_are_named():
+    age = attribute(
+        group("0-30", 60), group("30-60", 1, "single_image", "not_in_test"),
+        spec="age:bands=0/30/60", unknown=39, out_of_range=5,
+    )  # fmt: skip
+    assert lines(attributes={"age": age})[1:] == [
+        "  age: 0-30 60, 30-60 1; unknown 39, of which 5 out of range",
+        "  note: age=30-60 has 1 image: too few for a figure of its own",
+        "  note: no test image of age=30-60",
+    ]
+
+
+def test_many_small_groups_take_one_line():
+    age = attribute(
+        *[group(str(n), 40 if n < 3 else 1, "not_in_test", *["single_image"] * (n >= 3)) for n in range(30)], spec="age"
+    )
+    assert lines(attributes={"age": age})[1:] == [
+        "  age: 0 40, 1 40, 2 40, 3 1, 4 1, 5 1, 6 1, 7 1, 8 1, 9 1, 10 1, 11 1 and 18 more; unknown 0",
+        "  note: 27 of 30 groups of age have under 30 images; cut numbers with age:bands=…",
+        "  note: no test image of age=0, 1, 2 and 27 more",
+        "  note: one image only of age=3, 4, 5 and 24 more",
+    ]
