@@ -113,7 +113,7 @@ def _attribute_lines(name: str, attribute: dict) -> list[str]:
         lines.append(f"  note: {len(small)} of {len(groups)} groups of {name} have under {_SMALL} images{cut}")
     else:
         lines += [
-            f"  note: {name}={group['name']} has {group['n']} image{'s' * (group['n'] > 1)}: too few for a figure of its own"
+            f"  note: {name}={group['name']} has {group['n']} image{'s'[: group['n'] - 1]}: too few for its own figure"
             for group in small
         ]
     absent = [group["name"] for group in groups if "not_in_test" in group["flags"]]
