@@ -52,15 +52,15 @@ def test_values_out_of_range_and_groups_without_a_test_image_are_named():
     )  # fmt: skip
     assert lines(attributes={"age": age})[1:] == [
         "  age: 0-30 60, 30-60 1; unknown 39, of which 5 out of range",
-        "  note: age=30-60 has 1 image: too few for a figure of its own",
+        "  note: age=30-60 has 1 image: too few for its own figure",
         "  note: no test image of age=30-60",
     ]
 
 
 def test_many_small_groups_take_one_line():
-    age = attribute(
-        *[group(str(n), 40 if n < 3 else 1, "not_in_test", *["single_image"] * (n >= 3)) for n in range(30)], spec="age"
-    )
+    large = [group(str(n), 40, "not_in_test") for n in range(3)]
+    single = [group(str(n), 1, "not_in_test", "single_image") for n in range(3, 30)]
+    age = attribute(*large, *single, spec="age")
     assert lines(attributes={"age": age})[1:] == [
         "  age: 0 40, 1 40, 2 40, 3 1, 4 1, 5 1, 6 1, 7 1, 8 1, 9 1, 10 1, 11 1 and 18 more; unknown 0",
         "  note: 27 of 30 groups of age have under 30 images; cut numbers with age:bands=…",
