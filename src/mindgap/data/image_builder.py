@@ -68,7 +68,7 @@ class Built:
         return (self.mask_status == MASK_DONE) | (self.mask_status == MASK_EMPTY)
 
     def mask_counts(self) -> dict[str, int]:
-        """Rows with a mask, with none, with one that cannot be read, and those of the first whose mask is empty."""
+        """Rows with a mask, none, or an unreadable one; ``empty`` are those of the first with no pixel at this size."""
         counts = np.bincount(self.mask_status, minlength=4).tolist()
         return {
             "n": counts[MASK_DONE] + counts[MASK_EMPTY],
