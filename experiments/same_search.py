@@ -2,7 +2,7 @@
 
     python experiments/same_search.py RUN_A RUN_B
 
-Prints how many slots hold the same architecture and batch ratios, and how many of these the same reward to the last bit.
+Prints how many slots hold the same architecture and ratios, and how many of these the same reward bit for bit.
 Exit code 1 if any slot differs.
 """
 
