@@ -163,6 +163,17 @@ def test_a_candidate_whose_workers_die_again_and_again_without_an_epoch_has_fail
     assert "died 5 times in epoch 0" in ledger.slots()[0].reason
 
 
+def test_deaths_after_some_epochs_retire_it_as_well(ledger):
+    first = claim(ledger)
+    ledger.epoch_done(first, 3)
+    ledger.end(first.row, "lost")
+    for attempt in range(2, MAX_DEATHS + 1):
+        assert ledger.slots()[0].state == "open"
+        ledger.end(claim(ledger, attempt=attempt).row, "lost")
+    assert ledger.slots()[0].state == "failed"
+    assert "died 5 times in epoch 3" in ledger.slots()[0].reason
+
+
 def test_deaths_between_which_epochs_were_done_do_not_retire_it(ledger):
     for attempt in range(1, 9):
         mine = claim(ledger, attempt=attempt)

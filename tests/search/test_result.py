@@ -39,6 +39,12 @@ def test_one_candidate_has_no_spread():
     assert top_summary([trial(0, 0.7, 0.1, 1, reward=0.2, groups={})])["accuracy"] == {"mean": 0.7, "sd": None}
 
 
+def test_a_group_without_a_validation_image_has_no_figures():
+    rows = [trial(slot, 0.7, 0.1, 1, reward=0.2, groups={"a": 0.7, "rare": None}) for slot in range(2)]
+    assert top_summary(rows)["groups"]["rare"] == {"mean": None, "sd": None}
+    assert top_summary(rows)["groups"]["a"]["mean"] == pytest.approx(0.7)
+
+
 def finished(slot, **result):
     attempt = Attempt(
         number=slot, slot=slot, attempt=1, tokens=(0, 2, 2, 0), finished=True, lease=None, epoch=2,

@@ -86,7 +86,7 @@ def top_summary(top: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``n``, ``groups`` (accuracy of every group), ``reward``, ``accuracy`` and ``unfairness``; a spread of fewer than
-        two candidates is None.
+        two candidates is None, and so are both figures of a group without a validation image.
     """
     names = list(top[0]["groups"]) if top else []
     return {
@@ -96,6 +96,7 @@ def top_summary(top: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
+def _spread(figures: Sequence[float | None]) -> dict[str, float | None]:
+    values = [figure for figure in figures if figure is not None]
     mean = float(np.mean(values)) if values else None
     return {"mean": mean, "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}

@@ -112,10 +112,19 @@ class Slot:
         crashes = [attempt for attempt in self.attempts if attempt.ending == "crashed"]
         if len(crashes) >= MAX_CRASHES:
             return f"crashed {len(crashes)} times: {crashes[-1].detail}"
-        deaths = [attempt for attempt in self.attempts if attempt.ending == "lost" and attempt.epoch == self.epoch]
-        if len(deaths) >= MAX_DEATHS:
-            return f"its worker died {len(deaths)} times in epoch {self.epoch}; perhaps it needs more memory"
+        deaths = self._deaths_in_place()
+        if deaths >= MAX_DEATHS:
+            return f"its worker died {deaths} times in epoch {self.epoch}; perhaps it needs more memory"
         return None
+
+    def _deaths_in_place(self) -> int:
+        """Workers lost since the slot last got further; one that got further and then died is the first of them."""
+        deaths, reached = 0, 0
+        for attempt in self.attempts:
+            if attempt.epoch > reached:
+                deaths, reached = 0, attempt.epoch
+            deaths += attempt.ending == "lost"
+        return deaths
 
 
 def collect(attempts: Iterable[Attempt]) -> list[Slot]:

@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.files import atomic_path
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
@@ -150,7 +151,8 @@ class StoreCandidates:
             if (left / CHECKPOINT_FILE).exists():
                 for name in (LOG_FILE, CHECKPOINT_FILE):
                     if (left / name).exists():
-                        shutil.copyfile(left / name, folder / name)
+                        with atomic_path(folder / name) as whole:  # half a checkpoint would be the newest for good
+                            shutil.copyfile(left / name, whole)
                 return
 
 
