@@ -9,7 +9,7 @@ import pytest
 from mindgap.data.image_store import Store
 from mindgap.search.options import merge_options
 from mindgap.search.plan import SearchPlan
-from mindgap.search.planning import make_plan
+from mindgap.search.planning import make_draft
 from mindgap.testing.tiny_search import write_tiny_config
 from mindgap.testing.tiny_store import write_tiny_store
 
@@ -27,6 +27,8 @@ def plan_of(tmp_path: Path):
         config = write_tiny_config(tmp_path, **options)
         run = tmp_path / "run"
         run.mkdir(exist_ok=True)
-        return make_plan(merge_options(config, {}), store, preset=preset, run=run)
+        draft = make_draft(merge_options(config, {}), store, preset=preset)
+        draft.keep_space(run)
+        return draft.plan
 
     return plan

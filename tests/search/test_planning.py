@@ -36,6 +36,12 @@ def test_a_keyword_goes_before_the_file_and_the_file_before_the_default(tmp_path
     assert (options.seed, options.epochs, options.workers, options.reward.beta) == (7, 4, 1, 0.5)
 
 
+def test_a_keyword_at_its_default_goes_before_the_file_and_none_does_not(tmp_path):
+    (tmp_path / "f.toml").write_text('seed = 3\nworkers = 4\npreset = "acc"\n')
+    options = merge_options(tmp_path / "f.toml", {"seed": 0, "workers": 1, "preset": None})
+    assert (options.seed, options.workers, options.preset) == (0, 1, "acc")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

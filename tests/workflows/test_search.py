@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -9,12 +10,17 @@ import sys
 import time
 from contextlib import suppress
 
+import pandas as pd
 import psutil
 import pytest
 
-from mindgap.core.errors import ConfigError, MindgapError, RunError
-from mindgap.search.driver import only_driver
+from mindgap.cli.verbs.search import finished_lines
+from mindgap.cli.verbs.search import search as search_command
+from mindgap.core.errors import DataError, MindgapError, RunError
+from mindgap.core.folder_lock import folder_lock
+from mindgap.search.driver import start_worker
 from mindgap.search.ledger import Ledger
+from mindgap.search.options import SearchOptions
 from mindgap.search.worker import ledger_url
 from mindgap.testing.tiny_search import write_tiny_config
 from mindgap.testing.tiny_store import write_tiny_store
@@ -54,7 +60,7 @@ def start(store, run, config, *, workers):
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def wait_for(run, condition, *, seconds=90):
+def wait_for(run, condition, *, seconds=300):
     """Slots of the run as soon as the condition holds for them."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -104,7 +110,9 @@ def test_the_record_and_the_files_are_those_of_the_contract(undisturbed):
 def test_the_chosen_network_is_audited_on_validation_and_test(undisturbed):
     run, record = undisturbed
     metrics = json.loads((run / "metrics.json").read_text())
-    assert set(metrics) == {"validation", "test", "cost", "training"}
+    assert set(metrics) == {"validation", "test", "cost", "training", "test_reads"}
+    assert metrics["test_reads"] == 1
+    assert not any("read the test split" in line for line in finished_lines(run, record))
     assert set(metrics["cost"]) == {"params", "macs", "latency_ms"}
     chosen = record["trials"][record["chosen"]]
     assert metrics["validation"]["overall"]["accuracy"]["value"] == pytest.approx(chosen["accuracy"])
@@ -178,16 +186,47 @@ def test_ctrl_c_parks_what_is_in_work_and_raised_trials_go_on(undisturbed, store
     assert "stopped" in status(run)["state"] or settled(slots) == TRIALS
     fewer = search(store, out=run, config=config, trials=6)
     assert found(fewer) == found(record)[: len(fewer["trials"])]
-    assert found(search(store, out=run, config=config, trials=TRIALS, workers=2)) == found(record)
+    more = search(store, out=run, config=config, trials=TRIALS, workers=2)
+    assert found(more) == found(record)
+    for name in ("metrics.json", "provenance.json"):
+        assert json.loads((run / name).read_text())["test_reads"] == 2
+    assert any("has read the test split 2 times" in line for line in finished_lines(run, more))
 
 
-def test_a_second_driver_is_refused(tmp_path):
-    with (
-        only_driver(tmp_path),
-        pytest.raises(RunError, match="another process is searching here"),
-        only_driver(tmp_path),
-    ):
-        pass
+@pytest.mark.parametrize("force", [False, True])
+def test_a_second_driver_is_refused(undisturbed, store, config, force):
+    run, record = undisturbed
+    with folder_lock(run), pytest.raises(RunError, match="another mindgap process"):
+        search(store, out=run, config=config, force=force)
+    assert json.loads((run / "search.json").read_text()) == record
+
+
+def test_a_worker_process_that_finds_nothing_to_do_ends_with_0(undisturbed):
+    run, _ = undisturbed
+    worker = start_worker(run, 7)
+    assert worker.process.wait(timeout=300) == 0
+    assert "Fatal" not in worker.log.read_text()
+    worker.close()
+
+
+def test_the_store_is_never_the_run(store, config):
+    before = sorted(path.name for path in store.rglob("*"))
+    for force in (False, True):
+        with pytest.raises(RunError, match="choose an --out apart from it"):
+            search(store, out=store, config=config, force=force)
+    assert sorted(path.name for path in store.rglob("*")) == before
+
+
+def test_no_option_has_a_default_that_would_hide_the_files(store):
+    for function in (search, search_command):
+        defaults = {name: each.default for name, each in inspect.signature(function).parameters.items()}
+        assert {name: defaults[name] for name in SearchOptions.model_fields if defaults.get(name) is not None} == {}
+
+
+def test_shares_that_favour_a_smaller_group_are_warned_of_at_the_start(store, config, tmp_path, caplog):
+    with pytest.raises(MindgapError, match="reinforce"):
+        search(store, out=tmp_path / "run", config=config, ratios="a=.2,b=.8", searcher="reinforcee")
+    assert "smaller group 'b' a share of 0.8" in caplog.messages[0]
 
 
 def test_a_fixed_network_and_fixed_ratios_leave_the_seeds(store, config, tmp_path):
@@ -228,9 +267,15 @@ def test_a_store_that_was_changed_ends_the_search_in_one_line(store, config, tmp
     search(other, out=run, config=config, trials=1)
     record = json.loads((other / "store.json").read_text())
     (other / "store.json").write_text(json.dumps(record | {"fingerprint": "changed"}))
-    with pytest.raises(MindgapError, match="has fingerprint changed, the search began with") as error:
-        search(other, out=run, config=config, trials=2)
-    assert "\n" not in str(error.value)
+    for trials in (1, 2):
+        with pytest.raises(RunError, match=r"the store changed since: its fingerprint was .* now 'changed'") as error:
+            search(other, out=run, config=config, trials=trials)
+        assert "\n" not in str(error.value)
+    worker = start_worker(run, 0)
+    assert worker.process.wait(timeout=300) == 2
+    assert "error: " in worker.log.read_text().splitlines()[-1]
+    assert "has fingerprint changed, the search began with" in worker.log.read_text().splitlines()[-1]
+    worker.close()
 
 
 def test_candidates_over_the_latency_limit_are_rejected_untrained_and_at_most_four_per_trial(
@@ -260,12 +305,42 @@ def test_after_the_budget_no_candidate_is_begun_and_the_search_ends(store, confi
         ({"preset": "fare"}, "did you mean 'fair'"),
         ({"trials": 0}, "trials is 0"),
         ({"budget_hours": -1.0}, "budget_hours"),
+        ({"searcher": "reinforcee"}, "did you mean 'reinforce'"),
+        ({"searcher": "reinforcee", "preset": "fair,acc"}, "did you mean 'reinforce'"),
+        ({"attribute": "sexx"}, "sex"),
+        ({"space": "nowhere.toml"}, "no such search space file"),
+        ({"ratios": "a=.9,b=.9"}, "sum to 1.8"),
     ],
 )
 def test_a_wrong_option_leaves_no_folder(store, config, tmp_path, options, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(MindgapError, match=message):
         search(store, out=tmp_path / "run", config=config, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_too_few_groups_leave_no_folder_and_a_refused_force_leaves_the_old_run(store, config, tmp_path):
+    strict = write_tiny_config(tmp_path, reward={"min_group": 1000})
+    with pytest.raises(DataError, match="fewer than two groups"):
+        search(store, out=tmp_path / "run", config=strict)
+    assert not (tmp_path / "run").exists()
+    record = search(store, out=tmp_path / "run", config=config, trials=1)
+    with pytest.raises(DataError, match="fewer than two groups"):
+        search(store, out=tmp_path / "run", config=strict, force=True)
+    assert search(store, out=tmp_path / "run", config=config, trials=1) == record
+
+
+def test_groups_may_have_commas_in_their_names(config, tmp_path):
+    folder = write_tiny_store(tmp_path / "store")
+    names = {"a": "Asian, other", "b": "b=c"}
+    table = pd.read_parquet(folder / "table.parquet")
+    table["sex"] = table["sex"].map(names)
+    table.to_parquet(folder / "table.parquet")
+    record = json.loads((folder / "store.json").read_text())
+    for group in record["attributes"]["sex"]["groups"]:
+        group["name"] = names[group["name"]]
+    (folder / "store.json").write_text(json.dumps(record))
+    (trial,) = search(folder, out=tmp_path / "run", config=config, trials=1)["trials"]
+    assert (trial["state"], set(trial["ratios"])) == ("complete", set(names.values()))
 
 
 def test_the_status_of_nothing_is_one_line(tmp_path):

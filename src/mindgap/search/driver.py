@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindgap.core.errors import MindgapError, RunError
 from mindgap.search.agenda import Target, is_done
 from mindgap.search.ledger import Ledger
-from mindgap.search.local_disk import network_file_system
-from mindgap.search.slot import Slot
+from mindgap.search.slot import MAX_DEATHS, Slot
 
 POLL_S = 0.3
 NOTE_EVERY_S = 5.0
-MAX_STARTS_IN_VAIN = 3
+MAX_STARTS_IN_VAIN = MAX_DEATHS + 1  # a candidate that kills its workers is given up first
 CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
@@ -152,28 +150,6 @@ def start_worker(run: Path, number: int) -> WorkerProcess:
             process_group=0,  # Ctrl-C in a terminal reaches the driver alone
         )
     return WorkerProcess(process, log)
-
-
-@contextmanager
-def only_driver(run: Path) -> Generator[None]:
-    """Keeps a second driver away from the run while the block lasts; a killed driver leaves nothing behind.
-
-    Raises:
-        RunError: another process drives it, or it lies on a network file system, where locks do not hold.
-    """
-    network = network_file_system(run)
-    if network is not None:
-        raise RunError(
-            f"{run}: lies on a network file system ({network}), where SQLite is not safe; choose a local disk"
-        )
-    with (run / ".driver").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(
-                f"{run}: another process is searching here; wait for it, or see mindgap search --status {run}"
-            ) from None
-        yield
 
 
 def _name(status: int) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from mindgap.core.errors import RunError
+
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs", "fuse.sshfs"})
 
 
@@ -14,7 +16,7 @@ def network_file_system(folder: Path, mounts: Iterable[tuple[str, str]] | None =
     """Name of the network file system a folder lies on; None on a local disk.
 
     Args:
-        folder: an existing folder.
+        folder: the folder, which need not exist yet.
         mounts: mount points with the name of their file system; None asks the system.
 
     Example:
@@ -29,3 +31,16 @@ def network_file_system(folder: Path, mounts: Iterable[tuple[str, str]] | None =
         return None
     kind = max(over, key=lambda mount: len(mount[0].parts))[1]
     return kind if kind in NETWORK else None
+
+
+def refuse_network_disk(folder: Path) -> None:
+    """Lets only folders on a local disk pass; the folder need not exist yet.
+
+    Raises:
+        RunError: it lies on a network file system.
+    """
+    network = network_file_system(folder)
+    if network is not None:
+        raise RunError(
+            f"{folder}: lies on a network file system ({network}), where SQLite is not safe; choose a local disk"
+        )

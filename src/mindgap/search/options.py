@@ -15,7 +15,7 @@ CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement"})
 
 
 class RewardOptions(StrictModel):
-    """What may be set of eq. 2; None is the preset's, or METHODS' default.
+    """What may be set of eq. 2; None is the preset's, or the default of ``make_plan``.
 
     Attributes:
         alpha: weight of the accuracy.
@@ -79,14 +79,11 @@ class SearchOptions(StrictModel):
 
 
 def merge_options(config: Path | str | None, keywords: Mapping[str, Any]) -> SearchOptions:
-    """Takes the file's values, and over them every keyword that is not at its default.
+    """Takes the file's values, and over them every keyword that was given, which is one that is not None.
 
     Raises:
         ConfigError: the file or a value is wrong.
     """
     values = {} if config is None else read_toml(config)
-    for name, value in keywords.items():
-        default = SearchOptions.model_fields[name].default
-        if value != default or name not in values:
-            values[name] = value
+    values |= {name: value for name, value in keywords.items() if value is not None}
     return parse(SearchOptions, values, source="search" if config is None else str(config))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError
+from mindgap.core.files import write_text
 from mindgap.core.groups import Groups
-from mindgap.data.batches import parse_ratios
+from mindgap.data.batches import order_warning, parse_ratios
 from mindgap.data.image_store import Store
 from mindgap.search.agenda import Target
 from mindgap.search.measured import latency_table, precision_plan
@@ -26,10 +27,36 @@ from mindgap.train.loss import LOSSES
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation
 
 
-def make_plan(options: SearchOptions, store: Store, *, preset: str, run: Path) -> SearchPlan:
-    """Resolves the options of a search for a store.
+@dataclass(frozen=True)
+class Draft:
+    """A plan before anything of the run is written.
 
-    A search space given as a file is copied into the run, so that the run stays whole.
+    Attributes:
+        plan: the plan.
+        space_text: the search space's file, if it is one; the run keeps a copy, so that it stays whole.
+    """
+
+    plan: SearchPlan
+    space_text: str | None
+
+    def keep_space(self, run: Path) -> None:
+        """Copies the search space's file into the run."""
+        if self.space_text is not None:
+            write_text(run / self.plan.space, self.space_text)
+
+
+def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
+    """Resolves, checks and times; writes nothing.
+
+    Raises:
+        MindgapError: as ``make_plan``.
+    """
+    plan, place = make_plan(options, store, preset=preset), _space_place(options.space)
+    return Draft(plan, place.read_text(encoding="utf-8") if isinstance(place, Path) else None)
+
+
+def make_plan(options: SearchOptions, store: Store, *, preset: str) -> SearchPlan:
+    """Resolves the options of a search for a store.
 
     Raises:
         MindgapError: an option does not fit the store, or a plug-in is not known.
@@ -41,17 +68,19 @@ def make_plan(options: SearchOptions, store: Store, *, preset: str, run: Path) -
     excluded = excluded_groups(groups, min_group=options.reward.min_group)
     _check_unfairness(options, store, groups, excluded)
     training = _training(options, chosen)
+    place = _space_place(options.space)
+    folder = place.parent if isinstance(place, Path) else Path()
     space_options: dict[str, Any] = {
-        "space": _own_space(options.space, run),
+        "space": place.name if isinstance(place, Path) else place,
         "mask_limits": chosen.limits == "masked",
         "ratios": _ratios(options.ratios, store.groups(attribute).take(store.rows("train"))),
         "network": _network(options.network, store),
     }
-    space = load_space_for(store, attribute, run=run, max_latency_ms=None, latency_table=None, **space_options)
+    space = load_space_for(store, attribute, run=folder, max_latency_ms=None, latency_table=None, **space_options)
     limit = options.max_latency_ms
     table = None if limit is None else latency_table(space)
     summary = load_space_for(
-        store, attribute, run=run, max_latency_ms=limit, latency_table=table, **space_options
+        store, attribute, run=folder, max_latency_ms=limit, latency_table=table, **space_options
     ).describe()
     return SearchPlan(
         store=str(store.path.resolve()),
@@ -90,6 +119,15 @@ def too_many_workers(workers: int, plan: SearchPlan) -> str | None:
     if workers <= most or plan.searcher == "random":
         return None
     return f"{workers} workers, but candidates come in batches of {batch} with lag {lag}: at most {most} find work"
+
+
+def ratios_warning(options: SearchOptions, store: Store) -> str | None:
+    """One line if the given ratios favour a smaller group over a larger one."""
+    if options.ratios is None:
+        return None
+    groups = store.groups(options.attribute or store.info.default_attribute).take(store.rows("train"))
+    shares = parse_ratios(options.ratios, groups.names, groups.counts())
+    return order_warning(shares, groups.names, groups.counts())
 
 
 def _check_unfairness(options: SearchOptions, store: Store, groups: Groups, excluded: tuple[str, ...]) -> None:
@@ -142,15 +180,14 @@ def _reward(options: SearchOptions, preset: Preset, store: Store, *, groups: int
     )
 
 
-def _own_space(space: str, run: Path) -> str:
+def _space_place(space: str) -> Path | str:
+    """The file of a search space, or its name."""
     path = Path(space)
     if path.suffix != ".toml":
         return space
     if not path.is_file():
         raise ConfigError(f"{space}: no such search space file; check the path or take a name such as default")
-    if path.resolve() != (run / path.name).resolve():
-        shutil.copyfile(path, run / path.name)
-    return path.name
+    return path
 
 
 def _ratios(text: str | None, groups: Groups) -> str | dict[str, float] | None:

@@ -93,8 +93,12 @@ def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
 
 
 def _stop_without_driver(worker: Worker) -> None:
-    """Waits until the driver's end of the pipe is closed, gives back the candidate and ends the process."""
-    sys.stdin.buffer.read()
+    """Waits until the driver's end of the pipe is closed, gives back the candidate and ends the process.
+
+    It reads the bare descriptor: a thread inside ``sys.stdin`` aborts the interpreter when that ends first.
+    """
+    while os.read(0, 1):
+        pass
     if worker.current is not None:
         log.warning("the driver is gone: slot %d is given back", worker.current.slot)
         worker.ledger.end(worker.current.row, "parked", detail="the driver was gone")

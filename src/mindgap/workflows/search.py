@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
 from mindgap.search.agenda import is_done
 from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
-from mindgap.search.driver import Driver, only_driver
+from mindgap.search.driver import Driver
 from mindgap.search.ledger import Ledger
+from mindgap.search.local_disk import refuse_network_disk
 from mindgap.search.options import CHANGEABLE, SearchOptions, merge_options
 from mindgap.search.plan import SearchPlan
-from mindgap.search.planning import make_plan, make_target, too_many_workers
+from mindgap.search.planning import Draft, make_draft, make_target, ratios_warning, too_many_workers
 from mindgap.search.preset import preset_names
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
@@ -39,23 +40,23 @@ def search(
     out: PathLike,
     config: PathLike | None = None,
     attribute: str | None = None,
-    preset: str = "fair",
-    searcher: str = "reinforce",
-    space: str = "default",
-    unfairness: str = "plain",
+    preset: str | None = None,
+    searcher: str | None = None,
+    space: str | None = None,
+    unfairness: str | None = None,
     epochs: int | None = None,
     trials: int | None = None,
     budget_hours: float | None = None,
-    workers: int = 1,
-    placement: str = "local",
-    seed: int = 0,
+    workers: int | None = None,
+    placement: str | None = None,
+    seed: int | None = None,
     ratios: str | None = None,
-    mitigation: str = "biasless",
+    mitigation: str | None = None,
     network: str | None = None,
     max_latency_ms: float | None = None,
     force: bool = False,
-    bootstrap: int = 2000,
-    permutations: int = 1000,
+    bootstrap: int | None = None,
+    permutations: int | None = None,
 ) -> dict[str, Any]:
     """Searches, and returns the contents of the run's ``search.json``.
 
@@ -68,7 +69,7 @@ def search(
         store: folder written by ``prepare``.
         out: folder of the run.
         config: TOML file with these options and the tables ``reward``, ``searcher_options`` and ``training``; an
-            option given here that is not at its default goes before the file's.
+            option given here goes before the file's. None is always the file's or the default of ``SearchOptions``.
         attribute: sensitive attribute; None is the store's first.
         preset: ``fair``, ``acc``, ``paper``, ``quick``, or several with commas.
         searcher: name of the search algorithm.
@@ -84,7 +85,7 @@ def search(
         mitigation: in-training mitigation of every candidate; ``erm`` is plain.
         network: fixes the network, by name or ``architecture.json``.
         max_latency_ms: slower candidates are rejected untrained.
-        force: replaces whatever run is there.
+        force: replaces the search that is there.
         bootstrap: replicates of the audits' intervals.
         permutations: permutations of the audits' noise floors.
 
@@ -95,24 +96,14 @@ def search(
     given = locals()
     options = merge_options(config, {name: given[name] for name in SearchOptions.model_fields if name in given})
     opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
-    if force and folder.is_dir():
-        with only_driver(folder):  # a search that runs is not replaced
-            pass
-    if len(names) == 1:
-        return _search_one(opened, folder, options, force=force)
-    run = RunFolder.open(
-        folder, verb="search", options=_run_options(opened, options), force=force, changeable=CHANGEABLE
-    )
-    shared = None if options.budget_hours is None else options.budget_hours / len(names)
-    records = {
-        name: _search_one(opened, folder / name, options.model_copy(update={"preset": name, "budget_hours": shared}))
-        for name in names
-    }
-    record = {"seed": options.seed, "excluded_groups": [], "trials": [], "front": [], "top": [], "chosen": None}
-    record["presets"] = records
-    write_json(folder / "search.json", record)
-    run.finish(fingerprint=opened.fingerprint)
-    return record
+    refuse_network_disk(folder)
+    warning = ratios_warning(options, opened)
+    if warning is not None:
+        log.warning("%s", warning)
+    if len(names) > 1:
+        return _search_several(opened, folder, options, names, force=force)
+    draft = _draft(opened, folder, options, force=force)
+    return _search_one(opened, folder, options, draft, force=force)
 
 
 def status(run: PathLike) -> dict[str, Any]:
@@ -128,20 +119,62 @@ def status(run: PathLike) -> dict[str, Any]:
     return search_status(folder)
 
 
-def _search_one(store: Store, folder: Path, options: SearchOptions, *, force: bool = False) -> dict[str, Any]:
-    run = RunFolder.open(
-        folder, verb="search", options=_run_options(store, options), force=force, changeable=CHANGEABLE
-    )
-    with only_driver(folder):
+def _search_several(
+    store: Store, folder: Path, options: SearchOptions, names: Sequence[str], *, force: bool
+) -> dict[str, Any]:
+    asked = _asked(store, options, force=force)
+    RunFolder.check(folder, **asked)
+    shared = None if options.budget_hours is None else options.budget_hours / len(names)
+    parts = {name: options.model_copy(update={"preset": name, "budget_hours": shared}) for name in names}
+    drafts = {name: _draft(store, folder / name, part, anew=force) for name, part in parts.items()}
+    with RunFolder.hold(folder, **asked) as run:
+        records = {name: _search_one(store, folder / name, part, drafts[name]) for name, part in parts.items()}
+        record = {"seed": options.seed, "excluded_groups": [], "trials": [], "front": [], "top": [], "chosen": None}
+        record["presets"] = records
+        write_json(folder / "search.json", record)
+        run.finish(fingerprint=store.fingerprint)
+    return record
+
+
+def _draft(
+    store: Store, folder: Path, options: SearchOptions, *, force: bool = False, anew: bool = False
+) -> Draft | None:
+    """The plan of a search that has none yet: made before its folder, so that a refused call leaves nothing.
+
+    ``anew`` says that what is in the folder will be gone.
+    """
+    if not anew:
+        RunFolder.check(folder, **_asked(store, options, force=force))
+    if not force and not anew and _has_plan(folder):
+        return None
+    with progress(None, "timing blocks"):
+        return make_draft(options, store, preset=options.preset)
+
+
+def _has_plan(folder: Path) -> bool:
+    try:
+        ledger = Ledger(ledger_url(folder))
+    except RunError:
+        return False
+    try:
+        return "plan" in ledger.notes()
+    finally:
+        ledger.close()
+
+
+def _search_one(
+    store: Store, folder: Path, options: SearchOptions, draft: Draft | None, *, force: bool = False
+) -> dict[str, Any]:
+    with RunFolder.hold(folder, **_asked(store, options, force=force)) as run:
         ledger = Ledger(ledger_url(folder), create=True)
         try:
-            return _run(run, ledger, store, options)
+            plan = _plan(run, ledger, store, draft or _draft(store, folder, options))
+            return _run(run, ledger, store, options, plan=plan)
         finally:
             ledger.close()
 
 
-def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -> dict[str, Any]:
-    plan = _plan(run, ledger, store, options)
+def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions, *, plan: SearchPlan) -> dict[str, Any]:
     target = make_target(options, spent_s=ledger.notes().get("spent_s", 0.0))
     ledger.note("target", target.model_dump())
     if run.state == "finished":
@@ -164,15 +197,14 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -
     return record
 
 
-def _plan(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -> SearchPlan:
-    known = ledger.notes().get("plan")
-    if known is not None:
-        return SearchPlan.model_validate(known)
-    with progress(None, "timing blocks"):
-        plan = make_plan(options, store, preset=options.preset, run=run.path)
-    ledger.note("plan", plan.model_dump(mode="json"))
+def _plan(run: RunFolder, ledger: Ledger, store: Store, draft: Draft | None) -> SearchPlan:
+    """The plan in the ledger, which is written once."""
+    if draft is None or "plan" in ledger.notes():
+        return SearchPlan.model_validate(ledger.notes()["plan"])
+    draft.keep_space(run.path)
+    ledger.note("plan", draft.plan.model_dump(mode="json"))
     run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
-    return plan
+    return draft.plan
 
 
 def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: Store, options: SearchOptions) -> None:
@@ -191,20 +223,37 @@ def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: 
             folder = trial_folder(run.path, by_slot[slot])
             write_json(folder / "metrics.json", {"validation": audit(validation_predictions(store, folder))})
         adopt(run.path, chosen)
+        test_reads = _count_test_read(run)
         evaluation = evaluate_chosen(run.path, chosen, plan=plan, store=store)
         metrics = {
             "validation": audit(evaluation.validation),
             "test": audit(evaluation.test),
             "cost": evaluation.cost,
             "training": training_record(chosen),
+            "test_reads": test_reads,
         }
     write_json(run.path / "metrics.json", metrics)
     write_report(run.path)
     run.finish()
 
 
-def _run_options(store: Store, options: SearchOptions) -> dict[str, Any]:
-    return {"store": str(store.path.resolve())} | options.model_dump(mode="json")
+def _count_test_read(run: RunFolder) -> int:
+    """How often this search has met the test split, this time included; it is counted before it happens."""
+    earlier = read_json(run.path / "provenance.json").get("test_reads", int((run.path / "metrics.json").exists()))
+    run.record(test_reads=earlier + 1)
+    return earlier + 1
+
+
+def _asked(store: Store, options: SearchOptions, *, force: bool) -> dict[str, Any]:
+    """What ``RunFolder`` is asked for."""
+    own = {"store": str(store.path.resolve()), "fingerprint": store.fingerprint}
+    return {
+        "verb": "search",
+        "options": own | options.model_dump(mode="json"),
+        "force": force,
+        "changeable": CHANGEABLE,
+        "inputs": (store.path,),
+    }
 
 
 def _show(bar: Progress) -> Callable[[list[Slot]], None]:
