@@ -1,4 +1,4 @@
-"""Ratio tokens: METHODS' hand cases and the properties every sequence keeps."""
+"""Ratio tokens: hand cases and the properties every sequence keeps."""
 
 from __future__ import annotations
 
