@@ -8,7 +8,7 @@ import torch
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError, ShapeError
-from mindgap.data.augment import Augment, AugmentSettings, normalize
+from mindgap.data.augment import Augment, AugmentSettings, draw, normalize
 
 MEAN, STD = (0.7, 0.5, 0.4), (0.2, 0.1, 0.3)
 AS_IS = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}  # the result is the pixel's value
@@ -156,6 +156,12 @@ def test_an_image_does_not_depend_on_its_neighbours_in_the_batch():
     alone[1:] = 0
     augment = Augment(AugmentSettings())
     assert torch.equal(values(augment, images)[0], values(augment, alone)[0])
+
+
+def test_one_draw_for_an_epoch_is_the_draws_of_its_batches():
+    source = generator()
+    batches = torch.cat([draw(5, generator=source) for _ in range(4)])
+    assert torch.equal(draw(20, generator=generator()), batches)
 
 
 def test_the_generator_alone_decides():

@@ -83,9 +83,34 @@ class Augment:
         Raises:
             ShapeError: the images are not uint8 (B, S, S, 3).
         """
+        draws = draw(len(images), generator=generator).to(images.device)
+        return self.apply(images, draws, mean=mean, std=std, dtype=dtype)
+
+    def apply(
+        self,
+        images: Tensor,
+        draws: Tensor,
+        *,
+        mean: Sequence[float] | Tensor,
+        std: Sequence[float] | Tensor,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """Applies changes that were drawn before; waits for no device if everything is on the images' own.
+
+        Args:
+            images: uint8 (B, S, S, 3), RGB.
+            draws: float32 (B, 11) on the images' device, as ``draw`` gives them.
+            mean: 3 channel means, in 0..1.
+            std: 3 channel standard deviations, in 0..1.
+            dtype: of the result.
+
+        Returns:
+            (B, 3, S, S) of ``dtype`` in channels_last order.
+
+        Raises:
+            ShapeError: the images are not uint8 (B, S, S, 3).
+        """
         _check_images(images)
-        draws = torch.rand((len(images), _DRAWS), generator=generator, device=generator.device)
-        draws = draws.to(images.device, non_blocking=True)
         moved = self.move(images, draws[:, :6]) if self._moves else images
         gain, offset = self._colour(draws[:, 6:], mean=mean, std=std)
         return _scaled(moved, gain, offset, dtype)
@@ -137,6 +162,14 @@ class Augment:
         factor = (1.0 + self.settings.contrast * signed[:, 1:2]) * (1.0 + self.settings.colour * signed[:, 2:])
         offset = (self.settings.brightness * signed[:, :1] - centre * factor) / spread
         return factor / (255.0 * spread), offset
+
+
+def draw(count: int, *, generator: torch.Generator) -> Tensor:
+    """Float32 (count, 11), uniform in 0..1: what decides the changes of so many images, on the generator's device.
+
+    One draw for many images gives the numbers that draws for some of them after the other give.
+    """
+    return torch.rand((count, _DRAWS), generator=generator, device=generator.device)
 
 
 def normalize(

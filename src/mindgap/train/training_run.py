@@ -16,7 +16,7 @@ from torch import Tensor
 from mindgap.core.errors import TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
-from mindgap.data.augment import Augment, AugmentSettings
+from mindgap.data.augment import Augment, AugmentSettings, draw
 from mindgap.data.batches import BatchPlan, parse_ratios, ratios_from_mapping
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
@@ -80,8 +80,8 @@ class TrainingRun:
         self.key = _key(store, train_rows, groups=groups, settings=settings, architecture=architecture)
         self.device = choose_device(settings.device)
         self.groups = groups.take(train_rows)
-        self.rows = torch.from_numpy(train_rows)
         self.images = image_tensor(store, self.device)
+        self.rows = torch.from_numpy(train_rows).to(self.images.device)
         labels = torch.from_numpy(store.labels[train_rows])
         self.labels = (labels if labels.ndim == 1 else labels.float()).to(self.device)
         self.group_ids = torch.from_numpy(self.groups.ids).to(self.device)
@@ -101,6 +101,9 @@ class TrainingRun:
         self.lr = settings.lr or self.schedule.lr
         self.optimizer = self.schedule.optimizer(self.network, self.lr, decay)
         self.augment = Augment(settings.augment or AugmentSettings.for_images(upright=store.info.upright))
+        self.mean, self.std = (
+            torch.tensor(values, device=self.device) for values in (architecture.mean, architecture.std)
+        )
         self.generator = torch.Generator()
         self.modes: tuple[Mode, ...] = ()
         self.history: list[EpochRecord] = []
@@ -120,8 +123,8 @@ class TrainingRun:
             torch.manual_seed(derive_seed(self.settings.seed, "dropout", epoch))
             self.generator.manual_seed(derive_seed(self.settings.seed, "augment", epoch))
             totals = torch.zeros(3, device=self.device)
-            for index, positions in enumerate(torch.from_numpy(self.plan.epoch(epoch))):
-                totals += self._step(positions, epoch=epoch, step=epoch * self.steps + index)
+            for step, batch in enumerate(zip(*self._epoch(epoch), strict=True), start=epoch * self.steps):
+                totals += self._step(*batch, epoch=epoch, step=step)
         record = self._record(epoch, totals, seconds=time.perf_counter() - begin)
         _check(record, self.network, num_classes=self.architecture.num_classes)
         if epoch + 1 == self.settings.epochs:
@@ -129,11 +132,21 @@ class TrainingRun:
         extra = on_epoch(record) if on_epoch is not None else None
         self.history.append(replace(record, extra=dict(extra or {})))
 
-    def _step(self, positions: Tensor, *, epoch: int, step: int) -> Tensor:
+    def _epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What decides an epoch's batches, sent at once to where it is used.
+
+        Returns:
+            Positions int64 (steps, B) into the training rows, these rows int64 (steps, B) of the store, on the images'
+            device, and the augmentation's draws (steps, B, …).
+        """
+        positions = torch.from_numpy(self.plan.epoch(epoch))
+        draws = draw(positions.numel(), generator=self.generator).view(*positions.shape, -1)
+        return positions.to(self.device), self.rows[positions.to(self.rows.device)], draws.to(self.device)
+
+    def _step(self, positions: Tensor, rows: Tensor, draws: Tensor, *, epoch: int, step: int) -> Tensor:
         """One step; float32 (3,) of mean loss, objective and accuracy, not waited for."""
         set_lr(self.optimizer, self.lr * self.schedule.rate(step, self.steps * self.settings.epochs, self.steps))
-        images = self.batch_images(positions)
-        positions = positions.to(self.device, non_blocking=True)
+        images = self.batch_images(rows, draws)
         features, logits = self._forward(images)
         batch = Batch(
             images=images,
@@ -154,14 +167,19 @@ class TrainingRun:
         with torch.no_grad():
             return torch.stack([losses.mean(), objective.detach(), _accuracy(logits, batch.labels)])
 
-    def batch_images(self, positions: Tensor) -> Tensor:
-        """Augmented, normalised images (B, 3, H, W) of one batch; positions int64 (B,) point into the training rows."""
-        chosen = self.images.index_select(0, self.rows[positions].to(self.images.device))
-        mean, std = self.architecture.mean, self.architecture.std
+    def batch_images(self, rows: Tensor, draws: Tensor) -> Tensor:
+        """Augmented, normalised images (B, 3, H, W) of one batch.
+
+        Args:
+            rows: int64 (B,), rows of the store, on the images' device.
+            draws: float32 (B, …), what the augmentation is decided by.
+        """
+        chosen = self.images.index_select(0, rows)
+        if chosen.device != self.device:
+            chosen = chosen.pin_memory().to(self.device, non_blocking=True)
         narrow = bool(self.modes) and self.modes[0].startswith("bf16")
         dtype = torch.bfloat16 if narrow else torch.float32
-        on_device = chosen.to(self.device, non_blocking=True)
-        return self.augment(on_device, generator=self.generator, mean=mean, std=std, dtype=dtype)
+        return self.augment.apply(chosen, draws, mean=self.mean, std=self.std, dtype=dtype)
 
     def _forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
         if not self.mitigation.needs_features:
