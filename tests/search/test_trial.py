@@ -30,12 +30,10 @@ def claim(tokens=TOKENS["conv"], *, slot=3, attempt=1):
 def test_a_candidate_is_trained_judged_and_kept(candidates, store):
     trained = candidates.train(claim(), epoch_done=nothing, between=nothing)
     record, folder = trained.record, candidates.folder(claim())
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "architecture.json",
-        "log.jsonl",
-        "predictions.parquet",
-        "weights.safetensors",
-    ]
+    kept = ["architecture.json", "log.jsonl", "predictions.parquet", "weights.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*kept, "checkpoint.pt"]), "until it is recorded"
+    candidates.settle(claim())
+    assert sorted(path.name for path in folder.iterdir()) == kept
     table = pd.read_parquet(folder / "predictions.parquet")
     guess = table[["prob_dark", "prob_red"]].idxmax(axis=1).str.removeprefix("prob_")
     right = guess == table["label"]
@@ -83,6 +81,26 @@ def test_a_parked_candidate_goes_on_with_the_next_epoch_and_ends_the_same(candid
     assert resumed.values == whole.values
     assert (candidates.folder(claim(slot=5, attempt=2)) / "weights.safetensors").read_bytes() == weights
     assert len((candidates.folder(claim(slot=5, attempt=2)) / "log.jsonl").read_text().splitlines()) == 2
+    candidates.settle(claim(slot=5, attempt=2))
+    assert not list(candidates.folder(claim(slot=5)).parent.glob("*/checkpoint.pt")), "of no attempt"
+
+
+def test_a_damaged_checkpoint_costs_its_epochs_and_not_the_candidate(candidates):
+    whole = candidates.train(claim(slot=5), epoch_done=nothing, between=nothing)
+    checkpoint = candidates.folder(claim(slot=5)) / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    epochs = []
+    again = candidates.train(claim(slot=5, attempt=2), epoch_done=epochs.append, between=nothing)
+    assert epochs == [1, 2]
+    assert again.values == whole.values
+
+
+def test_a_candidate_whose_last_epoch_was_saved_is_judged_without_training(candidates):
+    whole = candidates.train(claim(slot=5), epoch_done=nothing, between=nothing)
+    epochs = []
+    again = candidates.train(claim(slot=5, attempt=2), epoch_done=epochs.append, between=nothing)
+    assert epochs == []
+    assert (again.values, again.record["epochs"]) == (whole.values, 2)
 
 
 def test_a_candidate_over_a_limit_is_rejected_with_its_record(store, plan_of, tmp_path):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mindgap.core.errors import CapacityError, TrainingFailure
-from mindgap.search.agenda import Target
-from mindgap.search.ledger import Ledger, LostLeaseError
+from mindgap.core.errors import CapacityError, DataError, OutOfMemoryFailure, TrainingFailure
+from mindgap.search.agenda import FREE_SLOTS, Target
+from mindgap.search.ledger import Ledger, LostLeaseError, create_ledger
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import SEARCHERS
 from mindgap.search.worker_loop import Trained, Worker
@@ -26,6 +26,7 @@ class Game:
     reward: Reward = REWARD
     game: TokenGame = field(default_factory=lambda: TokenGame(SPACE, seed=5))
     before: dict = field(default_factory=dict)
+    settled: list = field(default_factory=list)
 
     def rejection(self, tokens):
         return {"reason": "ratio 3 is over the limit", "reward": -1.0} if tokens[0] == 3 else None
@@ -41,11 +42,14 @@ class Game:
     def folder(self, claim):
         return self.root / "trials" / str(claim.slot) / str(claim.attempt)
 
+    def settle(self, claim):
+        self.settled.append((claim.slot, claim.attempt))
+
 
 def open_ledger(root, *, trials=20):
-    ledger = Ledger(f"sqlite:///{root / 'ledger.db'}", create=True)
-    ledger.note("target", Target(trials=trials).model_dump())
-    return ledger
+    url = f"sqlite:///{root / 'ledger.db'}"
+    create_ledger(url, {"target": Target(trials=trials).model_dump()})
+    return Ledger(url)
 
 
 def worker(ledger, root, **options):
@@ -167,12 +171,57 @@ def test_two_crashes_retire_the_candidate_and_the_search_goes_on(tmp_path, undis
     ledger.close()
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_running_out_of_memory_is_tried_once_more_before_it_is_the_candidates_fault(tmp_path, undisturbed, attempts):
+    ledger = open_ledger(tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    full = raising(OutOfMemoryFailure(64))
+    worker(ledger, tmp_path, before={(slot, attempt, 1): full for attempt in range(1, attempts + 1)}).run()
+    if attempts == 1:
+        assert record(ledger) == undisturbed
+    else:
+        reason = "crashed 2 times: out of memory with batches of 64; use smaller batches"
+        assert (ledger.slots()[slot].state, ledger.slots()[slot].reason) == ("failed", reason)
+    ledger.close()
+
+
+def test_a_mistake_in_one_candidate_does_not_stop_the_search(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    odd = raising(DataError("its predictions are damaged"))
+    worker(ledger, tmp_path, before={(slot, 1, 1): odd, (slot, 2, 1): odd}).run()
+    failed = ledger.slots()[slot]
+    assert (failed.state, failed.reason) == ("failed", "crashed 2 times: DataError: its predictions are damaged")
+    assert sum(slot.trained for slot in ledger.slots()) == 20
+    ledger.close()
+
+
+def test_a_candidate_is_tidied_when_its_result_is_in_the_ledger_and_not_before(tmp_path):
+    ledger = open_ledger(tmp_path, trials=3)
+    game = worker(ledger, tmp_path, before={(0, 1, 2): raising(ValueError("odd"))})
+    game.run()
+    trained = [(slot.number, slot.last.attempt) for slot in ledger.slots() if slot.trained]
+    assert game.candidates.settled == trained
+    assert (0, 1) not in trained
+    ledger.close()
+
+
 def test_a_full_disk_parks_the_candidate_and_stops_the_worker(tmp_path, undisturbed):
     ledger = open_ledger(tmp_path)
     slot = undisturbed_slot(undisturbed, 4)
     with pytest.raises(CapacityError, match="no space"):
         worker(ledger, tmp_path, before={(slot, 1, 1): raising(CapacityError("no space"))}).run()
     assert ledger.slots()[slot].state == "open"
+    ledger.close()
+
+
+def test_without_a_number_of_trials_a_search_that_rejects_everything_ends(tmp_path):
+    ledger = open_ledger(tmp_path)
+    ledger.note("target", Target().model_dump())
+    rejecting = worker(ledger, tmp_path)
+    rejecting.candidates.rejection = lambda tokens: {"reason": "all", "reward": -1.0}
+    rejecting.run()
+    assert len(ledger.slots()) == FREE_SLOTS
     ledger.close()
 
 

@@ -8,12 +8,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mindgap.core.errors import ConfigError, RunError, TrainingFailure
 from mindgap.data.augment import AugmentSettings
 from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.loop import TrainSettings, train_network
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, BatchWish, group_sums
+from mindgap.train.modes import in_modes
+from mindgap.train.precision import make_plan
+from mindgap.train.training_run import TrainingRun
 
 BATCH = 16
 
@@ -22,7 +26,7 @@ class StoppedError(Exception):
     pass
 
 
-def run(store, architecture, *, network=None, rows=None, folder=None, on_epoch=None, **options):
+def run(store, architecture, *, network=None, rows=None, folder=None, on_epoch=None, before_epoch=None, **options):
     """Trains the tiny network; returns it and the result."""
     settings = TrainSettings(**{"epochs": 2, "batch_size": BATCH, "precision": "fp32", "lr": 0.01} | options)
     network = architecture.build(seed=1) if network is None else network
@@ -35,6 +39,7 @@ def run(store, architecture, *, network=None, rows=None, folder=None, on_epoch=N
         architecture=architecture,
         checkpoint_dir=folder,
         on_epoch=on_epoch,
+        before_epoch=before_epoch,
     )
     return network, result
 
@@ -126,6 +131,55 @@ def test_a_resume_with_a_plan_in_hand_is_bit_identical_in_mixed_precision(store,
     with pytest.raises(StoppedError):
         go("stopped", stop_after(2))
     assert torch.equal(go("stopped"), straight)
+
+
+def test_what_is_called_before_an_epoch_may_stop_without_losing_one(store, architecture, tmp_path):
+    begun = []
+
+    def before(epoch):
+        begun.append(epoch)
+        if begun == [0, 1, 2]:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run(store, architecture, epochs=4, folder=tmp_path, before_epoch=before)
+    stopped, _ = run(store, architecture, epochs=4, folder=tmp_path, before_epoch=before)
+    assert begun == [0, 1, 2, 2, 3]
+    assert torch.equal(weights(stopped), weights(run(store, architecture, epochs=4)[0]))
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses operators whose result the processor has to know before it can go on: each would wait for a GPU."""
+
+    WAITING: ClassVar = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.name().partition(".")[0] in self.WAITING:
+            raise AssertionError(f"a step waits for the device: {func.name()}")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", MITIGATIONS.names())
+def test_no_step_waits_for_the_device(store, architecture, name, precision):
+    settings = TrainSettings(epochs=1, batch_size=BATCH, precision=precision, mitigation=name)
+    training = TrainingRun(
+        architecture.build(seed=1),
+        store,
+        train_rows=store.rows("train"),
+        groups=store.groups("sex"),
+        settings=settings,
+        architecture=architecture,
+    )
+    training.modes = make_plan(precision, architecture, batch_size=BATCH).modes(architecture)
+    batch = [tensor[0] for tensor in training._epoch(0)]
+    with in_modes(training.network, training.modes), NoWaiting():
+        training._step(*batch, epoch=0, step=0)
+
+
+def test_the_check_for_waiting_sees_what_waits():
+    with NoWaiting(), pytest.raises(AssertionError, match="waits for the device"):
+        torch.ones(3).sum().item()
 
 
 def test_a_checkpoint_of_other_settings_is_refused(store, architecture, tmp_path):

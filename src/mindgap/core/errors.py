@@ -8,6 +8,7 @@ MindgapError            a user's mistake: one line, exit code 2
 ├── RunError            a run folder that holds something else
 └── CapacityError       the machine: disk, memory, permissions
 TrainingFailure         a training run that ended without a usable network
+└── OutOfMemoryFailure  one that may do better when the machine is less busy
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ class TrainingFailure(Exception):  # noqa: N818  (a training run fails; the prog
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class OutOfMemoryFailure(TrainingFailure):
+    """Memory ran out; what else the machine does may be the cause, so a search tries the candidate once more."""
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__(f"out of memory with batches of {batch_size}; use smaller batches")
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

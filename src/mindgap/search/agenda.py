@@ -15,13 +15,15 @@ from mindgap.search.searcher import AbstractSearcher, Outcome
 from mindgap.search.slot import Slot
 
 SLOTS_PER_TRIAL = 4
+FREE_SLOTS = 200  # of a search without a number of trials, before it is said that its limits reject too much
 
 
 class Target(StrictModel):
     """When a search has done enough; may change when it is resumed.
 
     Attributes:
-        trials: candidates to train; a rejected one does not count, but at most four slots per trial are used.
+        trials: candidates to train; a rejected one does not count, but at most four slots per trial are used. Without a
+            number at most four slots per trained candidate are used, once there are 200.
         deadline: seconds since the epoch after which no candidate is begun.
     """
 
@@ -35,9 +37,10 @@ class Target(StrictModel):
         """
         if self.deadline is not None and time.time() >= self.deadline:
             return False
+        trained = sum(slot.trained for slot in slots)
         if self.trials is None:
-            return True
-        return sum(slot.trained for slot in slots) < self.trials and len(slots) < SLOTS_PER_TRIAL * self.trials
+            return len(slots) < max(FREE_SLOTS, SLOTS_PER_TRIAL * trained)
+        return trained < self.trials and len(slots) < SLOTS_PER_TRIAL * self.trials
 
 
 @dataclass(frozen=True)

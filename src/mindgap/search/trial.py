@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from mindgap.core.errors import RunError, TrainingFailure
 from mindgap.core.files import atomic_path
@@ -23,7 +23,7 @@ from mindgap.search.worker_loop import Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
 from mindgap.space.episode import Candidate
-from mindgap.train.checkpoint import CHECKPOINT_FILE
+from mindgap.train.checkpoint import CHECKPOINT_FILE, is_checkpoint
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
 from mindgap.train.loop import EpochRecord, TrainResult, train_network
@@ -83,27 +83,24 @@ class StoreCandidates:
         folder, seed = self.folder(claim), derive_seed(self.plan.seed, "slot", claim.slot)
         network = candidate.architecture.build(seed=derive_seed(seed, "weights"))
 
+        log = EpochLog(folder / LOG_FILE)
+
         def on_epoch(record: EpochRecord) -> None:
             epoch_done(record.epoch)
             log.add(record)
-            gate.due = True
 
-        gate, log = _Gate(between), EpochLog(folder / LOG_FILE)
-        hook = network.stem.register_forward_pre_hook(gate)
-        try:
-            return train_network(
-                network,
-                self.store,
-                train_rows=self.store.rows("train"),
-                groups=self.groups,
-                settings=self.plan.training.model_copy(update={"seed": seed, "ratios": self._ratios(candidate)}),
-                architecture=candidate.architecture,
-                checkpoint_dir=folder,
-                on_epoch=on_epoch,
-                precision_plan=self.plan.precision_plan,
-            )
-        finally:
-            hook.remove()
+        return train_network(
+            network,
+            self.store,
+            train_rows=self.store.rows("train"),
+            groups=self.groups,
+            settings=self.plan.training.model_copy(update={"seed": seed, "ratios": self._ratios(candidate)}),
+            architecture=candidate.architecture,
+            checkpoint_dir=folder,
+            on_epoch=on_epoch,
+            before_epoch=lambda _: between(),
+            precision_plan=self.plan.precision_plan,
+        )
 
     def _ratios(self, candidate: Candidate) -> str | dict[str, float]:
         if isinstance(self.plan.ratios, str):
@@ -142,18 +139,29 @@ class StoreCandidates:
         write_predictions(
             folder / PREDICTIONS_FILE, to_predictions(self.store, self.validation, probabilities), split="validation"
         )
-        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
         return Trained(record, (reached, gap, float(record["macs"])))
 
+    def settle(self, claim: Claim) -> None:
+        """Removes the checkpoints of all attempts at a candidate that is done."""
+        remove_checkpoints(self.folder(claim).parent)
+
     def _inherit(self, claim: Claim, folder: Path) -> None:
+        """Takes over the newest checkpoint that can be read; a damaged one costs its epochs and not the candidate."""
         for attempt in range(claim.attempt - 1, 0, -1):
             left = folder.parent / str(attempt)
-            if (left / CHECKPOINT_FILE).exists():
+            if is_checkpoint(left):
                 for name in (LOG_FILE, CHECKPOINT_FILE):
                     if (left / name).exists():
                         with atomic_path(folder / name) as whole:  # half a checkpoint would be the newest for good
                             shutil.copyfile(left / name, whole)
                 return
+
+
+def remove_checkpoints(slot: Path) -> None:
+    """Removes what only an unfinished candidate needs from the folder of its attempts."""
+    for checkpoint in slot.glob(f"*/{CHECKPOINT_FILE}"):
+        with suppress(OSError):  # it is only in the way
+            checkpoint.unlink()
 
 
 def describe_candidate(candidate: Candidate) -> dict[str, Any]:
@@ -177,16 +185,3 @@ def _accuracies(labels: np.ndarray, predicted: np.ndarray, groups: Groups) -> di
             axis=0,
         )
     return {name: float(value) for name, value in zip(groups.names, values, strict=True)}
-
-
-class _Gate:
-    """Calls ``check`` before the first batch of every epoch, when the epoch before it is checkpointed."""
-
-    def __init__(self, check: Callable[[], None]) -> None:
-        self.check, self.due = check, True
-
-    def __call__(self, module: nn.Module, inputs: object) -> None:
-        del module, inputs
-        if self.due:
-            self.due = False
-            self.check()

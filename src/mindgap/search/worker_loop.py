@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mindgap.core.errors import MindgapError, TrainingFailure
+from mindgap.core.errors import CapacityError, OutOfMemoryFailure, TrainingFailure
 from mindgap.core.files import write_text
 from mindgap.search.agenda import Target, next_job, propose
 from mindgap.search.lease import Lease
@@ -57,6 +57,10 @@ class Candidates(Protocol):
 
     def folder(self, claim: Claim) -> Path:
         """Where the attempt's files go."""
+        ...
+
+    def settle(self, claim: Claim) -> None:
+        """Removes what only an unfinished candidate needs; called when its result is in the ledger."""
         ...
 
 
@@ -135,17 +139,21 @@ class Worker:
                 claim, epoch_done=lambda epoch: self.ledger.epoch_done(claim, epoch), between=self._between
             )
             self.ledger.complete(claim, result=trained.record, values=trained.values)
+            self.candidates.settle(claim)
         except LostLeaseError:
             raise
         except ParkedError:
             self.ledger.end(claim.row, "parked", detail="the search was stopped")
+        except OutOfMemoryFailure as failure:
+            self.ledger.end(claim.row, "crashed", detail=failure.reason)
         except TrainingFailure as failure:
             record = {"reason": failure.reason, "reward": self.candidates.reward.infeasible}
             self.ledger.fail(claim, result=record)
-        except (MindgapError, KeyboardInterrupt):
+            self.candidates.settle(claim)
+        except (CapacityError, KeyboardInterrupt):
             self.ledger.end(claim.row, "parked", detail="the worker could not go on")
             raise
-        except Exception as error:  # noqa: BLE001  (any error of a candidate is the candidate's, twice ends it)
+        except Exception as error:  # noqa: BLE001  (any other error is the candidate's own; twice ends it)
             self._crashed(claim, error)
         log.info("slot %d, attempt %d: ended", claim.slot, claim.attempt)
 

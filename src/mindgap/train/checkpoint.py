@@ -45,14 +45,27 @@ def load_checkpoint(folder: Path | str, *, run: str) -> dict[str, Any] | None:
     path = Path(folder) / CHECKPOINT_FILE
     if not path.exists():
         return None
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: cannot read the checkpoint ({reason}); remove it to train anew") from None
+    state = _read(path)
     if not isinstance(state, dict) or state.get("run") != run:
         raise RunError(f"{path}: is of a run with other data, network or settings; remove it or choose another folder")
     return state
+
+
+def is_checkpoint(folder: Path | str) -> bool:
+    """Whether a folder holds a checkpoint that can be read."""
+    path = Path(folder) / CHECKPOINT_FILE
+    try:
+        return path.exists() and isinstance(_read(path), dict)
+    except DataError:
+        return False
+
+
+def _read(path: Path) -> Any:
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: cannot read the checkpoint ({reason}); remove it to train anew") from None
 
 
 def run_key(*parts: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import TrainingFailure
+from mindgap.core.errors import OutOfMemoryFailure
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
@@ -56,6 +57,7 @@ def train_network(
     architecture: Architecture,
     checkpoint_dir: Path | str | None = None,
     on_epoch: OnEpoch | None = None,
+    before_epoch: Callable[[int], None] | None = None,
     precision_plan: PrecisionPlan | None = None,
 ) -> TrainResult:
     """Trains a network in place.
@@ -73,10 +75,13 @@ def train_network(
         checkpoint_dir: where to save after every epoch; None saves nothing.
         on_epoch: called after every epoch, before it is saved; what it returns is kept in the record's ``extra``. It
             may evaluate the network, and may raise to stop.
+        before_epoch: called with the number of epochs that are done and saved, before another begins; it may raise to
+            stop without losing anything.
         precision_plan: how to compute each part; None makes a plan as ``settings.precision`` says.
 
     Raises:
-        TrainingFailure: a loss or weight became NaN or infinite, the loss diverged, or memory ran out.
+        TrainingFailure: a loss or weight became NaN or infinite, or the loss diverged.
+        OutOfMemoryFailure: memory ran out.
         ConfigError: a setting does not fit the data.
         UnknownNameError: no loss or mitigation has the name.
     """
@@ -94,13 +99,15 @@ def train_network(
         else:
             run.load_state_dict(state)
         for epoch in range(len(run.history), settings.epochs):
+            if before_epoch is not None:
+                before_epoch(epoch)
             run.train_epoch(epoch, on_epoch)
             if checkpoint_dir is not None:
                 save_checkpoint(checkpoint_dir, run.state_dict())
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingFailure(f"out of memory with batches of {settings.batch_size}; use smaller batches") from error
+        raise OutOfMemoryFailure(settings.batch_size) from error
     return TrainResult(
         network=run.network,
         mitigation=run.mitigation,
