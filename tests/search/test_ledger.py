@@ -4,11 +4,13 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import optuna
 import pytest
+import sqlalchemy
 
-from mindgap.core.errors import RunError
+from mindgap.core.errors import CapacityError, RunError
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, LostLeaseError
+from mindgap.search.ledger import Ledger, LostLeaseError, create_ledger
 from mindgap.search.slot import MAX_CRASHES, MAX_DEATHS
 
 GONE = Lease.current().model_copy(update={"started": 1.0})
@@ -21,7 +23,8 @@ def url(tmp_path):
 
 @pytest.fixture
 def ledger(url):
-    ledger = Ledger(url, create=True)
+    create_ledger(url, {})
+    ledger = Ledger(url)
     yield ledger
     ledger.close()
 
@@ -40,6 +43,39 @@ def test_a_database_without_a_search_is_one_line(tmp_path):
     (tmp_path / "empty.db").touch()
     with pytest.raises(RunError, match="holds no search"):
         Ledger(f"sqlite:///{tmp_path / 'empty.db'}")
+
+
+def test_a_new_ledger_is_whole_when_it_appears_and_an_old_one_is_left_alone(url, tmp_path):
+    create_ledger(url, {"plan": {"seed": 3}})
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.db"], "no journal beside it that it would need"
+    create_ledger(url, {"plan": {"seed": 4}})
+    ledger = Ledger(url)
+    assert ledger.notes() == {"plan": {"seed": 3}}
+    ledger.close()
+
+
+def test_a_ledger_that_could_not_be_made_leaves_nothing(url, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise sqlalchemy.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    (tmp_path / ".ledger.db.17.tmp-wal").touch()
+    monkeypatch.setattr(optuna, "create_study", full)
+    with pytest.raises(CapacityError, match="disk is full") as error:
+        create_ledger(url, {})
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_changes_nothing_and_can_read_what_it_may_not_write(url, tmp_path):
+    create_ledger(url, {"plan": 1})
+    before = (tmp_path / "ledger.db").read_bytes()
+    reader = Ledger(url, read_only=True)
+    assert (reader.notes(), reader.slots()) == ({"plan": 1}, [])
+    with pytest.raises(optuna.exceptions.StorageInternalError) as refused:
+        reader.note("plan", 2)
+    assert "readonly" in str(refused.value.__cause__)
+    reader.close()
+    assert (tmp_path / "ledger.db").read_bytes() == before
 
 
 def test_notes_are_kept(url, ledger):
@@ -110,6 +146,15 @@ def test_a_living_workers_slot_is_left_alone(ledger):
     claim(ledger)
     ledger.end_lost()
     assert ledger.slots()[0].state == "running"
+
+
+def test_a_machine_that_slept_finds_its_living_workers_still_at_work(ledger, monkeypatch):
+    """After a night all heartbeats are old; the process lives."""
+    monkeypatch.setattr(ledger._storage, "grace_period", -1)
+    mine = claim(ledger)
+    ledger.end_lost()
+    assert ledger.slots()[0].state == "running"
+    ledger.complete(mine, result={"reward": 0.5}, values=(0.8, 0.1, 1e6))
 
 
 def test_a_silent_worker_elsewhere_is_given_up_after_the_grace_period(ledger, monkeypatch):

@@ -138,11 +138,7 @@ def test_a_finished_search_is_read_and_not_run_again(undisturbed, store, config)
     assert search(store, out=run, config=config, workers=2) == record
     assert (run / "metrics.json").stat().st_mtime_ns == before
     progress = status(run)
-    assert (progress["state"], progress["trained"], progress["asked_for"]) == (
-        "all candidates are done",
-        TRIALS,
-        TRIALS,
-    )
+    assert (progress["state"], progress["trained"], progress["asked_for"]) == ("finished", TRIALS, TRIALS)
 
 
 def test_other_options_are_refused(undisturbed, store, config):
@@ -327,6 +323,30 @@ def test_too_few_groups_leave_no_folder_and_a_refused_force_leaves_the_old_run(s
     with pytest.raises(DataError, match="fewer than two groups"):
         search(store, out=tmp_path / "run", config=strict, force=True)
     assert search(store, out=tmp_path / "run", config=config, trials=1) == record
+
+
+def test_a_store_without_test_images_is_searched_and_its_test_figures_are_left_out(config, tmp_path):
+    folder = write_tiny_store(tmp_path / "store")
+    table = pd.read_parquet(folder / "table.parquet")
+    table["split"] = table["split"].replace("test", "train")
+    table.to_parquet(folder / "table.parquet")
+    run = tmp_path / "run"
+    search(folder, out=run, config=config, trials=1)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert (metrics["test"], metrics["test_reads"]) == (None, 0)
+    assert metrics["validation"]["n"] == 60
+    assert "The test split was not evaluated" in (run / "report.html").read_text()
+    assert set(pd.read_parquet(run / "predictions.parquet")["split"]) == {"validation"}
+
+
+def test_a_plan_of_another_version_is_one_line(store, config, tmp_path):
+    run = tmp_path / "run"
+    search(store, out=run, config=config, trials=1)
+    ledger = Ledger(ledger_url(run))
+    ledger.note("plan", ledger.notes()["plan"] | {"preset": None})
+    ledger.close()
+    with pytest.raises(RunError, match=r"does not fit this version of mindgap \(at preset\)"):
+        search(store, out=run, config=config, trials=2)
 
 
 def test_groups_may_have_commas_in_their_names(config, tmp_path):

@@ -20,7 +20,10 @@ def test_a_worker_by_hand_trains_what_the_driver_asks_for_and_the_driver_takes_i
     ledger.note("target", Target(trials=4).model_dump())
     ledger.close()
     progress = worker(study=ledger_url(run))
-    assert (progress["complete"], progress["state"]) == (4, "all candidates are done")
+    assert (progress["complete"], progress["state"]) == (
+        4,
+        "all candidates are done; the same command writes the report",
+    )
     again = search(store, out=run, config=config, trials=4)
     whole = search(store, out=tmp_path / "whole", config=config, trials=4)
     assert [trial["reward"] for trial in again["trials"]] == [trial["reward"] for trial in whole["trials"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,19 @@ def validation_predictions(store: Store, folder: Path) -> AnyPredictions:
 
 
 def adopt(run: Path, trial: Mapping[str, Any]) -> None:
-    """Copies the candidate's network and log to the run's root."""
-    for name in (WEIGHTS_FILE, ARCHITECTURE_FILE, LOG_FILE):
-        with atomic_path(run / name) as temporary:
+    """Copies the candidate's network and log to the run's root; none is replaced before all are copied."""
+    with ExitStack() as whole:
+        for name in (WEIGHTS_FILE, ARCHITECTURE_FILE, LOG_FILE):
+            temporary = whole.enter_context(atomic_path(run / name))
             shutil.copyfile(trial_folder(run, trial) / name, temporary)
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The chosen network's predictions of the two splits that judge it, and its cost."""
+    """The chosen network's predictions of the two splits that judge it, and its cost; a store may have no test rows."""
 
     validation: AnyPredictions
-    test: AnyPredictions
+    test: AnyPredictions | None
     cost: dict[str, float]
 
 
@@ -77,7 +79,7 @@ def evaluate_chosen(run: Path, trial: Mapping[str, Any], *, plan: SearchPlan, st
     cost = count_cost(architecture)
     return Evaluation(
         validation=to_predictions(store, validation, of_validation),
-        test=to_predictions(store, test, of_test),
+        test=to_predictions(store, test, of_test) if len(test) else None,
         cost={"params": cost.params, "macs": cost.macs, "latency_ms": latency_ms},
     )
 

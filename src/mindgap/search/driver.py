@@ -14,11 +14,15 @@ from pathlib import Path
 
 from mindgap.core.errors import MindgapError, RunError
 from mindgap.search.agenda import Target, is_done
+from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
 from mindgap.search.slot import MAX_DEATHS, Slot
 
-POLL_S = 0.3
+DRIVER = "driver"  # the ledger's note of the driver's lease
+POLL_S = 0.1  # of the worker processes, which costs nothing
+LOOK_EVERY_S = 2.0  # at the ledger, which costs some milliseconds
 NOTE_EVERY_S = 5.0
+END_S = 30.0  # a worker that finds nothing more to do ends by itself in a second or two
 MAX_STARTS_IN_VAIN = MAX_DEATHS + 1  # a candidate that kills its workers is given up first
 CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
 ONE_THREAD = {
@@ -70,20 +74,25 @@ class Driver:
             MindgapError: a worker met something that the user has to mend.
         """
         noted = time.monotonic()
+        self.ledger.note(DRIVER, Lease.current().model_dump())
         try:
             while not self._is_done():
                 for number in range(self.workers):
                     self._tend(number)
-                time.sleep(POLL_S)
+                self._wait()
                 noted = self._note_time(noted)
         except KeyboardInterrupt:
             self._drain()
             raise
         finally:
-            self._note_time(noted, at_least_s=0.0)
             self._kill()
+            self._note_time(noted, at_least_s=0.0)
 
     def _is_done(self) -> bool:
+        """Whether nothing is left to do and nobody can have begun something since the ledger was read."""
+        return self._nothing_left() and self._let_end() and self._nothing_left()
+
+    def _nothing_left(self) -> bool:
         self.ledger.end_lost()
         slots = self.ledger.slots()
         self.on_change(slots)
@@ -92,17 +101,36 @@ class Driver:
             self._progress, self._in_vain = progress, 0
         return is_done(slots, Target(**self.ledger.notes()["target"]))
 
+    def _wait(self) -> None:
+        """Until it is time to look at the ledger, or a worker has ended."""
+        until = time.monotonic() + LOOK_EVERY_S
+        while time.monotonic() < until and all(self._alive()):
+            time.sleep(POLL_S)
+
+    def _let_end(self) -> bool:
+        """Waits for the workers to see that nothing is left; one that began a candidate meanwhile keeps it."""
+        until = time.monotonic() + END_S
+        while any(self._alive()):
+            if time.monotonic() > until:
+                return self._nothing_left()
+            time.sleep(POLL_S)
+        return True
+
+    def _alive(self) -> list[bool]:
+        return [worker.process.poll() is None for worker in self._processes.values()]
+
     def _tend(self, number: int) -> None:
         worker = self._processes.get(number)
-        if worker is None:
-            self._processes[number] = start_worker(self.run, number)
-            return
-        status = worker.process.poll()
-        if status is None:
-            return
-        self._processes.pop(number).close()
-        if status == 0:
-            return
+        if worker is not None:
+            status = worker.process.poll()
+            if status is None:
+                return
+            self._processes.pop(number).close()
+            if status != 0:
+                self._note_death(worker, status)
+        self._processes[number] = start_worker(self.run, number)
+
+    def _note_death(self, worker: WorkerProcess, status: int) -> None:
         if status == 2:
             raise MindgapError(_last_line(worker.log).removeprefix("error: "))
         crashed = -status in CRASH_SIGNALS

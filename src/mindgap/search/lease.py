@@ -33,9 +33,13 @@ class Lease(StrictModel):
         """The lease of this process."""
         return cls(host=socket.gethostname(), boot=_boot(), pid=os.getpid(), started=psutil.Process().create_time())
 
+    def is_here(self) -> bool:
+        """Whether the process runs, or ran, on this host, which can then tell whether it lives."""
+        return self.host == socket.gethostname()
+
     def is_dead(self) -> bool:
         """True if this host can tell that the process is gone; False if it lives or runs elsewhere."""
-        if self.host != socket.gethostname():
+        if not self.is_here():
             return False
         return self.boot != _boot() or not self._is_running()
 

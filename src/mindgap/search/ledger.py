@@ -1,33 +1,28 @@
 """The ledger of a search: every attempt at every candidate, in a relational database.
 
-The one module that touches Optuna. A row (an Optuna trial) is one attempt at one slot. A worker claims an attempt by
-adding its row: rows are numbered by the database, and of several rows for the same slot and attempt the first counts.
-So a claim is one atomic write, and nothing has to be locked, released or cleaned up.
+With ``ledger_storage`` the only module that touches Optuna. A row (an Optuna trial) is one attempt at one slot. A
+worker claims an attempt by adding its row: rows are numbered by the database, and of several rows for the same slot and
+attempt the first counts. So a claim is one atomic write, and nothing has to be locked, released or cleaned up.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, event
 
 from mindgap.core.errors import CapacityError, RunError
 from mindgap.core.files import jsonable
 from mindgap.search.lease import Lease
+from mindgap.search.ledger_storage import HEARTBEAT_S, STUDY, create_ledger, open_storage, sqlite_file
 from mindgap.search.slot import Attempt, Ending, Slot, collect
 
-STUDY = "mindgap"
-DIRECTIONS = ("maximize", "minimize", "minimize")  # accuracy, unfairness, multiply-accumulates
-HEARTBEAT_S = 15
-GRACE_S = 60
+__all__ = ["HEARTBEAT_S", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
 
 
 class LostLeaseError(Exception):
@@ -49,20 +44,20 @@ class Ledger:
 
     Args:
         url: of the database, such as ``sqlite:///run/ledger.db``.
-        create: makes the tables and the study if they are not there.
+        read_only: writes nothing, so that a search can be looked at by who may only read it.
 
     Raises:
-        RunError: there is no ledger and ``create`` is False.
+        RunError: there is no ledger, which ``create_ledger`` makes.
     """
 
-    def __init__(self, url: str, *, create: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        file = url.removeprefix("sqlite:///")
-        if not create and file != url and not Path(file).is_file():
+        file = sqlite_file(url)
+        if file is not None and not file.is_file():
             raise RunError(f"{file}: there is no ledger; give the folder of a search that has begun")
         try:
-            self._storage = _open_storage(url, create=create)
-            self._study = _create_study(self._storage) if create else _load_study(self._storage)
+            self._storage = open_storage(url, read_only=read_only)
+            self._study = optuna.load_study(storage=self._storage, study_name=STUDY)
         except (KeyError, optuna.exceptions.StorageInternalError):
             raise RunError(f"{url}: holds no search, or none yet; check the path or try again in a moment") from None
 
@@ -136,14 +131,22 @@ class Ledger:
             return
 
     def end_lost(self) -> None:
-        """Ends the attempts of workers that are dead on this host, or silent anywhere."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            lease = trial.user_attrs.get("lease")
-            if lease is not None and Lease(**lease).is_dead():
-                self.end(trial._trial_id, "lost", detail="the worker's process is gone")  # noqa: SLF001
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            optuna.storages.fail_stale_trials(self._study)
+        """Ends the attempts of workers that are dead on this host, or silent elsewhere.
+
+        Silence says nothing of a process that this host can see to live: after a night's sleep of the machine all
+        heartbeats are old.
+        """
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        leases = {trial._trial_id: Lease(**trial.user_attrs["lease"]) for trial in running}  # noqa: SLF001
+        if not leases:
+            return
+        away = {row for row, lease in leases.items() if not lease.is_here()}
+        silent = away.intersection(self._storage._get_stale_trial_ids(self._study._study_id)) if away else set()  # noqa: SLF001
+        for row, lease in leases.items():
+            if row in silent:
+                self.end(row, "lost", detail="the worker fell silent")
+            elif row not in away and lease.is_dead():
+                self.end(row, "lost", detail="the worker's process is gone")
 
     def end_of_process(self, pid: int, ending: Ending, *, detail: str) -> None:
         """Ends what a process of this host, known to be dead, was working on."""
@@ -187,51 +190,6 @@ def _fenced(claim: Claim) -> Generator[None]:
         raise CapacityError(
             f"the ledger cannot be written ({reason}); free space, then run the same command"
         ) from error
-
-
-def _create_study(storage: optuna.storages.RDBStorage) -> optuna.Study:
-    return optuna.create_study(storage=storage, study_name=STUDY, directions=DIRECTIONS, load_if_exists=True)
-
-
-def _load_study(storage: optuna.storages.RDBStorage) -> optuna.Study:
-    return optuna.load_study(storage=storage, study_name=STUDY)
-
-
-def _open_storage(url: str, *, create: bool) -> optuna.storages.RDBStorage:
-    sqlite = url.startswith("sqlite")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = optuna.storages.RDBStorage(
-            url,
-            engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else None,
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=GRACE_S,
-            skip_table_creation=not create,
-            skip_compatibility_check=not create,
-        )
-    if sqlite:
-        _serialise_writes(storage.engine)
-    return storage
-
-
-def _serialise_writes(engine: Engine) -> None:
-    """Makes a transaction of SQLite take the write lock when it begins.
-
-    Python's driver begins only at the first write, so that two processes could both read "running" and then both
-    write an end. The write-ahead log keeps readers and a killed writer from blocking anyone.
-    """
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL").fetchall()
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    engine.dispose()
 
 
 def _attempt(trial: FrozenTrial) -> Attempt:

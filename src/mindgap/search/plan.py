@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from mindgap.core.config import StrictModel, parse
-from mindgap.core.errors import DataError
+from mindgap.core.errors import DataError, RunError
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.metrics.unfairness import unfairness
@@ -117,6 +118,23 @@ class SearchPlan(StrictModel):
                 "restore the file and the installed plug-ins, or begin a new search"
             )
         return space
+
+
+def read_plan(notes: Mapping[str, Any]) -> SearchPlan:
+    """The plan among the notes of a ledger.
+
+    Raises:
+        RunError: there is none, or it is of another version of mindgap.
+    """
+    if "plan" not in notes:
+        raise RunError("the search's ledger holds no plan; run `mindgap search` again, with --force if that refuses")
+    try:
+        return SearchPlan.model_validate(notes["plan"])
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise RunError(
+            f"the search's plan does not fit this version of mindgap (at {place}); go on with the version that began it"
+        ) from None
 
 
 def load_space_for(

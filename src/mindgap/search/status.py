@@ -8,7 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from mindgap.core.files import read_json
+from mindgap.core.run import finished_time
 from mindgap.search.agenda import Target, is_done
+from mindgap.search.driver import DRIVER
+from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
 from mindgap.search.slot import Slot
 from mindgap.search.worker import ledger_url
@@ -20,7 +24,7 @@ def search_status(run: Path) -> dict[str, Any]:
     Raises:
         RunError: the folder holds no search that has begun.
     """
-    ledger = Ledger(ledger_url(run))
+    ledger = Ledger(ledger_url(run), read_only=True)
     try:
         notes, slots = ledger.notes(), ledger.slots()
     finally:
@@ -30,7 +34,11 @@ def search_status(run: Path) -> dict[str, Any]:
     spent_s = float(notes.get("spent_s", 0.0))
     done = sum(slot.settled and slot.trained for slot in slots)
     return {
-        "state": _state(slots, target, working=len(working)),
+        "state": _state(
+            done=is_done(slots, target),
+            finished=finished_time(run) is not None and len(read_json(run / "search.json")["trials"]) == len(slots),
+            alive=bool(working) or _is_alive(notes.get(DRIVER)),
+        ),
         "trained": done,
         "asked_for": target.trials,
         **_counts(slots),
@@ -43,10 +51,18 @@ def search_status(run: Path) -> dict[str, Any]:
     }
 
 
-def _state(slots: list[Slot], target: Target, *, working: int) -> str:
-    if is_done(slots, target):
-        return "all candidates are done"
-    return "running" if working else "stopped; the same command goes on"
+def _state(*, done: bool, finished: bool, alive: bool) -> str:
+    if done and finished:
+        return "finished"
+    if done:
+        return "all candidates are done" + ("; auditing" if alive else "; the same command writes the report")
+    return "running" if alive else "stopped; the same command goes on"
+
+
+def _is_alive(driver: dict[str, Any] | None) -> bool:
+    """Whether the driver is known to live; of one on another host nothing is known."""
+    lease = None if driver is None else Lease(**driver)
+    return lease is not None and lease.is_here() and not lease.is_dead()
 
 
 def _counts(slots: list[Slot]) -> dict[str, int]:

@@ -43,13 +43,13 @@ def work(run: Path, *, url: str | None = None, store: Path | None = None, with_d
     """
     from mindgap.search.ledger import Ledger
     from mindgap.search.measured import one_thread
-    from mindgap.search.plan import SearchPlan
+    from mindgap.search.plan import read_plan
     from mindgap.search.trial import StoreCandidates
     from mindgap.search.worker_loop import Worker
 
     ledger = Ledger(url or ledger_url(run))
     try:
-        plan = SearchPlan.model_validate(ledger.notes()["plan"])
+        plan = read_plan(ledger.notes())
         if store is not None:
             plan = plan.model_copy(update={"store": str(store)})
         candidates = StoreCandidates(run, plan)

@@ -17,10 +17,10 @@ from mindgap.report.document import write_report
 from mindgap.search.agenda import is_done
 from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
 from mindgap.search.driver import Driver
-from mindgap.search.ledger import Ledger
+from mindgap.search.ledger import Ledger, create_ledger
 from mindgap.search.local_disk import refuse_network_disk
 from mindgap.search.options import CHANGEABLE, SearchOptions, merge_options
-from mindgap.search.plan import SearchPlan
+from mindgap.search.plan import SearchPlan, read_plan
 from mindgap.search.planning import Draft, make_draft, make_target, ratios_warning, too_many_workers
 from mindgap.search.preset import preset_names
 from mindgap.search.result import search_record
@@ -152,30 +152,37 @@ def _draft(
 
 
 def _has_plan(folder: Path) -> bool:
-    try:
-        ledger = Ledger(ledger_url(folder))
-    except RunError:
-        return False
-    try:
-        return "plan" in ledger.notes()
-    finally:
-        ledger.close()
+    return (folder / LEDGER_FILE).exists()
 
 
 def _search_one(
     store: Store, folder: Path, options: SearchOptions, draft: Draft | None, *, force: bool = False
 ) -> dict[str, Any]:
     with RunFolder.hold(folder, **_asked(store, options, force=force)) as run:
-        ledger = Ledger(ledger_url(folder), create=True)
+        _begin(run, store, options, draft)
+        ledger = Ledger(ledger_url(folder))
         try:
-            plan = _plan(run, ledger, store, draft or _draft(store, folder, options))
-            return _run(run, ledger, store, options, plan=plan)
+            return _run(run, ledger, store, options)
         finally:
             ledger.close()
 
 
-def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions, *, plan: SearchPlan) -> dict[str, Any]:
-    target = make_target(options, spent_s=ledger.notes().get("spent_s", 0.0))
+def _begin(run: RunFolder, store: Store, options: SearchOptions, draft: Draft | None) -> None:
+    """Makes the ledger of a new search, with its plan and target in it; both are there before any worker can look."""
+    if _has_plan(run.path):
+        return
+    draft = draft or make_draft(options, store, preset=options.preset)
+    draft.keep_space(run.path)
+    run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
+    target = make_target(options, spent_s=0.0)
+    notes = {"plan": draft.plan.model_dump(mode="json"), "target": target.model_dump()}
+    create_ledger(ledger_url(run.path), notes)
+
+
+def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -> dict[str, Any]:
+    notes = ledger.notes()
+    plan = read_plan(notes)
+    target = make_target(options, spent_s=notes.get("spent_s", 0.0))
     ledger.note("target", target.model_dump())
     if run.state == "finished":
         record, slots = read_json(run.path / "search.json"), ledger.slots()
@@ -197,16 +204,6 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions, *
     return record
 
 
-def _plan(run: RunFolder, ledger: Ledger, store: Store, draft: Draft | None) -> SearchPlan:
-    """The plan in the ledger, which is written once."""
-    if draft is None or "plan" in ledger.notes():
-        return SearchPlan.model_validate(ledger.notes()["plan"])
-    draft.keep_space(run.path)
-    ledger.note("plan", draft.plan.model_dump(mode="json"))
-    run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
-    return draft.plan
-
-
 def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: Store, options: SearchOptions) -> None:
     by_slot = {trial["slot"]: trial for trial in record["trials"]}
     chosen = by_slot[record["chosen"]]
@@ -223,11 +220,11 @@ def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: 
             folder = trial_folder(run.path, by_slot[slot])
             write_json(folder / "metrics.json", {"validation": audit(validation_predictions(store, folder))})
         adopt(run.path, chosen)
-        test_reads = _count_test_read(run)
+        test_reads = _count_test_read(run) if len(store.rows("test")) else 0
         evaluation = evaluate_chosen(run.path, chosen, plan=plan, store=store)
         metrics = {
             "validation": audit(evaluation.validation),
-            "test": audit(evaluation.test),
+            "test": None if evaluation.test is None else audit(evaluation.test),
             "cost": evaluation.cost,
             "training": training_record(chosen),
             "test_reads": test_reads,
