@@ -295,3 +295,19 @@ def test_the_space_describes_itself_as_plain_values():
     assert described["max_macs"] == 60_000_000
     assert described["blocks"]["mb"]["kernel"] == [3, 5, 7]
     assert described["limits"] == "masked"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "positions = 3", "keep_map_px = 8", "dropout = 0.5", "head_widths = [64]", "max_params = 900_000",
+        "[stem]\nchannels = 8", '[[blocks]]\ntype = "mb"\nchoices = {kernel = [3]}',
+    ],
+)  # fmt: skip
+def test_whatever_a_file_changes_changes_the_description(tmp_path, change):
+    """By it a resumed search sees that the file was edited, and the cache of timings that it is another space."""
+    described = []
+    for text in ("", change):
+        (tmp_path / "own.toml").write_text(text)
+        described.append(SearchSpace.load(tmp_path / "own.toml", num_classes=3, input_px=64).describe())
+    assert described[0] != described[1]

@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ from mindgap.train.loop import TrainSettings
 from mindgap.train.precision import PrecisionPlan, make_plan, plan_for_architectures
 
 SAMPLE = 48
+WAY = 2  # of timing; raise it when a timing means something else than before, so that remembered ones are not taken
 ModelT = TypeVar("ModelT", bound=StrictModel)
 
 
@@ -85,6 +87,7 @@ def cache_folder() -> Path:
 
 def _remembered(kind: str, question: str, model: type[ModelT], *, measure: Callable[[], ModelT]) -> ModelT:
     machine = f"{platform.node()} {platform.machine()} {torch.__version__} {torch.backends.cpu.get_cpu_capability()}"
+    machine += f" mindgap {version('mindgap')}, way {WAY}"
     digest = hashlib.blake2b(f"{machine}\n{question}".encode(), digest_size=12).hexdigest()
     path = cache_folder() / f"{kind}-{digest}.json"
     with suppress(OSError, ValidationError):

@@ -151,14 +151,17 @@ class SearchSpace:
         return None
 
     def describe(self) -> dict[str, Any]:
-        """The space as plain values, for a run's records."""
+        """The space as plain values, for a run's records: whatever its TOML file can change is in here."""
         return {
             "name": self.name,
             "positions": self.settings.positions,
+            "stem": self.stem().model_dump(mode="json"),
             "blocks": {
                 block.type: {name: list(options) for name, options in block.choices.items()} for block in self.blocks
             },
             "head_widths": list(self.settings.head_widths),
+            "dropout": self.settings.dropout,
+            "keep_map_px": self.settings.keep_map_px,
             "max_params": self.limit.params,
             "max_macs": self.limit.macs,
             "max_latency_ms": self.max_latency_ms,
