@@ -295,6 +295,16 @@ def test_after_the_budget_no_candidate_is_begun_and_the_search_ends(store, confi
     assert len(search(store, out=run, config=config, budget_hours=1.0, trials=1)["trials"]) == 1
 
 
+def test_when_the_time_is_up_what_was_begun_is_finished(store, config, undisturbed, tmp_path):
+    """A worker may begin a candidate between the driver's last look and the end; it is no half-trained record."""
+    run = tmp_path / "run"
+    first = search(store, out=run, config=config, trials=1)
+    spent_s = first["trials"][0]["seconds"]
+    record = search(store, out=run, config=config, trials=TRIALS, workers=2, budget_hours=(spent_s + 8) / 3600)
+    assert {trial["state"] for trial in record["trials"]} <= {"complete", "rejected"}
+    assert found(record) == found(undisturbed[1])[: len(record["trials"])]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
