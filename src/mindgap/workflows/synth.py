@@ -12,7 +12,7 @@ from pydantic import Field
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import CapacityError, RunError
 from mindgap.core.files import read_json, write_json
-from mindgap.core.run import RunFolder
+from mindgap.core.run import Asked, RunFolder
 
 
 class SynthOptions(StrictModel):
@@ -95,12 +95,12 @@ def _hidden_folder(target: Path, options: SynthOptions) -> AbstractContextManage
     A second ``synth`` is kept out of it.
     """
     partial = target.resolve().with_name(f".{target.resolve().name}.partial")
-    asked = options.model_dump()
+    asked: Asked = {"verb": "synth", "options": options.model_dump()}
     try:
-        RunFolder.check(partial, verb="synth", options=asked)
+        RunFolder.check(partial, **asked)
     except RunError:
-        return RunFolder.hold(partial, verb="synth", options=asked, force=True)
-    return RunFolder.hold(partial, verb="synth", options=asked)
+        asked["force"] = True
+    return RunFolder.hold(partial, **asked)
 
 
 def _write_set(run: RunFolder, options: SynthOptions) -> dict[str, Any]:
