@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mindgap.cli.summary import audit_lines, gap, number, search_lines
+from mindgap.cli.summary import audit_lines, gap, number, search_lines, status_lines
 
 VALUE = {"value": 0.8, "low": 0.75, "high": 0.85, "n": 300, "reason": None}
 GAP = VALUE | {"value": 0.2, "noise_mean": 0.05, "noise_p95": 0.11, "p_value": 0.001}
@@ -51,3 +51,8 @@ def test_a_gap_without_a_noise_floor_says_so():
 def test_pooled_folds_are_not_called_the_test_split():
     audit = {"task": "single-label", "n": 300, "overall": {"accuracy": VALUE}, "attributes": {}}
     assert audit_lines({"test": audit, "folds": {"k": 5}})[0].startswith("held-out folds, n = 300: accuracy")
+
+
+def test_a_status_leaves_out_what_has_no_value_yet_and_keeps_a_zero():
+    status = {"state": "running", "trained": 0, "best": None, "trials_per_hour": None}
+    assert status_lines(status) == ["state: running", "trained: 0"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mindgap.core.errors import CapacityError, DataError
-from mindgap.core.files import atomic_path, jsonable, read_json, write_json, write_text
+from mindgap.core.files import atomic_path, is_occupied, jsonable, read_json, write_json, write_text
 
 
 def half_written(path: Path) -> None:
@@ -45,3 +45,10 @@ def test_a_damaged_or_missing_json_is_one_line(tmp_path: Path):
         read_json(tmp_path / "a.json")
     with pytest.raises(DataError, match="cannot read"):
         read_json(tmp_path / "b.json")
+
+
+def test_only_an_empty_folder_or_nothing_is_free_to_take(tmp_path: Path):
+    write_text(tmp_path / "full" / "file", "")
+    (tmp_path / "empty").mkdir()
+    places = {name: is_occupied(tmp_path / name) for name in ("none", "empty", "full", "full/file")}
+    assert places == {"none": False, "empty": False, "full": True, "full/file": True}

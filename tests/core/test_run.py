@@ -14,7 +14,10 @@ from mindgap.core.run import RunFolder, finished_time
 
 
 def opened(path: Path, *, force: bool = False, verb: str = "train", **options: object) -> RunFolder:
-    return RunFolder.open(path, verb=verb, options=options, force=force, changeable=frozenset({"workers"}))
+    """The folder of a run that was held and let go."""
+    changeable = frozenset({"workers"})
+    with RunFolder.hold(path, verb=verb, options=options, force=force, changeable=changeable) as run:
+        return run
 
 
 def test_a_run_is_new_then_resumed_then_finished(tmp_path: Path):

@@ -233,5 +233,21 @@ def test_no_candidate_is_begun_after_the_deadline(tmp_path):
     ledger.close()
 
 
-def test_lost_lease_names_the_slot():
-    assert "slot 3" in str(LostLeaseError("slot 3, attempt 1"))
+def test_what_a_lost_attempt_still_writes_is_refused_by_its_slot_and_number(tmp_path, undisturbed):
+    ledger, said = open_ledger(tmp_path), []
+    zombie = worker(ledger, tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+
+    def write_too_late():
+        ledger.end(zombie.current.row, "lost")
+        try:
+            ledger.epoch_done(zombie.current, 1)
+        except LostLeaseError as error:
+            said.append(str(error))
+            raise
+
+    zombie.candidates.before[slot, 1, 1] = write_too_late
+    zombie.run()
+    assert said == [f"slot {slot}, attempt 1"]
+    assert [attempt.epoch for attempt in ledger.slots()[slot].attempts] == [0, 2]
+    ledger.close()

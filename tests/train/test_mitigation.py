@@ -11,14 +11,92 @@ from hypothesis import strategies as st
 from mindgap.core.errors import ConfigError, UnknownNameError
 from mindgap.core.groups import Groups
 from mindgap.testing import MitigationConformance
+from mindgap.testing.tiny_training import tiny_facts
 from mindgap.train.loss import LOSSES
-from mindgap.train.mitigation import MITIGATIONS, Batch, TrainingFacts, make_mitigation
+from mindgap.train.mitigation import (
+    MITIGATIONS,
+    AbstractMitigation,
+    Batch,
+    BatchWish,
+    NoOptions,
+    TrainingFacts,
+    make_mitigation,
+)
 
 
 class TestEveryMitigation(MitigationConformance):
+    plain = frozenset({"erm"})
+
     @pytest.fixture(params=MITIGATIONS.names())
     def name(self, request):
         return request.param
+
+
+class Idle(AbstractMitigation):
+    """Has all hooks and changes nothing."""
+
+    def batches(self, groups):
+        return BatchWish(ratios=self.facts.group_shares)
+
+    def objective(self, losses, batch, features):
+        return (losses * torch.ones_like(losses)).sum() / len(losses)
+
+
+class Weighting(Idle):
+    def objective(self, losses, batch, features):
+        return (losses * (batch.groups == 1)).mean()
+
+
+class Composing(Idle):
+    def batches(self, groups):
+        return BatchWish(ratios=np.full(3, 1 / 3))
+
+
+class Adapting(Idle):
+    def adapt(self, network):
+        with torch.no_grad():
+            network.classifier.bias.add_(1)
+        return network
+
+
+class Projecting(Idle):
+    def after_backward(self, network, batch):
+        network.zero_grad(set_to_none=False)
+
+
+class Pruning(Idle):
+    def finish(self, network, data):
+        with torch.no_grad():
+            network.classifier.weight[:, :4] = 0
+
+
+class Shifting(Idle):
+    def predict(self, network, images, groups):
+        return network(images) + (groups == 2)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hooks"),
+    [
+        (Idle, set()),
+        (Weighting, {"backward"}),
+        (Composing, {"batches"}),
+        (Adapting, {"adapt"}),
+        (Projecting, {"backward"}),
+        (Pruning, {"finish"}),
+        (Shifting, {"predict"}),
+    ],
+)
+def test_the_kit_sees_by_which_hooks_a_mitigation_acts(kind, hooks):
+    assert MitigationConformance().acting_hooks(kind(tiny_facts(), NoOptions())) == hooks
+
+
+def test_the_kit_fails_a_mitigation_that_changes_nothing_and_a_plain_one_that_does():
+    kit = TestEveryMitigation()
+    with pytest.raises(AssertionError, match="idle changes nothing against plain training"):
+        kit.test_acts_unless_it_is_meant_to_be_plain("idle", Idle(tiny_facts(), NoOptions()))
+    with pytest.raises(AssertionError, match="erm is meant to be plain training, but acts by backward"):
+        kit.test_acts_unless_it_is_meant_to_be_plain("erm", Weighting(tiny_facts(), NoOptions()))
 
 
 def facts(*counts: int) -> TrainingFacts:

@@ -14,10 +14,11 @@ from mindgap.core.folder_lock import folder_lock
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import read_predictions
 from mindgap.space.architecture import load_network
+from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.workflows.train import train
 
-SIZE_PX, N = 16, 120
+N = 120
 FILES = {
     "architecture.json",
     "config.toml",
@@ -32,12 +33,12 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Store:
-    return make_store(tmp_path_factory.mktemp("single"), classes=("dark", "red"), multi_label=False)
+    return Store.open(write_tiny_store(tmp_path_factory.mktemp("single") / "store", n=N))
 
 
 @pytest.fixture(scope="module")
 def multi_store(tmp_path_factory) -> Store:
-    return make_store(tmp_path_factory.mktemp("multi"), classes=("red", "even"), multi_label=True)
+    return Store.open(write_tiny_store(tmp_path_factory.mktemp("multi") / "store", n=N, multi_label=True))
 
 
 @pytest.fixture(scope="module")
@@ -52,44 +53,6 @@ def network(tmp_path_factory, store):
     path = tmp_path_factory.mktemp("network") / "tiny.json"
     path.write_text(architecture.to_json())
     return path
-
-
-def make_store(folder, *, classes, multi_label) -> Store:
-    generator = np.random.default_rng(0)
-    labels = np.arange(N) % 2
-    images = generator.integers(0, 120, (N, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
-    images[..., 0] += (100 * labels).astype(np.uint8)[:, None, None]
-    images.tofile(folder / "images.bin")
-    sex = np.where(np.arange(N) % 7 < 3, "f", "m")
-    columns = {"id": [f"i{row}" for row in range(N)], "sex": sex, "cluster": [f"c{row // 2}" for row in range(N)]}
-    columns["split"] = np.array(["train"] * 6 + ["validation"] * 2 + ["test"] * 2)[np.arange(N) // 2 % 10]
-    named = {"label_red": labels, "label_even": 1 - labels} if multi_label else {"label": np.array(classes)[labels]}
-    table = pd.DataFrame(columns | named)
-    table.to_parquet(folder / "table.parquet")
-    info = {
-        "version": 1,
-        "n": N,
-        "size_px": SIZE_PX,
-        "resize": "squash",
-        "task": "multi-label" if multi_label else "single-label",
-        "classes": classes,
-        "attributes": {"sex": {"spec": "sex", "groups": [group_info(table, name) for name in "fm"], "unknown": 0}},
-        "default_attribute": "sex",
-        "fingerprint": f"tiny-{multi_label}",
-        "split": {},
-        "seed": 0,
-        "dropped": {},
-        "duplicates": {},
-        "source": {},
-    }
-    (folder / "store.json").write_text(json.dumps(info))
-    return Store.open(folder)
-
-
-def group_info(table, name):
-    own = table[table["sex"] == name]
-    splits = {split: int((own["split"] == split).sum()) for split in ("train", "validation", "test")}
-    return {"name": name, "n": len(own)} | splits
 
 
 def run(store, network, out, **options):
@@ -229,7 +192,7 @@ def test_multi_label_data_is_trained_and_audited_per_label(multi_store, network,
         ({"loss": "bce"}, ConfigError, r"loss 'bce' is for multi-label data"),
         ({"mitigation": "biasles"}, UnknownNameError, r"did you mean 'biasless'"),
         ({"attribute": "sx"}, UnknownNameError, r"no attribute 'sx'; did you mean 'sex'"),
-        ({"ratios": "f=.6,m=.6"}, ConfigError, r"sum to 1\.2"),
+        ({"ratios": "a=.6,b=.6"}, ConfigError, r"sum to 1\.2"),
         ({"schedule": "cosine"}, ConfigError, r"train: schedule is 'cosine'"),
         ({"epochs": 0}, ConfigError, r"train: epochs is 0"),
         ({"folds": 1}, ConfigError, r"folds=1: cross-validation needs 2 folds or more"),
@@ -252,20 +215,18 @@ def test_a_device_that_is_not_there_leaves_no_folder(store, network, tmp_path):
 
 def test_a_share_for_a_group_that_a_fold_does_not_have_leaves_no_folder(network, tmp_path):
     """All images of one group are one cluster, so one fold trains without it."""
-    (tmp_path / "store").mkdir()
-    make_store(tmp_path / "store", classes=("dark", "red"), multi_label=False)
+    write_tiny_store(tmp_path / "store", n=N)
     table = pd.read_parquet(tmp_path / "store" / "table.parquet")
-    table.loc[table["sex"] == "f", "cluster"] = "all"
+    table.loc[table["sex"] == "b", "cluster"] = "all"
     table.to_parquet(tmp_path / "store" / "table.parquet")
     with pytest.raises(ConfigError, match="no training image"):
-        run(Store.open(tmp_path / "store"), network, tmp_path / "run", folds=2, ratios="f=.5,m=.5")
+        run(Store.open(tmp_path / "store"), network, tmp_path / "run", folds=2, ratios="a=.5,b=.5")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("force", [False, True])
 def test_the_store_is_never_the_run(network, tmp_path, force):
-    (tmp_path / "store").mkdir()
-    store = make_store(tmp_path / "store", classes=("dark", "red"), multi_label=False)
+    store = Store.open(write_tiny_store(tmp_path / "store", n=N))
     (tmp_path / "store" / "config.toml").write_text('verb = "prepare"\noptions = {}\n')
     (tmp_path / "store" / "provenance.json").write_text("{}")
     before = sorted(path.name for path in (tmp_path / "store").rglob("*"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mindgap.audit.record import Record, few_clusters, gap_record, rate_bounds, undefined_gap, value_record
-from mindgap.core.groups import Groups
+from mindgap.core.groups import SMALL_GROUP, Groups
 from mindgap.core.seed import numpy_generator
 from mindgap.metrics.bootstrap import bootstrap_counts
 from mindgap.metrics.cluster_types import ClusteredRows
@@ -18,8 +18,6 @@ from mindgap.metrics.metric import AbstractClassGap, AbstractGapMetric, gap_metr
 from mindgap.metrics.noise_floor import permuted_counts
 from mindgap.metrics.predictions import Predictions
 from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
-
-SMALL_GROUP = 30
 
 Measure = Callable[[GroupCounts], Floats]
 

@@ -73,5 +73,5 @@ def search_lines(record: Record) -> list[str]:
 
 
 def status_lines(status: Record) -> list[str]:
-    """Lines on a running search, one per entry of the status record."""
-    return [f"{key.replace('_', ' ')}: {value}" for key, value in status.items()]
+    """Lines on a running search, one per entry of the status record that has a value yet."""
+    return [f"{key.replace('_', ' ')}: {value}" for key, value in status.items() if value is not None]

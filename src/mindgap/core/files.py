@@ -43,6 +43,11 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def is_occupied(place: Path) -> bool:
+    """Whether something would be lost if another folder took this place: anything but an empty folder."""
+    return place.exists() and not (place.is_dir() and not any(place.iterdir()))
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Writes a UTF-8 text file atomically."""
     with atomic_path(path) as temporary:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Required, TypedDict, Unpack, cast
 
 from mindgap.core.config import dump_toml, read_toml
 from mindgap.core.errors import CapacityError, ConfigError, DataError, RunError
@@ -19,6 +20,24 @@ from mindgap.core.provenance import now, provenance
 State = Literal["new", "resumed", "finished"]
 CONFIG, PROVENANCE = "config.toml", "provenance.json"
 _UNFINISHED_FILE = re.compile(r"\.(config\.toml|provenance\.json)\.\d+\.tmp")
+
+
+class Asked(TypedDict, total=False):
+    """What a run's folder is asked for.
+
+    Attributes:
+        verb: name of the command.
+        options: all resolved options, as plain TOML values; None is left out.
+        force: replaces an earlier run of the same verb, with whatever options; of another verb never.
+        changeable: options that may differ from the earlier run's, such as the number of workers.
+        inputs: folders that the run reads; the run's folder must not be, hold, or lie in one.
+    """
+
+    verb: Required[str]
+    options: Required[Mapping[str, Any]]
+    force: bool
+    changeable: frozenset[str]
+    inputs: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -35,25 +54,12 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def hold(
-        cls,
-        path: Path | str,
-        *,
-        verb: str,
-        options: Mapping[str, Any],
-        force: bool = False,
-        changeable: frozenset[str] = frozenset(),
-        inputs: Sequence[Path] = (),
-    ) -> Generator[RunFolder]:
+    def hold(cls, path: Path | str, **asked: Unpack[Asked]) -> Generator[RunFolder]:
         """Opens or creates the folder of a run, and keeps other processes out of it while the block lasts.
 
         Args:
             path: the folder; it may hold an earlier run of the same verb with the same options.
-            verb: name of the command.
-            options: all resolved options, as plain TOML values; None is left out.
-            force: replaces an earlier run of the same verb, with whatever options; of another verb never.
-            changeable: options that may differ from the earlier run's, such as the number of workers.
-            inputs: folders that the run reads; the run's folder must not be, hold, or lie in one.
+            **asked: see ``Asked``.
 
         Raises:
             RunError: the folder holds another run, other options, something that is not a run, or another process
@@ -61,40 +67,17 @@ class RunFolder:
             CapacityError: the folder cannot be written.
         """
         with ExitStack() as locks:
-            asked = _Asked(Path(path), verb, _plain(options), force, changeable, tuple(inputs))
-            yield cls(asked.folder, asked.begin(locks, seed=options.get("seed")))
+            claim = _Claim.of(path, asked)
+            yield cls(claim.folder, claim.begin(locks))
 
     @classmethod
-    def open(
-        cls,
-        path: Path | str,
-        *,
-        verb: str,
-        options: Mapping[str, Any],
-        force: bool = False,
-        changeable: frozenset[str] = frozenset(),
-    ) -> RunFolder:
-        """As ``hold``, for a caller that keeps other processes out by itself."""
-        with cls.hold(path, verb=verb, options=options, force=force, changeable=changeable) as run:
-            return run
-
-    @classmethod
-    def check(
-        cls,
-        path: Path | str,
-        *,
-        verb: str,
-        options: Mapping[str, Any],
-        force: bool = False,
-        changeable: frozenset[str] = frozenset(),
-        inputs: Sequence[Path] = (),
-    ) -> State:
+    def check(cls, path: Path | str, **asked: Unpack[Asked]) -> State:
         """What ``hold`` would find, without writing anything; for work that comes before the run.
 
         Raises:
             RunError: as ``hold``.
         """
-        return _Asked(Path(path), verb, _plain(options), force, changeable, tuple(inputs)).state()
+        return _Claim.of(path, asked).state()
 
     def record(self, **extra: object) -> None:
         """Adds entries to ``provenance.json``."""
@@ -119,15 +102,22 @@ def finished_time(folder: Path) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What a run's folder is asked for; see ``RunFolder.hold``."""
+class _Claim:
+    """A folder and what is asked of it; see ``Asked``."""
 
     folder: Path
     verb: str
     options: dict[str, Any]
-    force: bool
-    changeable: frozenset[str]
-    inputs: tuple[Path, ...]
+    force: bool = False
+    changeable: frozenset[str] = frozenset()
+    inputs: Sequence[Path] = ()
+
+    @classmethod
+    def of(cls, path: Path | str, asked: Asked) -> _Claim:
+        """The claim, with its options as they read after they were written."""
+        fields: dict[str, Any] = dict(asked)
+        fields["options"] = tomllib.loads(dump_toml(jsonable(dict(asked["options"]))))
+        return cls(Path(path), **fields)
 
     def state(self) -> State:
         """What is there, or why it must not be used."""
@@ -161,10 +151,11 @@ class _Asked:
                 seen = f"the store changed since: its fingerprint was {old[key]!r}, now {new[key]!r}"
             raise RunError(f"{self.folder}: {seen}; choose another --out, or --force to replace it")
 
-    def begin(self, locks: ExitStack, *, seed: int | None) -> State:
+    def begin(self, locks: ExitStack) -> State:
         """Locks the folder and writes its first files; a run that is replaced is deleted when the new one stands."""
         state = self.state()
-        record = provenance(seed=seed, fingerprint=self.options.get("fingerprint")) | {"finished": None}
+        known = {name: self.options.get(name) for name in ("seed", "fingerprint")}
+        record = provenance(**known) | {"finished": None}
         aside, place = None, self.folder.resolve()  # a link to the folder stays one
         if state == "new" and not _is_free(self.folder):
             locks.enter_context(folder_lock(self.folder))
@@ -235,10 +226,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CapacityError(f"{folder}: cannot create the folder ({error.strerror}); choose another --out") from None
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as they read after they were written."""
-    import tomllib
-
-    return tomllib.loads(dump_toml(jsonable(dict(options))))

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from mindgap import __version__
 from mindgap.core.files import write_text
+from mindgap.core.groups import SMALL_GROUP
 from mindgap.report import estimate as words
 from mindgap.report.estimate import Estimate
 from mindgap.report.run_files import RunFiles, read_run
@@ -83,6 +84,7 @@ def _environment() -> Environment:
         interval_decimal=lambda value: words.interval(value) if value.has_interval else "–",
         under_gap=_under_gap,
     )
+    environment.globals["small_group"] = SMALL_GROUP
     return environment
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.case_mix import case_mix_sentence
 from mindgap.report.estimate import Estimate, count, decimal, p_text, percent, sentence, size
 from mindgap.report.measures import measure_of
-from mindgap.report.standing import SMALL, Standing
+from mindgap.report.standing import Standing, small_groups
 from mindgap.report.verdict import Kind, Verdict, judge, verdicts
 
 
@@ -64,7 +65,7 @@ def _finding(
         _extremes_sentence(standing, shown=verdict.kind == "shown"),
         _gap_sentence(gap, verdict, standing, together),
         case_mix_sentence(attribute, part, judged),
-        _small_sentence(part.get("groups", {})),
+        _small_sentence(small_groups(part)),
     ]
     title = _title(attribute, standing, verdict, gap, subject)
     return Finding(attribute, verdict.kind, title, tuple(filter(None, details)))
@@ -73,7 +74,7 @@ def _finding(
 def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, subject: str) -> str:
     if verdict.kind == "shown":
         return f"A gap over {attribute} is shown{_shown_between(standing, subject)}."
-    small = f"; every group has under {SMALL} images" if standing.all_small else ""
+    small = f"; every group has under {SMALL_GROUP} images" if standing.all_small else ""
     if verdict.kind == "not defined" or verdict.text.startswith("not judged"):
         return f"The gap over {attribute} is {verdict.text}{small}."
     return f"No gap over {attribute} shown beyond chance and case mix at this n ({count(gap.n)} images){small}."
@@ -82,7 +83,7 @@ def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, 
 def _shown_between(standing: Standing, subject: str) -> str:
     """Between which groups the shown gap lies, or why that is open."""
     if standing.all_small:
-        return f", but every group has under {SMALL} images: which is worst off is open"
+        return f", but every group has under {SMALL_GROUP} images: which is worst off is open"
     if len(standing.ordered) < 2:
         return ""
     if standing.low_doubt or standing.high_doubt:
@@ -115,7 +116,7 @@ def _extremes_sentence(standing: Standing, *, shown: bool) -> str:
     worst, best = standing.ordered[0], standing.ordered[-1]
     contrasted = shown and standing.apart
     name = "worst and the best off are" if contrasted else "lowest and the highest point estimates:"
-    start = f"Of the groups with at least {SMALL} images, the {name}" if standing.left_out else f"The {name}"
+    start = f"Of the groups with at least {SMALL_GROUP} images, the {name}" if standing.left_out else f"The {name}"
     text = (
         f"{start} {worst.name}, right for {sentence(worst.accuracy, unit='percent')}, and {best.name}, right for "
         f"{sentence(best.accuracy, unit='percent')}: {decimal(100 * (best.value - worst.value), 1)} points apart."
@@ -149,7 +150,7 @@ def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, together:
     text = f"Unfairness U, the sum over groups of |group accuracy − overall accuracy|, is {sentence(gap)}."
     if standing.largest_term:
         group, term = standing.largest_term
-        small = f", under {SMALL} images" if group.is_small else ""
+        small = f", under {SMALL_GROUP} images" if group.is_small else ""
         side = "above" if term > 0 else "below"
         text += (
             f" The largest term is that of {group.name} ({size(group.n)}{small}), {decimal(abs(term))} {side} overall."
@@ -165,6 +166,5 @@ def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, together:
     return text
 
 
-def _small_sentence(groups: Mapping[str, Any]) -> str:
-    small = [f"{name} ({size(group.get('n') or 0)})" for name, group in groups.items() if (group.get("n") or 0) < SMALL]
+def _small_sentence(small: Sequence[str]) -> str:
     return f"Too few images to say anything of: {', '.join(small)}." if small else ""

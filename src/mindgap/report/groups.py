@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import Estimate, percent, sentence
 
@@ -58,7 +59,7 @@ def group_rows(part: Mapping[str, Any], *, overall: float | None) -> list[GroupR
         )
         flags = tuple(flag_text(flag) for flag in group.get("flags", []))
         n = int(group.get("n") or 0)
-        bar = interval_bar(accuracy, reference=overall, small=n < 30, name=name)
+        bar = interval_bar(accuracy, reference=overall, small=n < SMALL_GROUP, name=name)
         rows.append(GroupRow(name, n, accuracy, bar, others, flags))
     return rows
 
@@ -71,7 +72,7 @@ def metric_label(name: str) -> str:
 def flag_text(flag: str) -> str:
     """A flag of an AUDIT in words."""
     if flag == "small":
-        return "under 30 images"
+        return f"under {SMALL_GROUP} images"
     kind, _, detail = str(flag).partition(":")
     return f"no image of class {detail}" if kind == "no_positives" else str(flag)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.cautions import classes_that_occur
-from mindgap.report.estimate import Estimate, count, size
+from mindgap.report.estimate import Estimate, count
 from mindgap.report.measures import measure_of
-from mindgap.report.standing import SMALL
+from mindgap.report.standing import small_groups
 
 Audit = Mapping[str, Any]
 
@@ -35,14 +36,10 @@ def data_limits(
 def _small_groups(split: str, audit: Audit) -> list[str]:
     lines = []
     for attribute, part in audit.get("attributes", {}).items():
-        small = [
-            f"{name} ({size(group.get('n') or 0)})"
-            for name, group in part.get("groups", {}).items()
-            if (group.get("n") or 0) < SMALL
-        ]
+        small = small_groups(part)
         if small:
             lines.append(
-                f"{attribute}, {split}: under {SMALL} images in {', '.join(small)}; "
+                f"{attribute}, {split}: under {SMALL_GROUP} images in {', '.join(small)}; "
                 "one image more or less moves such a figure by over 3 points."
             )
     return lines

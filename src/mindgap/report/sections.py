@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mindgap.core.errors import MindgapError
+from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.cautions import cautions
 from mindgap.report.estimate import Estimate, amount, decimal, interval, percent, size
@@ -154,7 +155,7 @@ def _worst_group(lead: str, part: Mapping[str, Any]) -> KeyFigure:
         return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
     standing = Standing.of(part)
     worst = [g for g in (*standing.ordered, *standing.left_out) if abs(g.value - estimate.value) < 1e-9]
-    names = " and ".join(f"{g.sized}{', under 30 images' if g.is_small else ''}" for g in worst)
+    names = " and ".join(f"{g.sized}{f', under {SMALL_GROUP} images' if g.is_small else ''}" for g in worst)
     under = interval(estimate, unit="percent")
     return KeyFigure(label, percent(estimate.value), f"{names}: {under}" if names else f"{under}, {size(estimate.n)}")
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.estimate import Estimate, size
 from mindgap.report.groups import known_accuracy
-
-SMALL = 30
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class GroupFigure:
     @property
     def is_small(self) -> bool:
         """Whether it has under 30 images."""
-        return self.n < SMALL
+        return self.n < SMALL_GROUP
 
     @property
     def sized(self) -> str:
@@ -103,3 +102,9 @@ class Standing:
         terms = [(group, group.value - self.overall) for group in (*self.ordered, *self.left_out)]
         terms.sort(key=lambda term: -abs(term[1]))
         return terms[0] if abs(terms[0][1]) - abs(terms[1][1]) > 1e-9 else None
+
+
+def small_groups(part: Mapping[str, Any]) -> list[str]:
+    """The small groups of one attribute of an AUDIT, each with its n, whether it has a figure or not."""
+    sizes = {name: int(group.get("n") or 0) for name, group in part.get("groups", {}).items()}
+    return [f"{name} ({size(n)})" for name, n in sizes.items() if n < SMALL_GROUP]

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 
-from mindgap.core.groups import Groups
-from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
 from mindgap.space.network import Network
-from mindgap.train.loss import LOSSES
-from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, Batch, TrainingFacts, make_mitigation
-
-_SIZE_PX, _CLASSES = 16, 3
-_GROUPS = (0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, -1)
+from mindgap.testing.tiny_training import (
+    CLASSES,
+    GROUPS,
+    LABELS,
+    tiny_data,
+    tiny_facts,
+    tiny_groups,
+    tiny_images,
+    tiny_network,
+)
+from mindgap.train.mitigation import (
+    MITIGATIONS,
+    AbstractMitigation,
+    Batch,
+    NoOptions,
+    TrainingFacts,
+    make_mitigation,
+)
 
 
 class MitigationConformance:
@@ -21,12 +34,16 @@ class MitigationConformance:
 
     The kit trains a tiny network on one batch through all hooks, in the loop's order. It does not show that the
     mitigation lowers a gap: give it a test of its own in which its term provably acts.
+
+    Attributes:
+        plain: names that are meant to be plain training, as ``erm`` is; every other mitigation must change something.
     """
+
+    plain: ClassVar[frozenset[str]] = frozenset()
 
     @pytest.fixture
     def facts(self) -> TrainingFacts:
-        counts = np.bincount([group for group in _GROUPS if group >= 0]).astype(np.int64)
-        return TrainingFacts(("a", "b", "c"), counts, num_classes=_CLASSES, loss=LOSSES.get("ce")())
+        return tiny_facts()
 
     @pytest.fixture
     def mitigation(self, name: str, facts: TrainingFacts) -> AbstractMitigation:
@@ -34,19 +51,11 @@ class MitigationConformance:
 
     @pytest.fixture
     def network(self, mitigation: AbstractMitigation) -> Network:
-        architecture = Architecture(
-            name="tiny",
-            input_px=_SIZE_PX,
-            num_classes=_CLASSES,
-            stem=Stem(channels=4),
-            blocks=(BlockSpec(type="cb", out_channels=4, choices={"kernel": 3, "hidden_channels": 4}),),
-            head=Head(width=8),
-        )
-        return mitigation.adapt(architecture.build(seed=0))
+        return mitigation.adapt(tiny_network())
 
     @pytest.fixture
     def images(self) -> torch.Tensor:
-        return torch.randn(len(_GROUPS), 3, _SIZE_PX, _SIZE_PX, generator=torch.Generator().manual_seed(0))
+        return tiny_images()
 
     def step(
         self,
@@ -54,14 +63,14 @@ class MitigationConformance:
         network: Network,
         images: torch.Tensor,
         *,
-        groups: tuple[int, ...] = _GROUPS,
+        groups: tuple[int, ...] = GROUPS,
     ) -> torch.Tensor:
         """One step through all hooks; the objective."""
         network.train()
         network.zero_grad(set_to_none=True)
         features = network.features(images) if mitigation.needs_features else None
         logits = network(images) if features is None else network.classifier(network.dropout(features))
-        labels = torch.arange(len(images)) % _CLASSES
+        labels = torch.tensor(LABELS)
         positions = torch.arange(len(images))
         batch = Batch(images, labels, torch.tensor(groups), positions, logits, step=0, epoch=0)
         objective = mitigation.objective(mitigation.facts.loss(logits, labels), batch, features)
@@ -69,6 +78,36 @@ class MitigationConformance:
         mitigation.after_backward(network, batch)
         mitigation.extra_step(batch)
         return objective.detach()
+
+    def acting_hooks(self, mitigation: AbstractMitigation) -> set[str]:
+        """The hooks by which a mitigation differs from plain training of the tiny network.
+
+        ``backward`` is ``objective`` and ``after_backward`` together: the gradients that the optimiser is given.
+        """
+        nothing = AbstractMitigation(mitigation.facts, NoOptions())
+        images, groups = tiny_images(), torch.tensor(GROUPS)
+        wish = mitigation.batches(tiny_groups())
+        asks = wish.ratios is not None and not np.allclose(wish.ratios, mitigation.facts.group_shares)
+        plain, network = tiny_network(), mitigation.adapt(tiny_network())
+        acts = {
+            "batches": asks or wish.min_per_group > 0,
+            "adapt": _differ(_logits(nothing, plain, images, groups), _logits(nothing, network, images, groups)),
+        }
+        for one, trained in ((nothing, plain), (mitigation, network)):
+            self.step(one, trained, images)
+        acts["backward"] = _differ(_gradients(plain), _gradients(network))
+        before = _logits(nothing, network, images, groups)
+        acts["predict"] = _differ(before, _logits(mitigation, network, images, groups))
+        mitigation.finish(network, tiny_data())
+        acts["finish"] = _differ(before, _logits(nothing, network, images, groups))
+        return {hook for hook, does in acts.items() if does}
+
+    def test_acts_unless_it_is_meant_to_be_plain(self, name: str, mitigation: AbstractMitigation) -> None:
+        hooks = self.acting_hooks(mitigation)
+        if name in self.plain:
+            assert not hooks, f"{name} is meant to be plain training, but acts by {', '.join(sorted(hooks))}"
+        else:
+            assert hooks, f"{name} changes nothing against plain training in its first step"
 
     def test_its_objective_is_one_finite_number_that_reaches_the_weights(
         self, mitigation: AbstractMitigation, network: Network, images: torch.Tensor
@@ -87,7 +126,7 @@ class MitigationConformance:
         assert torch.isfinite(self.step(mitigation, network, images, groups=groups))
 
     def test_asks_for_batches_that_can_be_made(self, mitigation: AbstractMitigation) -> None:
-        wish = mitigation.batches(Groups("sex", ("a", "b", "c"), np.array(_GROUPS)))
+        wish = mitigation.batches(tiny_groups())
         assert wish.min_per_group >= 0
         if wish.ratios is not None:
             assert wish.ratios.shape == (3,)
@@ -112,8 +151,27 @@ class MitigationConformance:
         self, mitigation: AbstractMitigation, network: Network, images: torch.Tensor
     ) -> None:
         network.eval()
-        for groups in (None, torch.tensor(_GROUPS)):
-            assert mitigation.predict(network, images, groups).shape == (len(images), _CLASSES)
+        for groups in (None, torch.tensor(GROUPS)):
+            assert mitigation.predict(network, images, groups).shape == (len(images), CLASSES)
 
     def test_has_one_line_that_says_what_it_is(self, name: str) -> None:
         assert MITIGATIONS.describe()[name].endswith(".")
+
+
+def _logits(
+    mitigation: AbstractMitigation, network: Network, images: torch.Tensor, groups: torch.Tensor
+) -> list[torch.Tensor]:
+    network.eval()
+    with torch.no_grad():
+        return [mitigation.predict(network, images, groups)]
+
+
+def _gradients(network: Network) -> list[torch.Tensor]:
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+
+
+def _differ(ones: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
+    """Whether two lists differ by more than rounding."""
+    shapes = [[tuple(tensor.shape) for tensor in tensors] for tensors in (ones, others)]
+    pairs = zip(ones, others, strict=False)
+    return shapes[0] != shapes[1] or not all(torch.allclose(one, other, rtol=1e-3, atol=1e-5) for one, other in pairs)

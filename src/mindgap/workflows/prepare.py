@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, RunError
-from mindgap.core.files import read_json
+from mindgap.core.files import is_occupied, read_json
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
@@ -233,13 +233,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _is_taken(target: Path) -> bool:
-    return target.exists() and (not target.is_dir() or any(target.iterdir()))
-
-
 def _is_finished(target: Path, options: dict[str, Any], *, force: bool) -> bool:
     """Whether the store is there already; refuses what else is there, unless it is a store and is to be replaced."""
-    if not _is_taken(target):
+    if not is_occupied(target):
         return False
     state = RunFolder.check(target, verb="prepare", options=options, force=force)
     if state == "resumed":
@@ -274,7 +270,7 @@ def _publish(partial: Path, target: Path, *, force: bool) -> None:
     """Renames the finished folder to its place; a store that is replaced goes last."""
     for scrap in ("progress.bin", "files.sha256"):
         (partial / scrap).unlink(missing_ok=True)
-    if _is_taken(target) and not force:
+    if is_occupied(target) and not force:
         raise RunError(f"{target}: appeared while its store was built; choose another --out, or --force to replace it")
     old = target.with_name(f".{target.name}.old")
     try:

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import CapacityError, RunError
-from mindgap.core.files import read_json, write_json
-from mindgap.core.run import RunFolder
+from mindgap.core.files import is_occupied, read_json, write_json
+from mindgap.core.run import Asked, RunFolder
 
 
 class SynthOptions(StrictModel):
@@ -65,7 +65,7 @@ def synth(
     values = {"n": n, "size": size, "seed": seed, "dark_share": dark_share, "bias": bias}
     options = parse(SynthOptions, values, source="synth")
     target = Path(out)
-    if _occupied(target):
+    if is_occupied(target):
         finished = _finished(target, options, force=force)
         if finished is not None:
             return finished
@@ -73,10 +73,6 @@ def synth(
         record = _write_set(run, options)
         _put_in_place(run.path, target)
     return record
-
-
-def _occupied(target: Path) -> bool:
-    return target.exists() and not (target.is_dir() and not any(target.iterdir()))
 
 
 def _finished(target: Path, options: SynthOptions, *, force: bool) -> dict[str, Any] | None:
@@ -95,12 +91,12 @@ def _hidden_folder(target: Path, options: SynthOptions) -> AbstractContextManage
     A second ``synth`` is kept out of it.
     """
     partial = target.resolve().with_name(f".{target.resolve().name}.partial")
-    asked = options.model_dump()
+    asked: Asked = {"verb": "synth", "options": options.model_dump()}
     try:
-        RunFolder.check(partial, verb="synth", options=asked)
+        RunFolder.check(partial, **asked)
     except RunError:
-        return RunFolder.hold(partial, verb="synth", options=asked, force=True)
-    return RunFolder.hold(partial, verb="synth", options=asked)
+        asked["force"] = True
+    return RunFolder.hold(partial, **asked)
 
 
 def _write_set(run: RunFolder, options: SynthOptions) -> dict[str, Any]:
@@ -124,7 +120,7 @@ def _write_set(run: RunFolder, options: SynthOptions) -> dict[str, Any]:
 
 def _put_in_place(partial: Path, target: Path) -> None:
     try:
-        if _occupied(target):
+        if is_occupied(target):
             shutil.rmtree(target)
         partial.replace(target)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError
 from mindgap.core.files import read_json
-from mindgap.core.run import RunFolder
+from mindgap.core.run import Asked, RunFolder
 from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
 from mindgap.space.network import resolve_network
@@ -109,7 +109,7 @@ def train(
     job = TrainJob(store, architecture, settings, options["attribute"], bootstrap, permutations)
     parts = None if folds is None else job.fold_numbers(folds)
     options |= settings.model_dump(mode="json", exclude={"augment"})
-    asked: dict[str, Any] = {"verb": "train", "options": options, "force": force, "inputs": (store.path,)}
+    asked: Asked = {"verb": "train", "options": options, "force": force, "inputs": (store.path,)}
     if RunFolder.check(out, **asked) != "finished":
         job.check(parts)
         for warning in job.warnings():

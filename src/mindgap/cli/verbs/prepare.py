@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import ForceOption, OutOption, SeedOption, comma_list, finished_at, say_if_nothing_was_done
+from mindgap.core.groups import SMALL_GROUP
 
-_SMALL = 30
-"""Images under which every report flags a group as ``small``."""
 _LISTED, _NAMED = 12, 3
 """Groups that a line names at most: all with their counts, those of a note."""
 
@@ -107,10 +106,10 @@ def _attribute_lines(name: str, attribute: dict) -> list[str]:
         unknown += f", of which {attribute['out_of_range']} out of range"
     counts = [f"{group['name']} {group['n']}" for group in groups]
     lines = [f"  {name}: {_few(counts, _LISTED)}; {unknown}"]
-    small = [group for group in groups if group["n"] < _SMALL]
+    small = [group for group in groups if group["n"] < SMALL_GROUP]
     if len(small) > _NAMED:
         cut = "; cut numbers with age:bands=…" if ":" not in attribute["spec"] else ""
-        lines.append(f"  note: {len(small)} of {len(groups)} groups of {name} have under {_SMALL} images{cut}")
+        lines.append(f"  note: {len(small)} of {len(groups)} groups of {name} have under {SMALL_GROUP} images{cut}")
     else:
         lines += [
             f"  note: {name}={group['name']} has {group['n']} image{'s'[: group['n'] - 1]}: too few for its own figure"

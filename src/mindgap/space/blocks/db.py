@@ -14,4 +14,4 @@ class DownsamplingBlock(InvertedResidual):
     """
 
     search_stride = 2
-    may_add_input = False
+    shortcut = "none"

@@ -1,0 +1,53 @@
+"""One batch of unequal groups and a network for it, for the conformance kit of mitigations."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from mindgap.core.groups import Groups
+from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+from mindgap.space.network import Network
+from mindgap.train.loss import LOSSES
+from mindgap.train.mitigation import TrainingData, TrainingFacts
+
+SIZE_PX, CLASSES = 16, 3
+GROUPS = (0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, -1)
+LABELS = tuple(row % CLASSES for row in range(len(GROUPS)))
+
+
+def tiny_groups() -> Groups:
+    """Six images of one group, three and two of the others, one of none."""
+    return Groups("sex", ("a", "b", "c"), np.array(GROUPS))
+
+
+def tiny_facts() -> TrainingFacts:
+    """What a mitigation is told of them."""
+    groups = tiny_groups()
+    return TrainingFacts(groups.names, groups.counts(), num_classes=CLASSES, loss=LOSSES.get("ce")())
+
+
+def tiny_network() -> Network:
+    """A network of one block, the same weights each time."""
+    architecture = Architecture(
+        name="tiny",
+        input_px=SIZE_PX,
+        num_classes=CLASSES,
+        stem=Stem(channels=4),
+        blocks=(BlockSpec(type="cb", out_channels=4, choices={"kernel": 3, "hidden_channels": 4}),),
+        head=Head(width=8),
+    )
+    return architecture.build(seed=0)
+
+
+def tiny_images() -> torch.Tensor:
+    """Float32 (12, 3, 16, 16), normalised noise, the same each time."""
+    return torch.randn(len(GROUPS), 3, SIZE_PX, SIZE_PX, generator=torch.Generator().manual_seed(0))
+
+
+def tiny_data() -> TrainingData:
+    """The same images as a store keeps them, all of them for training."""
+    half = (0.5, 0.5, 0.5)
+    pixels = (255 * (tiny_images() / 2 + 0.5).clamp(0, 1)).to(torch.uint8).permute(0, 2, 3, 1)
+    rows = torch.arange(len(GROUPS))
+    return TrainingData(pixels, rows, torch.tensor(LABELS), tiny_groups(), mean=half, std=half)
