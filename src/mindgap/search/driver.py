@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindgap.core.errors import MindgapError, RunError
+from mindgap.core.errors import CapacityError, MindgapError, RunError
 from mindgap.search.agenda import Target, is_done
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
@@ -74,7 +74,6 @@ class Driver:
             MindgapError: a worker met something that the user has to mend.
         """
         noted = time.monotonic()
-        self.ledger.note(DRIVER, Lease.current().model_dump())
         try:
             while not self._is_done():
                 for number in range(self.workers):
@@ -162,6 +161,17 @@ class Driver:
             worker.close()
             self.ledger.end_of_process(worker.process.pid, "parked", detail="the search was stopped")
         self._processes.clear()
+
+
+@contextmanager
+def announced(ledger: Ledger) -> Generator[None]:
+    """Tells readers of the ledger, while the block lasts, that this process takes care of the search."""
+    ledger.note(DRIVER, Lease.current().model_dump())
+    try:
+        yield
+    finally:
+        with suppress(CapacityError):  # a reader then sees that the process is gone
+            ledger.note(DRIVER, None)
 
 
 def start_worker(run: Path, number: int) -> WorkerProcess:

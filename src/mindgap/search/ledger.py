@@ -62,8 +62,13 @@ class Ledger:
             raise RunError(f"{url}: holds no search, or none yet; check the path or try again in a moment") from None
 
     def note(self, key: str, value: object) -> None:
-        """Writes a fact about the whole search, replacing an earlier one of that name."""
-        self._study.set_user_attr(key, jsonable(value))
+        """Writes a fact about the whole search, replacing an earlier one of that name.
+
+        Raises:
+            CapacityError: the ledger cannot be written.
+        """
+        with _writing():
+            self._study.set_user_attr(key, jsonable(value))
 
     def notes(self) -> dict[str, Any]:
         """All facts about the whole search."""
@@ -182,9 +187,16 @@ class Ledger:
 @contextmanager
 def _fenced(claim: Claim) -> Generator[None]:
     try:
-        yield
+        with _writing():
+            yield
     except optuna.exceptions.UpdateFinishedTrialError as error:
         raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
+
+
+@contextmanager
+def _writing() -> Generator[None]:
+    try:
+        yield
     except optuna.exceptions.StorageInternalError as error:
         reason = str(error.__cause__ or error).partition("\n")[0]
         raise CapacityError(

@@ -16,7 +16,7 @@ from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
 from mindgap.search.agenda import is_done
 from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
-from mindgap.search.driver import Driver
+from mindgap.search.driver import Driver, announced
 from mindgap.search.ledger import Ledger, create_ledger
 from mindgap.search.local_disk import refuse_network_disk
 from mindgap.search.options import CHANGEABLE, SearchOptions, merge_options
@@ -162,7 +162,8 @@ def _search_one(
         _begin(run, store, options, draft)
         ledger = Ledger(ledger_url(folder))
         try:
-            return _run(run, ledger, store, options)
+            with announced(ledger):
+                return _run(run, ledger, store, options)
         finally:
             ledger.close()
 
