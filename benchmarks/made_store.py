@@ -1,7 +1,8 @@
-"""A store of made-up images, written chunk by chunk, and networks of one kind of block."""
+"""A store of made-up images, its batches, networks of one kind of block, and the space that searches take."""
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from mindgap.data.batches import BatchPlan
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+from mindgap.space.search_space import SearchSpace
+
+BATCH = 64
 
 _CHUNK = 500
 _CHANNELS = ((16, 1), (24, 2), (24, 1), (48, 2), (48, 1), (96, 2))
@@ -75,8 +80,31 @@ def network_of(kind: str, *, px: int) -> Architecture:
     return Architecture(name=kind, input_px=px, num_classes=len(CLASSES), stem=stem, blocks=blocks, head=head)
 
 
+def default_space(px: int) -> SearchSpace:
+    """The space that a search takes if told nothing, for seven classes and an attribute of three groups."""
+    counts = {"young": 900, "middle": 4000, "old": 2100}
+    return SearchSpace.load("default", num_classes=7, input_px=px, group_counts=counts)
+
+
+class Slices:
+    """The batches of the training rows, ``steps`` at a time: a round goes on where the last one ended.
+
+    In rounds that were epochs of a few rows, every row would be in the cache from the second one on.
+    """
+
+    def __init__(self, store: Store, *, steps: int, seed: int = 0) -> None:
+        plan = BatchPlan(store.groups("sex").ids, None, batch_size=BATCH, seed=seed)
+        self.steps_per_epoch, self._per_pass = steps, plan.steps_per_epoch
+        self._pass = functools.lru_cache(maxsize=2)(plan.epoch)
+
+    def epoch(self, number: int) -> np.ndarray:
+        """int64 (steps, batch), rows of the store."""
+        steps = range(number * self.steps_per_epoch, (number + 1) * self.steps_per_epoch)
+        return np.stack([self._pass(step // self._per_pass)[step % self._per_pass] for step in steps])
+
+
 def _images(generator: np.random.Generator, count: int, px: int) -> np.ndarray:
     """Smooth pictures with a little noise, so that JPEG has work of the usual size."""
-    coarse = generator.integers(0, 256, (count, 8, 8, 3)).repeat(px // 8, axis=1).repeat(px // 8, axis=2)
-    noisy = coarse * 0.8 + generator.integers(0, 50, (count, px, px, 3))
-    return noisy.astype(np.uint8)
+    coarse = generator.integers(0, 205, (count, 8, 8, 3), dtype=np.uint8)
+    noise = generator.integers(0, 50, (count, px, px, 3), dtype=np.uint8)
+    return coarse.repeat(px // 8, axis=1).repeat(px // 8, axis=2) + noise

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -28,13 +29,16 @@ def clock(name: str) -> Callable[[], float]:
 
 
 def take_turns(contestants: dict[str, Callable[[], float]], *, rounds: int) -> dict[str, list[float]]:
-    """Calls the contestants in turns; each gives its figure for one round. One warm-up round is not counted."""
+    """Calls the contestants in turns; each gives its figure for one round. One warm-up round is not counted.
+
+    Every other round goes backwards, so that none always follows the same one.
+    """
     for play in contestants.values():
         play()
     figures: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, play in contestants.items():
-            figures[name].append(play())
+    for number in range(rounds):
+        for name in list(contestants)[:: -1 if number % 2 else 1]:
+            figures[name].append(contestants[name]())
     return figures
 
 
@@ -49,6 +53,12 @@ def show(title: str, figures: dict[str, list[float]], *, unit: str) -> None:
 def ratio(upper: list[float], lower: list[float]) -> float:
     """Median over the rounds of upper/lower, taken round by round, as neighbours in time share the machine's load."""
     return statistics.median(above / below for above, below in zip(upper, lower, strict=True))
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """The geometric mean; NaN of nothing."""
+    logarithms = [math.log(value) for value in values]
+    return math.exp(statistics.fmean(logarithms)) if logarithms else math.nan
 
 
 def stock_allocator() -> None:

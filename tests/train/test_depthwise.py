@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -63,6 +65,18 @@ def test_a_batch_in_many_pieces_gives_the_same_sum(monkeypatch):
     torch.testing.assert_close(
         weight_gradient(gradient, images, kernel=5, stride=1), convolution.weight.grad, rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_memory_that_held_nan_before_does_not_reach_the_sum(monkeypatch, stride):
+    empty = torch.Tensor.new_empty
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda *args, **kw: empty(*args, **kw).fill_(float("nan")))
+    for kernel, side in itertools.product((3, 5, 7), (1, 4, 9, 10)):
+        images = torch.ones(3, 8, side, side).contiguous(memory_format=torch.channels_last)
+        gradient = torch.ones_like(
+            torch.conv2d(images, torch.ones(8, 1, kernel, kernel), None, stride, kernel // 2, 1, 8)
+        )
+        assert weight_gradient(gradient, images, kernel=kernel, stride=stride).isfinite().all()
 
 
 def test_only_square_filters_per_channel_are_mended():

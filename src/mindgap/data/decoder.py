@@ -13,6 +13,9 @@ from typing import Self
 from mindgap.core.errors import CapacityError
 from mindgap.data.decode_worker import Chunk
 
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20)}
+"""Has glibc keep the memory of one image for the next, instead of some 80 page faults for each at 128 px."""
+
 
 class DecoderDied(CapacityError):  # noqa: N818  (named for what happened)
     """A decoding process died twice; the rows that are decoded may stay, so the same call goes on from them."""
@@ -80,7 +83,7 @@ class Decoder:
 
 def start_worker() -> subprocess.Popen[str]:
     """Starts a decoding process with this one's module path."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = KEEP_MEMORY | dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "mindgap.data.decode_worker"]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
