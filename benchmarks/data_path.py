@@ -32,10 +32,10 @@ class FixedTensorRun(TrainingRun):
 
     fixed: Tensor | None = None
 
-    def batch_images(self, positions: Tensor) -> Tensor:
+    def batch_images(self, rows: Tensor, draws: Tensor) -> Tensor:
         """The first batch's images."""
         if self.fixed is None:
-            self.fixed = super().batch_images(positions)
+            self.fixed = super().batch_images(rows, draws)
         return self.fixed
 
 
