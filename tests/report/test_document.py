@@ -229,11 +229,36 @@ def test_the_test_split_is_said_to_be_read_only_where_it_was(make_search_run) ->
     assert "read once in this run" in said
     assert "ther runs on the same store read it too" in said
     metrics = read_json(folder / "metrics.json")
+    write_json(folder / "metrics.json", metrics | {"test_reads": 2})
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "read 2 times in this run" in said
+    assert "read once" not in said
     del metrics["test"]
     write_json(folder / "metrics.json", metrics)
     said = words(write_report(folder).read_text(encoding="utf-8"))
     assert "read once" not in said
     assert "images like those of this test split" not in said
+
+
+def test_a_search_without_a_network_speaks_of_none(make_search_run) -> None:
+    folder = make_search_run()
+    (folder / "metrics.json").unlink()
+    search = read_json(folder / "search.json")
+    failed = [trial | {"state": "failed", "reason": "loss is nan", "reward": -1.0} for trial in search["trials"]]
+    blank = [trial | dict.fromkeys(("accuracy", "unfairness", "groups")) for trial in failed]
+    write_json(folder / "search.json", search | {"trials": blank, "chosen": None, "front": [], "top": []})
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "no candidate was trained to the end" in said
+    assert "on the test split" not in said
+
+
+def test_a_train_run_without_a_test_split_was_not_steered(make_train_run) -> None:
+    folder = make_train_run()
+    metrics = read_json(folder / "metrics.json")
+    write_json(folder / "metrics.json", metrics | {"test": None})
+    said = words(write_report(folder).read_text(encoding="utf-8"))
+    assert "The test split was not evaluated" in said
+    assert "steered its choice" not in said
 
 
 def test_the_card_of_the_worst_group_names_it_with_its_n_and_its_smallness(make_train_run, make_audit) -> None:

@@ -20,6 +20,19 @@ def test_the_printed_command_has_every_option_and_is_quoted(make_train_run) -> N
     assert words[-2:] == ["--out", str(run.path)]
 
 
+def test_the_command_of_a_search_takes_its_tables_of_options_from_the_run(make_search_run) -> None:
+    run = read_run(make_search_run())
+    words = shlex.split(commands(run)[0])
+    assert words[words.index("--config") + 1] == str(run.path / "config.toml")
+
+
+def test_options_of_a_mitigation_are_in_the_command(make_train_run) -> None:
+    run = read_run(make_train_run())
+    run.options["mitigation_options"] = {"shares": "data"}
+    words = shlex.split(commands(run)[0])
+    assert words[words.index("--mitigation-option") + 1] == "shares=data"
+
+
 def test_provenance_names_versions_seed_machine_and_data(make_train_run) -> None:
     rows = dict(origin_rows(read_run(make_train_run())))
     assert rows["Seed"] == "0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mindgap.report.estimate import count, decimal
@@ -12,7 +13,7 @@ from mindgap.report.run_files import RunFiles
 Rows = list[tuple[str, str]]
 _BOTH = ("attribute", "network", "mitigation", "ratios", "epochs", "seed", "bootstrap", "permutations")
 _FLAGS = {
-    "train": ("loss", "schedule", "batch_size", "folds", *_BOTH),
+    "train": ("loss", "schedule", "batch_size", "folds", "lr", "precision", "device", *_BOTH),
     "search": ("preset", "searcher", "space", "unfairness", "trials", "budget_hours", "max_latency_ms", *_BOTH),
 }
 
@@ -42,16 +43,21 @@ def origin_rows(run: RunFiles) -> Rows:
 
 def commands(run: RunFiles) -> list[str]:
     """The shell lines that make this run again from its store, and its page from its files."""
-    return [_command(run.verb, run.options, str(run.path)), shlex.join(["mindgap", "report", str(run.path)])]
+    return [_command(run.verb, run.options, run.path), shlex.join(["mindgap", "report", str(run.path)])]
 
 
-def _command(verb: str, options: Mapping[str, Any], out: str) -> str:
+def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
+    """The command; of a search with tables of options, which have no flags, with the file that holds them."""
     words = ["mindgap", verb, str(options.get("store", "STORE"))]
+    if verb == "search":
+        words += ["--config", str(run / "config.toml")]
     for name in _FLAGS[verb]:
         value = options.get(name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join([*words, "--out", out])
+    for name, value in (options.get("mitigation_options") or {}).items():
+        words += ["--mitigation-option", f"{name}={value}"]
+    return shlex.join([*words, "--out", str(run)])
 
 
 def option_rows(options: Mapping[str, Any]) -> Rows:

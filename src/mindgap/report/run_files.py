@@ -57,6 +57,11 @@ class RunFiles:
                 return split, self.metrics[split]
         return "test", {}
 
+    @property
+    def test_reads(self) -> int:
+        """How often this run has met the test split; a search that was given more trials meets it again."""
+        return int(self.metrics.get("test_reads", 1)) if self.metrics.get("test") else 0
+
 
 def read_run(path: Path | str) -> RunFiles:
     """Reads a train or search run.

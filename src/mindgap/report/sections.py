@@ -114,13 +114,25 @@ def _split_note(run: RunFiles, split: str, subject: str) -> str:
             f"Figures pooled over {folds} folds: every image was judged by a network of this kind that saw neither it "
             "nor its cluster."
         )
+    if not run.audit[1]:
+        return "There is no network to speak of: no candidate was trained to the end."
     if split == "test":
         return (
-            f"Figures of the {subject} on the test split, read once in this run, after everything was decided. "
+            f"Figures of the {subject} on the test split, {test_reading(run)}. "
             "Other runs on the same store read it too: a choice among runs by these figures would flatter them."
         )
     said = f"The test split was not evaluated. Figures of the {subject} on the validation split"
-    return f"{said}, which steered its choice: they flatter it."
+    return said + (", which steered its choice: they flatter it." if run.verb == "search" else ".")
+
+
+def test_reading(run: RunFiles) -> str:
+    """How often the test split was read, in words that follow its name."""
+    if run.test_reads == 1:
+        return "read once in this run, after everything was decided"
+    return (
+        f"read {run.test_reads} times in this run: it was given more trials after an earlier reading, and if that "
+        "reading was the reason, these figures flatter it"
+    )
 
 
 def _key_figures(run: RunFiles, audit: Mapping[str, Any], lead: str | None) -> list[KeyFigure]:
@@ -188,7 +200,7 @@ def _front(run: RunFiles) -> dict[str, Any]:
         "front_points": sorted((p for p in points if p.on_front or p.chosen), key=lambda p: p.unfairness.value or 0.0),
         "top": top,
         "top_groups": names,
-        "test_was_read": bool(run.metrics.get("test")),
+        "test_reading": test_reading(run) if run.test_reads else "",
     }
 
 
