@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from mindgap.core.config import dump_toml
 from mindgap.core.errors import ConfigError, DataError, MindgapError, UnknownNameError
+from mindgap.core.files import write_text
 from mindgap.data.image_store import Store
-from mindgap.search.options import merge_options
+from mindgap.search.options import RewardOptions, merge_options
 from mindgap.search.plan import SearchPlan
 from mindgap.search.planning import make_target, too_many_workers
 from mindgap.search.preset import PRESETS, preset_names
@@ -34,6 +36,13 @@ def test_a_keyword_goes_before_the_file_and_the_file_before_the_default(tmp_path
     (tmp_path / "f.toml").write_text("seed = 3\nepochs = 4\n[reward]\nbeta = 0.5\n")
     options = merge_options(tmp_path / "f.toml", {"seed": 7, "epochs": None, "workers": 1})
     assert (options.seed, options.epochs, options.workers, options.reward.beta) == (7, 4, 1, 0.5)
+
+
+def test_the_options_of_a_run_are_a_configuration(tmp_path):
+    given = merge_options(None, {"seed": 3}).model_copy(update={"reward": RewardOptions(min_group=5)})
+    options = {"store": "/data/store", "fingerprint": "x"} | given.model_dump(mode="json")
+    write_text(tmp_path / "config.toml", dump_toml({"verb": "search", "options": options}))
+    assert merge_options(tmp_path / "config.toml", {}) == given
 
 
 def test_a_keyword_at_its_default_goes_before_the_file_and_none_does_not(tmp_path):

@@ -81,9 +81,18 @@ class SearchOptions(StrictModel):
 def merge_options(config: Path | str | None, keywords: Mapping[str, Any]) -> SearchOptions:
     """Takes the file's values, and over them every keyword that was given, which is one that is not None.
 
+    The ``config.toml`` of a search's folder is such a file too: its options, without the store they were for.
+
     Raises:
         ConfigError: the file or a value is wrong.
     """
-    values = {} if config is None else read_toml(config)
+    values = {} if config is None else _of_run(read_toml(config))
     values |= {name: value for name, value in keywords.items() if value is not None}
     return parse(SearchOptions, values, source="search" if config is None else str(config))
+
+
+def _of_run(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of a run's ``config.toml``; of any other file all that it holds."""
+    if set(values) != {"verb", "options"}:
+        return values
+    return {name: value for name, value in values["options"].items() if name not in {"store", "fingerprint"}}
