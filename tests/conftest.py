@@ -20,6 +20,12 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Timings of the tests are remembered among themselves and not in the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.getbasetemp().parent / "cache")
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     import torch
 

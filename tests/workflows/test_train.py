@@ -16,6 +16,7 @@ from mindgap.metrics.predictions import read_predictions
 from mindgap.space.architecture import load_network
 from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
 from mindgap.train.evaluate import predict_probabilities
+from mindgap.train.precision import _timed
 from mindgap.workflows.train import train
 
 N = 120
@@ -115,6 +116,17 @@ def test_a_stopped_run_ends_as_one_that_was_not(store, network, tmp_path, monkey
     run(store, network, tmp_path / "stopped")
     straight, stopped = (load_network(tmp_path / name)[1].state_dict() for name in ("straight", "stopped"))
     assert all(torch.equal(straight[name], stopped[name]) for name in straight)
+
+
+def test_two_runs_with_the_same_options_are_the_same_run(store, network, tmp_path):
+    """The precision of every part is timed once on a machine, so load decides no result."""
+    for name in ("first", "second"):
+        _timed.cache_clear()  # as in a new process
+        run(store, network, tmp_path / name, epochs=2, precision="auto")
+    first, second = (load_network(tmp_path / name)[1].state_dict() for name in ("first", "second"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    modes = [json.loads((tmp_path / name / "provenance.json").read_text())["modes"] for name in ("first", "second")]
+    assert modes[0] == modes[1]
 
 
 def folder_lock_of(folder):

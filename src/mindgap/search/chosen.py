@@ -17,12 +17,12 @@ from mindgap.core.errors import DataError
 from mindgap.core.files import atomic_path
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions, write_predictions
-from mindgap.search.measured import one_thread
 from mindgap.search.plan import SearchPlan
 from mindgap.search.trial import LOG_FILE, PREDICTIONS_FILE
 from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE, load_network
 from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.train.evaluate import predict_probabilities, to_predictions
+from mindgap.train.remembered import one_thread
 
 AnyPredictions = Predictions | MultiLabelPredictions
 

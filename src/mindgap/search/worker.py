@@ -42,10 +42,10 @@ def work(run: Path, *, url: str | None = None, store: Path | None = None, with_d
         MindgapError: there is no such search, or its store is not there.
     """
     from mindgap.search.ledger import Ledger
-    from mindgap.search.measured import one_thread
     from mindgap.search.plan import read_plan
     from mindgap.search.trial import StoreCandidates
     from mindgap.search.worker_loop import Worker
+    from mindgap.train.remembered import one_thread
 
     ledger = Ledger(url or ledger_url(run))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ def save_checkpoint(folder: Path | str, state: dict[str, Any]) -> None:
     Raises:
         CapacityError: the folder cannot be written.
     """
+    # Into memory first: on a full disk torch raises an error of its own that does not say so.
+    content = io.BytesIO()
+    torch.save(state, content)
     with atomic_path(Path(folder) / CHECKPOINT_FILE) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(folder: Path | str, *, run: str) -> dict[str, Any] | None:
@@ -63,7 +67,7 @@ def is_checkpoint(folder: Path | str) -> bool:
 def _read(path: Path) -> Any:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: cannot read the checkpoint ({reason}); remove it to train anew") from None
 

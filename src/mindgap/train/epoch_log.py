@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mindgap.core.errors import DataError
 from mindgap.core.files import jsonable, write_text
 from mindgap.train.training_run import EpochRecord
 
@@ -18,8 +19,11 @@ class EpochLog:
         self._path = path
         self._lines: dict[tuple[int, int], dict[str, Any]] = {}
         for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            line = json.loads(text)
-            self._lines[line.get("fold", 0), line["epoch"]] = line
+            try:
+                line = json.loads(text)
+                self._lines[line.get("fold", 0), line["epoch"]] = line
+            except (ValueError, KeyError, AttributeError):
+                raise DataError(f"{path}: {text[:40]!r} is no line of an epoch; remove the file to go on") from None
 
     def add(self, record: EpochRecord, *, fold: int | None = None) -> None:
         """Adds one epoch; its ``extra`` figures stand beside the others."""

@@ -24,6 +24,7 @@ from mindgap.space.network_builder import build_block, build_head, build_stem
 from mindgap.train.depthwise import is_depthwise
 from mindgap.train.memory import channels_last, keep_freed_memory
 from mindgap.train.modes import MODES, Mode, in_mode
+from mindgap.train.remembered import remembered
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -137,13 +138,19 @@ def network_parts(architecture: Architecture) -> tuple[Part, ...]:
 def make_plan(
     precision: Precision, architecture: Architecture, *, batch_size: int, device: torch.device | str = "cpu"
 ) -> PrecisionPlan:
-    """The plan of one network: ``fp32`` or ``bf16`` everywhere, or ``auto``, timed and kept for this process."""
+    """The plan of one network: ``fp32`` or ``bf16`` everywhere, or ``auto``, timed once and remembered.
+
+    A run that is begun again, its next fold, and one with another seed have the same plan on the same machine.
+    """
     kind = torch.device(device).type
     if precision == "fp32":
         return FP32
     if precision == "bf16" or kind != "cpu":
         return BF16 if kind == "cpu" else PrecisionPlan(device=kind, fixed="bf16")
-    return measure_plan(network_parts(architecture), batch_size=batch_size)
+    parts = network_parts(architecture)
+    question = "\n".join([str(batch_size), *(part.model_dump_json() for part in parts)])
+    measure = functools.partial(measure_plan, parts, batch_size=batch_size)
+    return remembered("precision", question, PrecisionPlan, measure=measure)
 
 
 def measure_plan(parts: Sequence[Part], *, batch_size: int, seconds: float = 10.0) -> PrecisionPlan:

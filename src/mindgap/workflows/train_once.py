@@ -71,7 +71,7 @@ def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
     metrics = {"validation": None, "test": job.audit(rows, chances), "cost": job.cost(), "training": training}
     metrics["folds"] = {"k": folds, "summary": fold_summary(audits), "audits": audits}
     write_json(folder / "metrics.json", jsonable(metrics))
-    return {"folds": folds}
+    return {"folds": folds, "modes": [record["training"].get("modes") for record in records]}
 
 
 def _fold(job: TrainJob, folder: Path, log: EpochLog, bar: Progress, *, held_out: Rows, fold: int) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _fold(job: TrainJob, folder: Path, log: EpochLog, bar: Progress, *, held_out
     write_predictions(folder / "predictions.parquet", to_predictions(job.store, held_out, chances), split="test")
     with atomic_path(folder / "probabilities.npy") as temporary, temporary.open("wb") as file:
         np.save(file, chances)
-    training = job.training(image_passes=result.image_passes, seconds=result.seconds)
+    training = job.training(image_passes=result.image_passes, seconds=result.seconds) | {"modes": list(result.modes)}
     record = jsonable({"test": job.audit(held_out, chances), "training": training})
     write_json(folder / "metrics.json", record)
     remove_checkpoint(folder)
