@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mindgap.core.errors import DataError
+from mindgap.core.errors import ConfigError, DataError
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="Folder written by `mindgap prepare`.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write; the same command again resumes it.")]
@@ -19,6 +21,15 @@ PermutationsOption = Annotated[int, typer.Option("--permutations", min=0, help="
 AttributeOption = Annotated[
     str | None,
     typer.Option("--attribute", help="Sensitive attribute that drives the run [default: the store's first]."),
+]
+MITIGATION_OPTION = "--mitigation-option"
+MitigationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        MITIGATION_OPTION,
+        metavar="KEY=VALUE",
+        help="An option of the mitigation, such as shares=data for biasless; may be repeated.",
+    ),
 ]
 
 
@@ -44,3 +55,35 @@ def say_if_nothing_was_done(out: Path, before: str | None) -> None:
 def comma_list(text: str) -> list[str]:
     """Splits ``a,b,c`` and drops the blanks around the parts."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def read_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, Any] | None:
+    """Reads the values of a repeated ``KEY=VALUE`` option; None if it was not given, so that a file's may count.
+
+    A value is a TOML number, truth value or quoted string, and else the text as it stands, so that a bare word needs no
+    quotes within the shell's. Of two values of one key the last counts, as for any other option.
+
+    Raises:
+        ConfigError: a pair has no key or no ``=``.
+
+    Example:
+        >>> read_pairs("--mitigation-option", ["shares=data", "weight=0.5"])
+        {'shares': 'data', 'weight': 0.5}
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, text = pair.partition("=")
+        if not key.strip() or not equals:
+            raise ConfigError(f"{option} {pair!r}: give KEY=VALUE, such as shares=data")
+        values[key.strip()] = _scalar(text)
+    return values or None
+
+
+def _scalar(text: str) -> bool | int | float | str:
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = read["value"]
+    # A line break could bring a second key; dates and lists are no scalars of an option.
+    return value if len(read) == 1 and isinstance(value, (bool, int, float, str)) else text

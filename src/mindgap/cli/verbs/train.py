@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import (
+    MITIGATION_OPTION,
     AttributeOption,
     BootstrapOption,
     ForceOption,
+    MitigationOption,
     OutOption,
     PermutationsOption,
     SeedOption,
     StoreArgument,
     finished_at,
+    read_pairs,
     say_if_nothing_was_done,
 )
 from mindgap.cli.summary import audit_lines
@@ -31,14 +34,18 @@ def train(
     network: Annotated[str, typer.Option("--network", help="Name (`mindgap list networks`) or architecture.json.")],
     loss: Annotated[str | None, typer.Option("--loss", help="Loss [default: ce, or bce for several labels].")] = None,
     mitigation: Annotated[str, typer.Option("--mitigation", help="See `mindgap list mitigations`.")] = "erm",
+    mitigation_option: MitigationOption = None,
     ratios: Annotated[
         str, typer.Option("--ratios", help="Batch composition: natural, uniform or female=.6,male=.4.")
     ] = "natural",
     attribute: AttributeOption = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training split.")] = 20,
     schedule: Annotated[str, typer.Option("--schedule", help="onecycle, or paper (SGD, step decay).")] = "onecycle",
+    lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate [default: the schedule's own].")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images per step.")] = 64,
     folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cluster-disjoint cross-validation.")] = None,
+    precision: Annotated[str, typer.Option("--precision", help="auto takes the faster of fp32 and bf16.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda; auto takes a GPU if there is one.")] = "auto",
     seed: SeedOption = 0,
     bootstrap: BootstrapOption = 2000,
     permutations: PermutationsOption = 1000,
@@ -64,6 +71,10 @@ def train(
         bootstrap=bootstrap,
         permutations=permutations,
         force=force,
+        lr=lr,
+        precision=precision,
+        device=device,
+        mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
     )
     say_if_nothing_was_done(out, before)
     for line in [*audit_lines(record), f"report: {out / 'report.html'}"]:
