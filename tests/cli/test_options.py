@@ -13,6 +13,7 @@ from typer.main import get_command
 from mindgap.cli.main import build_app, run
 from mindgap.cli.options import read_pairs
 from mindgap.core.errors import ConfigError
+from mindgap.testing.tiny_search import write_tiny_config
 from mindgap.testing.tiny_store import write_tiny_store
 
 TINY = ["--epochs", "1", "--batch-size", "32", "--bootstrap", "0", "--permutations", "0"]
@@ -101,3 +102,13 @@ def test_a_wrong_training_flag_is_one_line_and_leaves_no_folder(
     assert shown.count("\n") == 1
     assert words in shown
     assert not out.exists()
+
+
+def test_search_takes_the_smallest_group_and_mitigation_options_by_flag(store: Path, tmp_path: Path):
+    config, out = write_tiny_config(tmp_path, trials=1, epochs=1), tmp_path / "run"
+    flags = ["--config", str(config), "--min-group", "3", "--mitigation-option", "shares=data"]
+    assert run(["search", str(store), "--out", str(out), *flags]) == 0
+    options = options_of(out)
+    assert options["reward"] == {"min_group": 3, "accuracy_floor": 0.4}
+    assert options["training"]["mitigation_options"] == {"shares": "data"}
+    assert options["training"]["lr"] == 0.01

@@ -51,6 +51,21 @@ def test_a_keyword_at_its_default_goes_before_the_file_and_none_does_not(tmp_pat
     assert (options.seed, options.workers, options.preset) == (0, 1, "acc")
 
 
+def test_keywords_of_an_inner_table_leave_the_rest_of_the_files_table(tmp_path):
+    text = "[reward]\nbeta = 0.5\nmin_group = 9\n[training]\nlr = 0.1\n"
+    (tmp_path / "f.toml").write_text(text + '[training.mitigation_options]\nshares = "data"\nreduction = "sum"\n')
+    options = merge_options(tmp_path / "f.toml", {"min_group": 4, "mitigation_options": {"reduction": "mean"}})
+    assert (options.reward.min_group, options.reward.beta) == (4, 0.5)
+    assert options.training == {"lr": 0.1, "mitigation_options": {"shares": "data", "reduction": "mean"}}
+    options = merge_options(tmp_path / "f.toml", {"min_group": None, "mitigation_options": None})
+    assert options.reward.min_group == 9
+    assert options.training["mitigation_options"] == {"shares": "data", "reduction": "sum"}
+    assert merge_options(None, {"min_group": 4}).reward.min_group == 4
+    (tmp_path / "f.toml").write_text("reward = 3")
+    with pytest.raises(ConfigError, match="reward is 3"):
+        merge_options(tmp_path / "f.toml", {"min_group": 4})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -95,6 +110,8 @@ def test_small_groups_are_excluded_and_one_group_left_is_refused(tmp_path, plan_
         ({"ratios": "a=.9,b=.9"}, ConfigError, "sum to 1.8"),
         ({"training": {"epochs": 3}}, ConfigError, "a search sets it"),
         ({"training": {"batchsize": 3}}, ConfigError, "did you mean 'batch_size'"),
+        ({"training": {"mitigation_options": {"share": "data"}}}, ConfigError, "did you mean 'shares'"),
+        ({"training": {"mitigation_options": {"shares": "date"}}}, ConfigError, "shares is 'date'"),
         ({"searcher_options": {"lagg": 3}}, ConfigError, "did you mean 'lag'"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from mindgap.core.config import StrictModel, parse, read_toml
 from mindgap.search.plan import UnfairnessKind
 
 CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement"})
+INNER_KEYWORDS = {"min_group": "reward", "mitigation_options": "training"}  # keywords of their own, and their tables
 
 
 class RewardOptions(StrictModel):
@@ -78,16 +79,24 @@ class SearchOptions(StrictModel):
     training: dict[str, Any] = Field(default_factory=dict)
 
 
+KEYWORDS = (*SearchOptions.model_fields, *INNER_KEYWORDS)
+
+
 def merge_options(config: Path | str | None, keywords: Mapping[str, Any]) -> SearchOptions:
     """Takes the file's values, and over them every keyword that was given, which is one that is not None.
 
+    A keyword of ``INNER_KEYWORDS`` goes into its table and leaves the rest of it; a mapping goes there key by key.
     The ``config.toml`` of a search's folder is such a file too: its options, without the store they were for.
 
     Raises:
         ConfigError: the file or a value is wrong.
     """
     values = {} if config is None else _of_run(read_toml(config))
-    values |= {name: value for name, value in keywords.items() if value is not None}
+    for name, value in keywords.items():
+        if value is None:
+            continue
+        table = INNER_KEYWORDS.get(name)
+        values |= {name: value} if table is None else {table: _over(values.get(table, {}), {name: value})}
     return parse(SearchOptions, values, source="search" if config is None else str(config))
 
 
@@ -96,3 +105,12 @@ def _of_run(values: dict[str, Any]) -> dict[str, Any]:
     if set(values) != {"verb", "options"}:
         return values
     return {name: value for name, value in values["options"].items() if name not in {"store", "fingerprint"}}
+
+
+def _over(earlier: Any, given: Mapping[str, Any]) -> Any:
+    """A table with some keys given anew, the tables in it likewise; what is no table is left, to be refused."""
+    if not isinstance(earlier, Mapping):
+        return earlier
+    table = cast("Mapping[str, Any]", earlier)
+    inner = {name: _over(table.get(name, {}), value) for name, value in given.items() if isinstance(value, Mapping)}
+    return {**table, **given, **inner}

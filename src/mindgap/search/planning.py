@@ -23,8 +23,8 @@ from mindgap.search.searcher import SEARCHERS
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import resolve_network
 from mindgap.train.loop import TrainSettings
-from mindgap.train.loss import LOSSES
-from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation
+from mindgap.train.loss import make_loss
+from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, TrainingFacts, make_mitigation
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def make_plan(options: SearchOptions, store: Store, *, preset: str) -> SearchPla
     groups = store.groups(attribute).take(validation)
     excluded = excluded_groups(groups, min_group=options.reward.min_group)
     _check_unfairness(options, store, groups, excluded)
-    training = _training(options, chosen)
+    training = _training(options, chosen, store, store.groups(attribute).take(store.rows("train")))
     place = _space_place(options.space)
     folder = place.parent if isinstance(place, Path) else Path()
     space_options: dict[str, Any] = {
@@ -141,8 +141,7 @@ def _check_unfairness(options: SearchOptions, store: Store, groups: Groups, excl
         )
 
 
-def _training(options: SearchOptions, preset: Preset) -> TrainSettings:
-    LOSSES.discover()
+def _training(options: SearchOptions, preset: Preset, store: Store, groups: Groups) -> TrainSettings:
     mitigation = MITIGATIONS.get(options.mitigation)
     if mitigation.predict is not AbstractMitigation.predict:
         raise ConfigError(
@@ -155,7 +154,12 @@ def _training(options: SearchOptions, preset: Preset) -> TrainSettings:
     values = preset.training.model_dump() | {"device": "cpu"} | options.training | {"mitigation": options.mitigation}
     if options.epochs is not None:
         values["epochs"] = options.epochs
-    return parse(TrainSettings, values, source="training")
+    settings = parse(TrainSettings, values, source="training")
+    # What a worker would refuse at its first candidate is refused before there is a run.
+    loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
+    facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
+    make_mitigation(settings.mitigation, facts, settings.mitigation_options)
+    return settings
 
 
 def _searcher_settings(options: SearchOptions, preset: Preset) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial
 from mindgap.search.driver import Driver, announced
 from mindgap.search.ledger import Ledger, create_ledger
 from mindgap.search.local_disk import refuse_network_disk
-from mindgap.search.options import CHANGEABLE, SearchOptions, merge_options
+from mindgap.search.options import CHANGEABLE, KEYWORDS, SearchOptions, merge_options
 from mindgap.search.plan import SearchPlan, read_plan
 from mindgap.search.planning import Draft, make_draft, make_target, ratios_warning, too_many_workers
 from mindgap.search.preset import preset_names
@@ -44,6 +44,7 @@ def search(
     searcher: str | None = None,
     space: str | None = None,
     unfairness: str | None = None,
+    min_group: int | None = None,
     epochs: int | None = None,
     trials: int | None = None,
     budget_hours: float | None = None,
@@ -52,6 +53,7 @@ def search(
     seed: int | None = None,
     ratios: str | None = None,
     mitigation: str | None = None,
+    mitigation_options: dict[str, Any] | None = None,
     network: str | None = None,
     max_latency_ms: float | None = None,
     force: bool = False,
@@ -75,6 +77,7 @@ def search(
         searcher: name of the search algorithm.
         space: name or TOML file of the search space.
         unfairness: which U the reward takes, ``plain`` or ``standardized``.
+        min_group: smaller groups, in validation images, are left out of the reward.
         epochs: per candidate; None is the preset's.
         trials: candidates to train; a rejected one does not count, but at most four slots per trial are used.
         budget_hours: no candidate is begun after so many hours of searching, earlier calls included.
@@ -83,6 +86,7 @@ def search(
         seed: of everything.
         ratios: fixes the batch composition, ``natural``, ``uniform`` or a share per group.
         mitigation: in-training mitigation of every candidate; ``erm`` is plain.
+        mitigation_options: its options; each goes before the file's of that name.
         network: fixes the network, by name or ``architecture.json``.
         max_latency_ms: slower candidates are rejected untrained.
         force: replaces the search that is there.
@@ -94,7 +98,7 @@ def search(
         KeyboardInterrupt: Ctrl-C; what was in work is kept, and the same call goes on.
     """
     given = locals()
-    options = merge_options(config, {name: given[name] for name in SearchOptions.model_fields if name in given})
+    options = merge_options(config, {name: given[name] for name in KEYWORDS if name in given})
     opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
     refuse_network_disk(folder)
     warning = ratios_warning(options, opened)

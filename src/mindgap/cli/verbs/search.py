@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import (
+    MITIGATION_OPTION,
     AttributeOption,
     ForceOption,
+    MitigationOption,
     finished_at,
+    read_pairs,
     say_if_nothing_was_done,
 )
 from mindgap.cli.summary import audit_lines, search_lines, status_lines
@@ -44,6 +47,10 @@ def search(
     unfairness: Annotated[
         str | None, typer.Option("--unfairness", help="Gap in the reward: plain or standardized [default: plain].")
     ] = None,
+    min_group: Annotated[
+        int | None,
+        typer.Option("--min-group", min=1, help="Fewest validation images of a group that counts [default: 30]."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs per candidate.")] = None,
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="Number of trained candidates.")] = None,
     budget_hours: Annotated[
@@ -60,6 +67,7 @@ def search(
         str | None,
         typer.Option("--mitigation", help="Group-weighted loss; erm is plain (ablation) [default: biasless]."),
     ] = None,
+    mitigation_option: MitigationOption = None,
     network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
     max_latency_ms: Annotated[
         float | None,
@@ -99,6 +107,7 @@ def search(
         searcher=searcher,
         space=space,
         unfairness=unfairness,
+        min_group=min_group,
         epochs=epochs,
         trials=trials,
         budget_hours=budget_hours,
@@ -107,6 +116,7 @@ def search(
         seed=seed,
         ratios=ratios,
         mitigation=mitigation,
+        mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
         network=network,
         max_latency_ms=max_latency_ms,
         force=force,
