@@ -72,14 +72,19 @@ def excluded_groups(groups: Groups, *, min_group: int = 30) -> tuple[str, ...]:
         min_group: fewest rows of a group that counts.
 
     Raises:
-        DataError: fewer than two groups are left.
+        DataError: fewer than two groups are left, or there is no row at all.
     """
+    if not len(groups.ids):
+        raise DataError(
+            "the store has no validation images, and they judge the candidates; "
+            "prepare it again with a validation share, such as --split .7,.15,.15"
+        )
     counts = dict(zip(groups.names, groups.counts().tolist(), strict=True))
     excluded = tuple(name for name, count in counts.items() if count < min_group)
     if len(counts) - len(excluded) < 2:
         seen = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(
             f"{groups.attribute}: fewer than two groups have {min_group} validation images ({seen}); "
-            "search on another attribute, merge groups, or lower min_group"
+            "search on another attribute, merge groups, or lower --min-group"
         )
     return excluded
