@@ -201,12 +201,20 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -
     record = search_record(ledger.slots(), plan, space=plan.open_space(store, run=run.path))
     write_json(run.path / "search.json", record)
     if record["chosen"] is None:
-        raise RunError(
-            f"{run.path}: none of {len(record['trials'])} candidates was trained to the end; "
-            "see the reasons in search.json, and loosen the limits or the training"
-        )
+        raise RunError(f"{run.path}: {_why_none(len(record['trials']), options)}")
     _finish(run, record, plan=plan, store=store, options=options)
     return record
+
+
+def _why_none(candidates: int, options: SearchOptions) -> str:
+    """Why no network can be chosen; with no candidate at all only the time can have run out."""
+    if candidates:
+        return (
+            f"none of {candidates} candidates was trained to the end; "
+            "see the reasons in search.json, and loosen the limits or the training"
+        )
+    hours = f"{options.budget_hours:g} hours"
+    return f"used up its {hours}, this call and earlier ones, before a candidate was begun; raise --budget-hours"
 
 
 def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: Store, options: SearchOptions) -> None:
