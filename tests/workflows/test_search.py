@@ -250,8 +250,12 @@ def test_candidates_that_cannot_be_trained_are_failed_trials_and_one_line_ends_t
         tmp_path, trials=2, training={"precision": "fp32", "batch_size": 32, "lr": 1e12, "schedule": "paper"}
     )
     run = tmp_path / "run"
-    with pytest.raises(RunError, match="none of 2 candidates was trained to the end"):
-        search(store, out=run, config=config)
+    for _ in range(2):
+        with pytest.raises(RunError, match="none of 2 candidates was trained to the end"):
+            search(store, out=run, config=config)
+        state = status(run)["state"]
+        assert state.startswith("no candidate could be trained; the same command ends with the same error")
+        assert state.endswith("a larger --trials goes on")
     trials = json.loads((run / "search.json").read_text())["trials"]
     assert [trial["state"] for trial in trials] == ["failed", "failed"]
     assert all(trial["reason"] and trial["reward"] == -1.0 for trial in trials)
@@ -293,6 +297,7 @@ def test_after_the_budget_no_candidate_is_begun_and_the_search_ends(store, confi
     with pytest.raises(RunError, match=r"used up .* before a candidate was begun; raise --budget-hours") as error:
         search(store, out=run, config=config, budget_hours=1e-9)
     assert "loosen" not in str(error.value)
+    assert status(run)["state"] == "the time was up before a candidate was trained; a larger --budget-hours goes on"
     assert len(search(store, out=run, config=config, budget_hours=1.0, trials=1)["trials"]) == 1
 
 

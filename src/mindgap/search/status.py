@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ def search_status(run: Path) -> dict[str, Any]:
     spent_s = float(notes.get("spent_s", 0.0))
     done = sum(slot.settled and slot.trained for slot in slots)
     return {
-        "state": _state(
-            done=is_done(slots, target),
+        "state": state_of(
+            slots,
+            target,
             finished=finished_time(run) is not None and len(read_json(run / "search.json")["trials"]) == len(slots),
             alive=bool(working) or _is_alive(notes.get(DRIVER)),
         ),
@@ -51,12 +53,28 @@ def search_status(run: Path) -> dict[str, Any]:
     }
 
 
-def _state(*, done: bool, finished: bool, alive: bool) -> str:
-    if done and finished:
+def state_of(slots: Sequence[Slot], target: Target, *, finished: bool, alive: bool) -> str:
+    """How a search stands and what the user can do about it, in a few words.
+
+    Args:
+        slots: all candidates.
+        target: when the search has done enough.
+        finished: its report is written.
+        alive: somebody works on it.
+    """
+    if not is_done(slots, target):
+        return "running" if alive else "stopped; the same command goes on"
+    if finished:
         return "finished"
-    if done:
+    if any(slot.state == "complete" for slot in slots):
         return "all candidates are done" + ("; auditing" if alive else "; the same command writes the report")
-    return "running" if alive else "stopped; the same command goes on"
+    # The deadline is the last call's; the next call's is later if that one was stopped, so nothing is said of it.
+    if target.model_copy(update={"deadline": None}).wants_more(slots):
+        return "the time was up before a candidate was trained; a larger --budget-hours goes on"
+    return (
+        "no candidate could be trained; the same command ends with the same error: "
+        "change the options with --force, or a larger --trials goes on"
+    )
 
 
 def _is_alive(driver: dict[str, Any] | None) -> bool:
