@@ -33,6 +33,17 @@ def test_a_search_without_a_chosen_network_is_said_plainly():
     assert search_lines(record) == ["1 trials: 1 rejected", "groups too small to steer the search: dark"]
 
 
+def test_an_arbitrary_choice_among_networks_below_the_floor_is_cautioned_of():
+    trial = {"slot": 0, "state": "complete", "accuracy": 0.4, "unfairness": 0.0, "macs": 2e6, "params": 3e3}
+    record = {"trials": [trial], "excluded_groups": [], "chosen": 0, "reward": {"accuracy_floor": 0.5}}
+    *_, chosen, caution = search_lines(record)
+    assert chosen.startswith("chosen: slot 0")
+    assert caution.startswith("caution: No candidate reached the accuracy that the reward asks for (50.0 %)")
+    assert "the choice among them is arbitrary" in caution
+    record["reward"] = {"accuracy_floor": 0.4}
+    assert search_lines(record)[-1] == chosen
+
+
 def test_a_figure_without_an_interval_says_why():
     bare = VALUE | {"low": None, "high": None, "reason": "one cluster"}
     assert number(bare) == "0.800 (no interval: one cluster)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mindgap.report.cautions import arbitrary_choice
+
 Record = dict[str, Any]
 
 
@@ -69,6 +71,8 @@ def search_lines(record: Record) -> list[str]:
         cost = f"{chosen['macs'] / 1e6:.1f} M MACs, {chosen['params'] / 1e3:.0f} k parameters"
         figures = f"validation accuracy {chosen['accuracy']:.3f}, U {chosen['unfairness']:.3f}"
         lines.append(f"chosen: slot {chosen['slot']}, {figures}, {cost}")
+    if caution := arbitrary_choice(record):
+        lines.append("caution: " + caution.replace("\u202f", " "))  # a page's narrow space, which a terminal may lack
     return lines
 
 

@@ -16,14 +16,25 @@ def cautions(audits: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any])
         search: ``search.json``; empty for a train run.
     """
     said = [line for label, audit in audits.items() if (line := _useless(label, audit))]
+    if arbitrary := arbitrary_choice(search):
+        said.append(arbitrary)
+    return said
+
+
+def arbitrary_choice(search: Mapping[str, Any]) -> str:
+    """Why the chosen network is no better than the others: none reached the accuracy floor; empty if one did.
+
+    Args:
+        search: ``search.json``; empty for a train run.
+    """
     floor = (search.get("reward") or {}).get("accuracy_floor")
     reached = [trial["accuracy"] for trial in search.get("trials", []) if trial.get("accuracy") is not None]
-    if floor is not None and reached and max(reached) < floor:
-        said.append(
-            f"No candidate reached the accuracy that the reward asks for ({percent(floor)}), so all have the same "
-            "reward and the choice among them is arbitrary. Train longer, on more data, or with other limits."
-        )
-    return said
+    if floor is None or not reached or max(reached) >= floor:
+        return ""
+    return (
+        f"No candidate reached the accuracy that the reward asks for ({percent(floor)}), so all have the same "
+        "reward and the choice among them is arbitrary. Train longer, on more data, or with other limits."
+    )
 
 
 def classes_that_occur(audit: Mapping[str, Any]) -> tuple[str, ...]:
