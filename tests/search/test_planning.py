@@ -112,6 +112,7 @@ def test_small_groups_are_excluded_and_one_group_left_is_refused(tmp_path, plan_
         ({"training": {"batchsize": 3}}, ConfigError, "did you mean 'batch_size'"),
         ({"training": {"mitigation_options": {"share": "data"}}}, ConfigError, "did you mean 'shares'"),
         ({"training": {"mitigation_options": {"shares": "date"}}}, ConfigError, "shares is 'date'"),
+        ({"training": {"loss": "bce"}}, ConfigError, "is for multi-label data"),
         ({"searcher_options": {"lagg": 3}}, ConfigError, "did you mean 'lag'"),
     ],
 )

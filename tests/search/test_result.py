@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mindgap.data.image_store import Store
 from mindgap.search.result import pareto_front, search_record, top_summary
 from mindgap.search.slot import Attempt, Slot
+from mindgap.testing.tiny_store import write_tiny_store
 
 
 def trial(slot, accuracy, unfairness, macs, **others):
@@ -76,3 +78,16 @@ def test_without_a_trained_candidate_nothing_is_chosen(store, plan_of, tmp_path)
     assert (record["chosen"], record["top"], record["front"]) == (None, [], [])
     assert record["trials"][0]["architecture"]["input_px"] == 16
     assert record["trials"][0]["macs"] > 0
+
+
+def test_every_trial_names_the_loss_it_is_trained_with(store, plan_of, tmp_path):
+    """A space may search the loss; where it does not, the training options say, and else the kind of labels."""
+    multi_label = Store.open(write_tiny_store(tmp_path / "multi", multi_label=True))
+    smoothed = {"loss": "ce", "label_smoothing": 0.1}
+    for data, training, loss in ((store, {}, "ce"), (multi_label, {}, "bce"), (store, smoothed, "ce")):
+        plan = plan_of(data, training=training)
+        space = plan.open_space(data, run=tmp_path / "run")
+        slots = [finished(0, state="failed", reason="loss is nan"), finished(1, state="rejected", loss=None)]
+        assert [one["loss"] for one in search_record(slots, plan, space=space)["trials"]] == [loss, loss]
+    record = search_record([finished(0, state="rejected", loss="focal")], plan, space=space)
+    assert record["trials"][0]["loss"] == "focal"

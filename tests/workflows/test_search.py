@@ -97,6 +97,7 @@ def test_the_record_and_the_files_are_those_of_the_contract(undisturbed):
     assert {"seed", "excluded_groups", "trials", "front", "top", "chosen"} <= set(record)
     keys = {"slot", "state", "reason", "architecture", "ratios", "loss", "reward", "accuracy", "unfairness", "macs"}
     assert all(keys | {"params", "epochs", "attempts"} <= set(trial) for trial in record["trials"])
+    assert {trial["loss"] for trial in record["trials"]} == {"ce"}
     assert [trial["slot"] for trial in record["trials"]] == list(range(len(record["trials"])))
     assert sum(trial["state"] == "complete" for trial in record["trials"]) == TRIALS
     assert record["chosen"] == record["top"][0]

@@ -23,7 +23,7 @@ from mindgap.search.searcher import SEARCHERS
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import resolve_network
 from mindgap.train.loop import TrainSettings
-from mindgap.train.loss import make_loss
+from mindgap.train.loss import LOSSES, make_loss
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, TrainingFacts, make_mitigation
 
 
@@ -159,7 +159,8 @@ def _training(options: SearchOptions, preset: Preset, store: Store, groups: Grou
     loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
     facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
     make_mitigation(settings.mitigation, facts, settings.mitigation_options)
-    return settings
+    named = settings.loss or next(name for name in LOSSES.names() if LOSSES.get(name) is type(loss))
+    return settings.model_copy(update={"loss": named})  # by name, so that every trial's record can say it
 
 
 def _searcher_settings(options: SearchOptions, preset: Preset) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def trial_record(slot: Slot, plan: SearchPlan, *, space: SearchSpace) -> dict[st
         "reason": slot.reason,
         "architecture": result.get("architecture"),
         "ratios": result.get("ratios"),
-        "loss": result.get("loss"),
+        "loss": result.get("loss") or plan.training.loss,
         "reward": result.get("reward", infeasible),
         "accuracy": result.get("accuracy"),
         "unfairness": result.get("unfairness"),
