@@ -64,6 +64,20 @@ def test_pooled_folds_are_not_called_the_test_split():
     assert audit_lines({"test": audit, "folds": {"k": 5}})[0].startswith("held-out folds, n = 300: accuracy")
 
 
+def test_without_a_test_split_the_validation_figures_are_shown_and_named():
+    audit = {"task": "single-label", "n": 60, "overall": {"accuracy": VALUE}, "attributes": {}}
+    shown = audit_lines({"validation": audit, "test": None})
+    assert shown == ["validation (the store has no test split), n = 60: accuracy 0.800 [0.750, 0.850]"]
+    labels = {"task": "multi-label", "n": 60, "overall": {"accuracy": VALUE}, "labels": {}}
+    assert audit_lines({"validation": labels, "test": None})[0].startswith("validation (the store has no test split), ")
+
+
+def test_with_neither_split_it_is_said_that_there_is_no_figure():
+    assert audit_lines({"validation": None, "test": None}) == [
+        "no figures: the store has neither a test nor a validation split"
+    ]
+
+
 def test_a_status_leaves_out_what_has_no_value_yet_and_keeps_a_zero():
     status = {"state": "running", "trained": 0, "best": None, "trials_per_hour": None}
     assert status_lines(status) == ["state: running", "trained: 0"]

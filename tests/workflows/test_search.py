@@ -348,9 +348,12 @@ def test_a_store_without_test_images_is_searched_and_its_test_figures_are_left_o
     table["split"] = table["split"].replace("test", "train")
     table.to_parquet(folder / "table.parquet")
     run = tmp_path / "run"
-    search(folder, out=run, config=config, trials=1)
+    record = search(folder, out=run, config=config, trials=1)
     metrics = json.loads((run / "metrics.json").read_text())
     assert (metrics["test"], metrics["test_reads"]) == (None, 0)
+    shown = "\n".join(finished_lines(run, record))
+    assert "validation (the store has no test split), n = 60" in shown
+    assert "the network was chosen on the validation split, so these figures look better than they are" in shown
     assert metrics["validation"]["n"] == 60
     assert "The test split was not evaluated" in (run / "report.html").read_text()
     assert set(pd.read_parquet(run / "predictions.parquet")["split"]) == {"validation"}

@@ -33,11 +33,12 @@ def gap(value: Record) -> str:
 
 
 def audit_lines(metrics: Record) -> list[str]:
-    """Lines on the test split, or the pooled folds: accuracy, groups, and the gaps with their noise floors."""
-    audit = metrics.get("test")
+    """Lines on the test split, the pooled folds, or else the validation split: accuracy, groups, gaps, noise floors."""
+    audit, where = metrics.get("test"), "held-out folds" if metrics.get("folds") else "test"
     if audit is None:
-        return []
-    where = "held-out folds" if metrics.get("folds") else "test"
+        audit, where = metrics.get("validation"), "validation (the store has no test split)"
+    if audit is None:
+        return ["no figures: the store has neither a test nor a validation split"]
     if audit["task"] == "multi-label":
         lines = [f"{where}, n = {audit['n']}, mean over labels: accuracy {number(audit['overall']['accuracy'])}"]
         for name, label in audit["labels"].items():

@@ -136,6 +136,10 @@ def finished_lines(folder: Path, record: dict) -> list[str]:
     if (folder / "metrics.json").exists():
         metrics = read_json(folder / "metrics.json")
         lines += [*audit_lines(metrics), *test_read_lines(metrics.get("test_reads", 1))]
+        if metrics["test"] is None:
+            lines.append(
+                "note: the network was chosen on the validation split, so these figures look better than they are"
+            )
     return [*lines, f"report: {folder / 'report.html'}"]
 
 
