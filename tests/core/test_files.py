@@ -12,6 +12,7 @@ from mindgap.core.files import (
     atomic_path,
     is_occupied,
     jsonable,
+    no_new_parents_on_failure,
     put_in_place,
     read_json,
     write_json,
@@ -113,3 +114,29 @@ def test_what_cannot_be_put_in_place_leaves_what_was_there(tmp_path: Path):
         put_in_place(tmp_path / "absent", tmp_path / "target", replace=True)
     assert names_in(tmp_path) == ["target"]
     assert names_in(tmp_path / "target") == ["a"]
+
+
+def fail_below(path: Path, *left: str) -> None:
+    """Makes the folder above a path, leaves some files in it, and fails."""
+    with no_new_parents_on_failure(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder_of(path.parent, *left)
+        raise ZeroDivisionError
+
+
+def test_a_failure_removes_the_parents_that_were_not_there_and_are_empty(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    for place in ("aa/bb/cc", "there/cc", "there/dd/cc"):
+        with pytest.raises(ZeroDivisionError):
+            fail_below(tmp_path / place)
+    assert names_in(tmp_path) == ["there"]
+    assert names_in(tmp_path / "there") == []
+
+
+def test_parents_stay_where_the_work_succeeds_or_left_something(tmp_path: Path):
+    with no_new_parents_on_failure(tmp_path / "a" / "b"):
+        (tmp_path / "a").mkdir()
+    with pytest.raises(ZeroDivisionError):
+        fail_below(tmp_path / "c" / "d" / "e", "kept")
+    assert names_in(tmp_path) == ["a", "c"]
+    assert names_in(tmp_path / "c" / "d") == ["kept"]

@@ -85,6 +85,16 @@ def test_a_mistake_is_one_line_and_leaves_no_store(source, options, kind, said):
     assert sorted(path.name for path in source.iterdir()) == ["images", "table.csv"]
 
 
+@pytest.mark.parametrize("options", [{"attributes": "sexx"}, {"label": "none"}, {"size": 0}])
+def test_a_mistake_leaves_none_of_the_folders_above_the_store(source, options):
+    (source / "mine").mkdir()
+    for out in ("aa/bb/cc", "mine/cc"):
+        with pytest.raises(MindgapError):
+            build(source, out=source / out, **options)
+    assert sorted(path.name for path in source.iterdir()) == ["images", "mine", "table.csv"]
+    assert build(source, out=source / "aa" / "bb" / "cc")["n"] == ROWS
+
+
 def test_too_many_faulty_images_are_refused_after_decoding(source):
     for row in range(13):
         (source / "images" / f"{row}.png").write_bytes(b"x")
@@ -135,6 +145,9 @@ def test_an_unwritable_place_is_refused(source):
 def test_a_full_disk_is_refused_before_mapping_and_nothing_is_left(source, small_disk, size):
     with pytest.raises(CapacityError, match=r"no space for images.bin of [\d.]+ MiB .*smaller --size"):
         build(source, out=small_disk / "store", size=size)
+    assert list(small_disk.iterdir()) == []
+    with pytest.raises(CapacityError):
+        build(source, out=small_disk / "aa" / "store", size=size)
     assert list(small_disk.iterdir()) == []
     assert build(source, out=small_disk / "store", size=16)["n"] == ROWS
 

@@ -112,7 +112,7 @@ def test_what_appears_at_the_place_of_the_set_meanwhile_is_not_replaced(tmp_path
 def test_a_disk_that_fills_at_any_point_leaves_nothing_and_is_one_line(small_disk, free_kib):
     (small_disk / "other").write_bytes(b"x" * (256 - free_kib) * 1024)
     with pytest.raises(CapacityError, match="free space or choose another") as refusal:
-        synth(small_disk / "set", n=200, size=16)
+        synth(small_disk / "aa" / "set", n=200, size=16)
     assert "\n" not in str(refusal.value)
     assert [path.name for path in small_disk.iterdir()] == ["other"]
 

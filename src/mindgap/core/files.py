@@ -49,6 +49,19 @@ def is_occupied(place: Path) -> bool:
     return place.exists() and not (place.is_dir() and not any(place.iterdir()))
 
 
+@contextmanager
+def no_new_parents_on_failure(path: Path) -> Generator[None]:
+    """Where the block fails, removes the folders above the path that were not there before and are empty."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in missing:  # the innermost comes first
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
 def put_in_place(folder: Path, target: Path, *, replace: bool) -> None:
     """Renames a finished folder to its place; what it replaces is renamed aside first and deleted last.
 

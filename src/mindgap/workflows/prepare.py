@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, RunError
-from mindgap.core.files import is_occupied, put_in_place, read_json
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
@@ -105,7 +105,7 @@ def prepare(
     target, options = Path(out).absolute(), request.options()
     if _is_finished(target, options, force=force):
         return read_json(target / "store.json")
-    with _hidden_folder(target, options, force=force) as run:
+    with no_new_parents_on_failure(target), _hidden_folder(target, options, force=force) as run:
         record = _build(run.path, request, workers=workers or _cores())
         run.finish(fingerprint=record["fingerprint"])
         for scrap in ("progress.bin", "files.sha256"):

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import CapacityError, MindgapError, RunError
-from mindgap.core.files import is_occupied, put_in_place, read_json, write_json
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json, write_json
 from mindgap.core.run import Asked, RunFolder
 
 
@@ -71,7 +71,7 @@ def synth(
         if finished is not None:
             return finished
     place = target.resolve()  # a link to the folder stays one
-    with _hidden_folder(place, options) as run:
+    with no_new_parents_on_failure(place), _hidden_folder(place, options) as run:
         record = _write_set(run, options)
         put_in_place(run.path, place, replace=force)
     return record
