@@ -96,3 +96,47 @@ def test_a_class_one_group_is_never_predicted_leaves_no_interval_of_the_mean_sel
     assert (macro["low"], macro["high"]) == (None, None)
     assert macro["reason"].startswith("no interval: class 'z' is never predicted in group 'q'")
     assert attribute["per_class"]["y"]["selection_rate_ratio"]["low"] is not None
+
+
+def test_no_interval_of_a_gap_exceeds_what_the_gap_can_be():
+    # light is all right and dark all wrong: U is 1, the most of two groups, and the mean distance from one of them 1/2
+    for rows, seen in ((6, 1.0), (50, 1.0)):
+        made = two_groups(0, rows, 0)
+        wrong = two_groups(0, 0, rows)
+        both = predictions_from_arrays(
+            np.concatenate([made.labels, wrong.labels]), classes=("x", "y"),
+            predicted=np.concatenate([made.predicted, wrong.predicted]),
+            groups={"tone": Groups("tone", ("light", "dark"), np.repeat([0, 1], rows))},
+        )  # fmt: skip
+        gaps = audit_predictions(both, permutations=0)["attributes"]["tone"]["gaps"]
+        assert gaps["unfairness"]["value"] == pytest.approx(seen)
+        for name, most in (("unfairness", 1), ("unfairness_standardized", 1), ("spd", 0.5), ("accuracy_difference", 1)):
+            if gaps[name]["value"] is not None:
+                assert gaps[name]["low"] < gaps[name]["value"]
+                assert gaps[name]["high"] == pytest.approx(most)
+
+
+def constant_prediction():
+    """Class x for everyone, in two groups with the same 20, 20 and 20 rows of three classes."""
+    labels = np.arange(120) % 3
+    groups = {"tone": Groups("tone", ("light", "dark"), np.arange(120) // 60)}
+    return predictions_from_arrays(labels, classes=("x", "y", "z"), predicted=np.zeros(120, dtype=int), groups=groups)
+
+
+def test_figures_that_no_resample_moves_have_no_interval_and_a_reason():
+    audit = audit_predictions(constant_prediction(), bootstrap=400, permutations=50)
+    tone = audit["attributes"]["tone"]
+    unmoved = [
+        audit["overall"]["balanced_accuracy"], tone["groups"]["dark"]["balanced_accuracy"],
+        tone["gaps"]["unfairness_standardized"], tone["gaps"]["equalized_odds_abs_mean"],
+        tone["gaps"]["selection_rate_ratio"], tone["per_class"]["x"]["equalized_odds_abs_mean"],
+    ]  # fmt: skip
+    for record in unmoved:
+        assert record["value"] is not None
+        found = (record["low"], record["high"], record["reason"])
+        assert found == (None, None, "no interval: resampling does not move this value")
+    assert tone["gaps"]["unfairness_standardized"]["p_value"] == 1
+    assert tone["gaps"]["unfairness_standardized"]["noise_p95"] == 0
+    for record in (audit["overall"]["accuracy"], tone["groups"]["dark"]["macro_f1"], tone["gaps"]["unfairness"]):
+        assert record["low"] < record["high"]
+        assert record["reason"] is None

@@ -85,7 +85,7 @@ def test_force_never_replaces_what_is_no_run_of_the_same_verb(tmp_path: Path):
     opened(tmp_path / "store", verb="prepare", seed=0).finish()
     for name, message in (
         ("site", "holds no mindgap run"),
-        ("store", "holds a run of 'prepare'; choose another --out$"),
+        ("store", "holds a run of 'prepare'; choose another folder$"),
     ):
         before = sorted(path.name for path in (tmp_path / name).iterdir())
         with pytest.raises(RunError, match=message):

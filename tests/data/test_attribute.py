@@ -67,6 +67,33 @@ def test_an_intersection_counts_a_row_out_of_range_once():
     assert result.out_of_range == 3
 
 
+def test_two_groups_of_an_intersection_that_would_have_one_name_are_refused():
+    said = (
+        r"attribute 'u\*v': the groups \(u='a', v='b\*c'\) and \(u='a\*b', v='c'\) would both be named 'a\*b\*c'; "
+        r"rename the values that hold a '\*'$"
+    )
+    with pytest.raises(DataError, match=said):
+        grouped("u*v", u=["a", "a*b", "a"], v=["b*c", "c", "c"])
+
+
+def test_a_star_in_a_value_is_kept_where_it_makes_no_two_groups_alike():
+    result = grouped("u*v", u=["a", "a*b", "a"], v=["b*c", None, "c"])
+    assert named(result) == ["a*b*c", None, "a*c"]
+    assert result.empty == ("a*b*b*c",)
+
+
+@QUICK
+@given(st.lists(st.tuples(*[st.sampled_from(["a", "b", "*", "a*b", "b*a", "a*"])] * 2), min_size=1, max_size=12))
+def test_an_intersection_has_a_name_for_each_pair_of_values_or_is_refused(pairs):
+    try:
+        result = grouped("u*v", u=[u for u, _ in pairs], v=[v for _, v in pairs])
+    except DataError:
+        assert len({f"{u}*{v}" for u, v in pairs}) < len(set(pairs))
+    else:
+        assert len(set(result.groups.names)) == len(result.groups.names) == len(set(pairs))
+        assert not set(result.empty) & set(result.groups.names)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -33,6 +33,35 @@ def test_the_norm_pivot_adds_the_95_percent_distance_and_stops_at_the_limits():
     assert norm_pivot_interval(0.95, distances, limits=UNIT)[1] == 1
 
 
+def test_a_value_at_its_limit_stays_in_its_interval_where_rounding_puts_it_beyond():
+    beyond = np.nextafter(1.0, 2.0)
+    assert norm_pivot_interval(beyond, np.full(10, 0.1), limits=UNIT)[:2] == (pytest.approx(0.9), beyond)
+
+
+@pytest.mark.parametrize("kind", ["percentile", "log", "norm_pivot"])
+@pytest.mark.parametrize("noise", [0.0, 1e-16])
+def test_resamples_that_never_move_are_no_interval(kind, noise):
+    moves = noise * (np.arange(200) % 3)
+    low, high, reason = interval(kind, 0.4, replicates=0.4 + moves, distances=moves, limits=UNIT)
+    assert math.isnan(low)
+    assert math.isnan(high)
+    assert reason == "no interval: resampling does not move this value"
+
+
+def test_a_few_resamples_that_move_do_not_make_the_value_certain():
+    # a constant prediction of three classes: the rarest has four rows, so e^-4 of the resamples lose it
+    lost = np.where(np.arange(2000) < 37, 1 / 2, 1 / 3)
+    assert interval("percentile", 1 / 3, replicates=lost, distances=lost, limits=UNIT)[2] is not None
+
+
+@pytest.mark.parametrize("kind", ["percentile", "log", "norm_pivot"])
+def test_a_small_move_is_an_interval(kind):
+    moves = 1e-6 * (np.arange(200) % 3)
+    low, high, reason = interval(kind, 0.4, replicates=0.4 + moves, distances=moves, limits=UNIT)
+    assert low <= 0.4 < high
+    assert reason is None
+
+
 def test_the_log_interval_multiplies_and_stops_at_one():
     low, high, _ = log_interval(0.6, np.full(10, math.log(1.5)), limits=UNIT)
     assert (low, high) == (pytest.approx(0.4), pytest.approx(0.9))

@@ -82,6 +82,24 @@ def test_unfairness_is_zero_exactly_where_the_groups_are_equal(hits, size):
     assert 0 <= value <= len(hits)
 
 
+@settings(deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6))
+def test_no_gap_exceeds_its_limits_and_sizes_far_apart_come_near_them(seed, n_groups):
+    generator = np.random.default_rng(seed)
+    names = tuple(f"g{k}" for k in range(n_groups))
+    cells = generator.integers(5, 40, size=(n_groups, 2, 2)) * (generator.random((n_groups, 2, 2)) < 0.5)
+    cells[..., 0] += 5 * (cells.sum(axis=-1) == 0)
+    counts = GroupCounts(cells.astype(np.float64), names, ("x", "y"))
+    extreme = counts_of([0.0] + [1.0] * (n_groups - 1), [1e9] + [1.0] * (n_groups - 1))
+    for name in ("unfairness", "unfairness_standardized", "spd"):
+        most = METRICS.get(name)().limits(counts)[1]
+        assert gap(name, counts) <= most + 1e-12
+    assert gap("unfairness", extreme) == pytest.approx(n_groups - 1, abs=1e-6)
+    assert METRICS.get("unfairness")().limits(extreme) == (0, n_groups - 1)
+    minority_apart = counts_of([0.0] + [1.0] * (n_groups - 1), [1.0] + [9.0] * (n_groups - 1))
+    assert gap("spd", minority_apart) == pytest.approx(METRICS.get("spd")().limits(extreme)[1])
+
+
 def test_an_excluded_group_has_no_term_but_counts_in_the_overall_accuracy():
     labels = np.zeros(10, dtype=np.int64)
     predicted = np.array([0, 0, 0, 1, 0, 0, 1, 1, 1, 1])

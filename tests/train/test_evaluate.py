@@ -58,6 +58,7 @@ def test_predictions_carry_ids_groups_and_clusters(store, architecture, network)
     assert predictions.ids.tolist() == [f"i{row}" for row in rows]
     assert np.array_equal(predictions.groups["sex"].ids, store.groups("sex").ids[rows])
     assert np.array_equal(predictions.clusters, store.clusters[rows])
+    assert predictions.cluster_names.tolist() == [f"c{row // 2}" for row in rows]
     assert accuracy(store, rows, probabilities) == (predictions.predicted == predictions.labels).mean()
 
 
@@ -71,6 +72,7 @@ def test_multi_label_probabilities_are_sigmoids(make_store, architecture, networ
     predictions = to_predictions(store, rows, probabilities)
     assert isinstance(predictions, MultiLabelPredictions)
     assert predictions.label_names == ("red", "even")
+    assert predictions.by_label["even"].cluster_names.tolist() == [f"c{row // 2}" for row in rows]
 
 
 def test_a_network_that_predicts_nan_is_a_failure(store, architecture, network):

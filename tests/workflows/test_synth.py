@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -51,8 +54,9 @@ def test_a_finished_set_is_left_alone(tmp_path):
 
 def test_other_options_are_refused_and_replace_with_force(tmp_path):
     synth(tmp_path / "set", **SMALL)
-    with pytest.raises(RunError, match=r"bias=0\.3, now 0\.5"):
+    with pytest.raises(RunError, match=r"bias=0\.3, now 0\.5; choose another folder, or --force") as refusal:
         synth(tmp_path / "set", **SMALL, bias=0.5)
+    assert "--out" not in str(refusal.value)
     assert synth(tmp_path / "set", **SMALL, bias=0.5, force=True)["bias"] == 0.5
     assert read_json(tmp_path / "set" / "synth.json")["bias"] == 0.5
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
@@ -65,6 +69,52 @@ def test_a_folder_with_something_else_is_refused_and_left_as_it_was(tmp_path, fo
     with pytest.raises(RunError, match="choose another"):
         synth(tmp_path / "set", **SMALL, force=force)
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["thesis.txt"]
+
+
+def test_a_set_whose_replacement_is_cut_short_is_whole(tmp_path, monkeypatch):
+    def cut_short(folder, **_):
+        for path in sorted(folder.rglob("*.png"))[:1]:
+            path.unlink()
+            raise KeyboardInterrupt
+
+    synth(tmp_path / "set", **SMALL)
+    synth(tmp_path / "fresh", **SMALL, bias=0.5)
+    monkeypatch.setattr(shutil, "rmtree", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        synth(tmp_path / "set", **SMALL, bias=0.5, force=True)
+    monkeypatch.undo()
+    assert synth(tmp_path / "set", **SMALL, bias=0.5)["bias"] == 0.5
+    assert digest(tmp_path / "set") == digest(tmp_path / "fresh")
+
+
+def test_force_through_a_link_replaces_what_it_points_to(tmp_path):
+    synth(tmp_path / "set", **SMALL)
+    (tmp_path / "link").symlink_to("set")
+    synth(tmp_path / "link", **SMALL, bias=0.5, force=True)
+    assert read_json(tmp_path / "set" / "synth.json")["bias"] == 0.5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "set"]
+
+
+def test_what_appears_at_the_place_of_the_set_meanwhile_is_not_replaced(tmp_path):
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(synth, tmp_path / "set", n=300, size=64)
+        while not (tmp_path / ".set.partial").exists():
+            time.sleep(0.005)
+        (tmp_path / "set").mkdir()
+        (tmp_path / "set" / "thesis.txt").write_text("mine")
+        with pytest.raises(RunError, match="appeared meanwhile"):
+            running.result()
+    assert (tmp_path / "set" / "thesis.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize("free_kib", [0, 4, 12, 40, 120])
+def test_a_disk_that_fills_at_any_point_leaves_nothing_and_is_one_line(small_disk, free_kib):
+    (small_disk / "other").write_bytes(b"x" * (256 - free_kib) * 1024)
+    with pytest.raises(CapacityError, match="free space or choose another") as refusal:
+        synth(small_disk / "aa" / "set", n=200, size=16)
+    assert "\n" not in str(refusal.value)
+    assert [path.name for path in small_disk.iterdir()] == ["other"]
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -168,6 +168,7 @@ def _gaps(
             metric,
             value,
             resampled["gap", metric.name],
+            limits=metric.limits(compared),
             doubt=doubt or metric.no_interval(compared),
             upper=resampled.get(("rise", metric.name)),
         )
@@ -185,7 +186,8 @@ def _per_class(
             continue
         values = metric.class_value(compared, compared).tolist()
         for k, name in enumerate(compared.classes):
-            bounds = _bounds(metric, values[k], _column(resampled["class", metric.name], k), doubt=doubt)
+            replicates = _column(resampled["class", metric.name], k)
+            bounds = _bounds(metric, values[k], replicates, limits=metric.range, doubt=doubt)
             reason = metric.class_reason(compared, k) if np.isnan(values[k]) else ""
             record = value_record(values[k], bounds, n=metric.class_rows(compared, k), reason=reason)
             by_class[name][metric.name] = gap_record(
@@ -195,13 +197,17 @@ def _per_class(
 
 
 def _bounds(
-    metric: AbstractGapMetric, value: float, replicates: Floats, *, doubt: str | None, upper: Floats | None = None
+    metric: AbstractGapMetric,
+    value: float,
+    replicates: Floats,
+    *,
+    limits: tuple[float, float],
+    doubt: str | None,
+    upper: Floats | None = None,
 ) -> Bounds:
     if doubt and len(replicates) and not np.isnan(value):
         return no_bounds(doubt)
-    return interval(
-        metric.interval, value, replicates=replicates, distances=replicates, limits=metric.range, upper=upper
-    )
+    return interval(metric.interval, value, replicates=replicates, distances=replicates, limits=limits, upper=upper)
 
 
 def _notes(

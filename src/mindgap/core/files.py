@@ -1,10 +1,11 @@
-"""Files that are either whole or not there: everything is written to a temporary name, then renamed."""
+"""Files and folders that are either whole or not there: all is written to a temporary name, then renamed."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import CapacityError, DataError
+from mindgap.core.errors import CapacityError, DataError, RunError
 
 
 @contextmanager
@@ -46,6 +47,50 @@ def _remove(path: Path) -> None:
 def is_occupied(place: Path) -> bool:
     """Whether something would be lost if another folder took this place: anything but an empty folder."""
     return place.exists() and not (place.is_dir() and not any(place.iterdir()))
+
+
+@contextmanager
+def no_new_parents_on_failure(path: Path) -> Generator[None]:
+    """Where the block fails, removes the folders above the path that were not there before and are empty."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in missing:  # the innermost comes first
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def put_in_place(folder: Path, target: Path, *, replace: bool) -> None:
+    """Renames a finished folder to its place; what it replaces is renamed aside first and deleted last.
+
+    At any moment the place holds a whole folder or none, also where the deletion is cut short.
+
+    Args:
+        folder: what to put there, on the same file system.
+        target: the place.
+        replace: whether what is there may go.
+
+    Raises:
+        RunError: something is there that may not go.
+        CapacityError: a folder cannot be renamed; what was there is there still.
+    """
+    if is_occupied(target) and not replace:
+        raise RunError(f"{target}: appeared meanwhile; choose another folder, or --force to replace it")
+    old = target.with_name(f".{target.name}.old")
+    try:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+        folder.rename(target)
+    except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise CapacityError(
+            f"{target}: cannot be put in place ({error.strerror}); check its permissions, or choose another folder"
+        ) from None
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

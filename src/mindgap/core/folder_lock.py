@@ -52,7 +52,7 @@ def _lock(place: int, folder: Path) -> int:
                 return lock
             os.close(lock)
             raise RunError(
-                f"{folder}: another mindgap process is writing here; wait for it to end, or choose another --out"
+                f"{folder}: another mindgap process is writing here; wait for it to end, or choose another folder"
             ) from None
         if _is_in_place(lock, place):
             return lock
@@ -72,4 +72,4 @@ def _open(path: Path | str, folder: Path, *, place: int | None = None) -> int:
     try:
         return os.open(path, flags, 0o666, dir_fd=place)
     except OSError as error:
-        raise CapacityError(f"{folder}: cannot write there ({error.strerror}); choose another --out") from None
+        raise CapacityError(f"{folder}: cannot write there ({error.strerror}); choose another folder") from None

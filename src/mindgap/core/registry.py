@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import pkgutil
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from mindgap.core.errors import UnknownNameError, near_names
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Registry(Generic[T]):
@@ -19,7 +21,8 @@ class Registry(Generic[T]):
 
     Discovery imports every module of ``package`` and loads every entry point of the group ``mindgap.<kind>``.
     An entry point may name the registered object or only the module that registers it; when it names an object that no
-    decorator registered, the object is registered under the entry point's name.
+    decorator registered, the object is registered under the entry point's name. One that cannot be loaded is left out
+    with a warning, so that a broken package does not take the others with it.
 
     Example:
         >>> LOSSES = Registry("losses", package="mindgap.train.losses")
@@ -31,6 +34,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._entries: dict[str, T] = {}
+        self._broken: dict[str, str] = {}
         self._discovered = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -55,9 +59,11 @@ class Registry(Generic[T]):
         """Returns the implementation of that name.
 
         Raises:
-            UnknownNameError: nothing is registered under it.
+            UnknownNameError: nothing is registered under it, or the plug-in of that name cannot be loaded.
         """
         self.discover()
+        if name in self._broken and name not in self._entries:
+            raise UnknownNameError(f"{self._broken[name]}; mend or uninstall that package, or name another")
         if name not in self._entries:
             raise UnknownNameError(f"{self.kind}: no {name!r}; {near_names(name, self._entries)}")
         return self._entries[name]
@@ -80,9 +86,23 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=f"mindgap.{self.kind}"):
-            loaded = point.load()
-            if not inspect.ismodule(loaded) and loaded not in self._entries.values():
-                self.register(point.name)(loaded)
+            try:
+                self._load(point)
+            except Exception as error:  # noqa: BLE001  (another package's code may fail in any way)
+                self._broken[point.name] = _broken(point, error)
+                log.warning("%s; it is left out", self._broken[point.name])
+
+    def _load(self, point: EntryPoint) -> None:
+        loaded = point.load()
+        if not inspect.ismodule(loaded) and loaded not in self._entries.values():
+            self.register(point.name)(loaded)
+
+
+def _broken(point: EntryPoint, error: Exception) -> str:
+    """What is wrong with an entry point, in one line."""
+    package = f" of {point.dist.name}" if point.dist is not None else ""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"the plug-in {point.name} = {point.value} in {point.group}{package} cannot be loaded ({reason})"
 
 
 def _origin(entry: object) -> str:

@@ -131,7 +131,7 @@ class _Claim:
             return "new"
         earlier = _earlier(self.folder)
         if earlier.get("verb") != self.verb:
-            raise RunError(f"{self.folder}: holds a run of {earlier.get('verb')!r}; choose another --out")
+            raise RunError(f"{self.folder}: holds a run of {earlier.get('verb')!r}; choose another folder")
         if self.force:
             if Path.cwd().is_relative_to(self.folder.resolve()):
                 raise RunError(f"{self.folder}: is where this command runs, so it cannot be replaced; run it elsewhere")
@@ -149,7 +149,7 @@ class _Claim:
             seen = f"was run with {key}={old.get(key)!r}, now {new.get(key)!r}"
             if key == "fingerprint":
                 seen = f"the store changed since: its fingerprint was {old[key]!r}, now {new[key]!r}"
-            raise RunError(f"{self.folder}: {seen}; choose another --out, or --force to replace it")
+            raise RunError(f"{self.folder}: {seen}; choose another folder, or --force to replace it")
 
     def begin(self, locks: ExitStack) -> State:
         """Locks the folder and writes its first files; a run that is replaced is deleted when the new one stands."""
@@ -182,7 +182,7 @@ def _is_free(folder: Path) -> bool:
     if not folder.exists():
         return True
     if not folder.is_dir():
-        raise RunError(f"{folder}: is a file, not a folder; choose another --out")
+        raise RunError(f"{folder}: is a file, not a folder; choose another folder")
     names = {path.name for path in folder.iterdir()} - {LOCK_FILE}
     begun = {name for name in names if _UNFINISHED_FILE.fullmatch(name)}
     return names == begun or (names == begun | {CONFIG} and _is_ours(folder))
@@ -197,10 +197,10 @@ def _is_ours(folder: Path) -> bool:
 
 def _earlier(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG).exists() or not (folder / PROVENANCE).exists():
-        raise RunError(f"{folder}: is not empty and holds no mindgap run; choose another --out")
+        raise RunError(f"{folder}: is not empty and holds no mindgap run; choose another folder")
     earlier = read_toml(folder / CONFIG)
     if not isinstance(earlier.get("verb"), str) or not isinstance(earlier.get("options"), dict):
-        raise RunError(f"{folder}: its {CONFIG} is damaged; mend the file or choose another --out")
+        raise RunError(f"{folder}: its {CONFIG} is damaged; mend the file or choose another folder")
     return earlier
 
 
@@ -218,11 +218,11 @@ def _set_aside(folder: Path) -> Path:
         shutil.rmtree(aside, ignore_errors=True)
         return folder.rename(aside)
     except OSError as error:
-        raise CapacityError(f"{folder}: cannot be replaced ({error.strerror}); choose another --out") from None
+        raise CapacityError(f"{folder}: cannot be replaced ({error.strerror}); choose another folder") from None
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CapacityError(f"{folder}: cannot create the folder ({error.strerror}); choose another --out") from None
+        raise CapacityError(f"{folder}: cannot create the folder ({error.strerror}); choose another folder") from None

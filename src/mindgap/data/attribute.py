@@ -139,6 +139,7 @@ class AttributeSpec:
 
         Raises:
             UnknownNameError: a column is not there.
+            DataError: two groups of an intersection would have one name.
         """
         parts = [factor.groups(columns) for factor in self.factors]
         if len(parts) == 1:
@@ -148,9 +149,27 @@ class AttributeSpec:
         for part in parts:
             known &= part.groups.known
             ids = ids * len(part.groups.names) + np.maximum(part.groups.ids, 0)
-        names = tuple("*".join(combination) for combination in product(*(part.groups.names for part in parts)))
+        combinations = tuple(product(*(part.groups.names for part in parts)))
+        ids = np.where(known, ids, -1)
+        self._refuse_one_name_for_two(combinations, ids)
         outside = np.logical_or.reduce([part.outside for part in parts])
-        return _occurring(self.name, names, np.where(known, ids, -1), outside)
+        return _occurring(self.name, tuple(map("*".join, combinations)), ids, outside)
+
+    def _refuse_one_name_for_two(self, combinations: tuple[tuple[str, ...], ...], ids: NDArray[np.int64]) -> None:
+        """Values that hold a ``*`` can give two groups one name; whoever reads the table would take them for one."""
+        named: dict[str, tuple[str, ...]] = {}
+        for number in np.unique(ids[ids >= 0]).tolist():
+            mine = combinations[number]
+            other = named.setdefault("*".join(mine), mine)
+            if other is not mine:
+                both = " and ".join(f"({self._told(parts)})" for parts in (other, mine))
+                raise DataError(
+                    f"attribute {self.name!r}: the groups {both} would both be named {'*'.join(mine)!r}; "
+                    "rename the values that hold a '*'"
+                )
+
+    def _told(self, parts: tuple[str, ...]) -> str:
+        return ", ".join(f"{factor.column}={part!r}" for factor, part in zip(self.factors, parts, strict=True))
 
 
 def parse_attributes(text: str | Iterable[str]) -> tuple[AttributeSpec, ...]:
@@ -237,5 +256,6 @@ def _occurring(name: str, names: tuple[str, ...], ids: NDArray[np.int64], outsid
     counts = np.bincount(ids[ids >= 0], minlength=len(names))
     renumber = np.append(np.cumsum(counts > 0) - 1, -1)
     kept = tuple(group for group, count in zip(names, counts, strict=True) if count)
-    empty = tuple(group for group, count in zip(names, counts, strict=True) if not count)
+    there = set(kept)
+    empty = tuple(group for group, count in zip(names, counts, strict=True) if not count and group not in there)
     return Grouped(Groups(name, kept, renumber[ids].astype(np.int64)), outside, empty)

@@ -2,13 +2,17 @@
 
 * ``percentile``: quantiles of the replicates.
 * ``norm_pivot``, for a gap s(v̂) that is a (semi)norm: c is the 95 % quantile of s(v* − v̂), and the interval is
-  [max(0, s(v̂) − c), s(v̂) + c]; near equality it covers, percentiles do not.
+  [max(0, s(v̂) − c), s(v̂) + c]; near equality it covers, percentiles do not. It ends at the largest value that the gap
+  can have with these groups (``AbstractGapMetric.limits``: G − 1 for U, 1 for a range), which loses no cover.
   (With few clusters it is a little short, as any bootstrap: 93 % where the smallest group has 40 clusters of three.)
 * ``log``, for a ratio min/max: its logarithm is minus a range, so the pivot is there: [x·e^(−c), min(1, x·e^c)].
 * exact (Clopper and Pearson 1934), on clusters, for a rate of a group that is 0 or 1.
 
 A replicate in which the metric is undefined is left out; with more than a tenth of them undefined there is no interval.
 Nor is there one for a group of fewer than five clusters, or a gap that compares it: no method says anything then.
+Nor where 95 % of the replicates give one and the same value, as the balanced accuracy of one answer for everyone: they
+vary nothing that the value rests on, and an interval without width would call it certain. (A group that is all right or
+all wrong has a width, from its exact interval or its pseudo-cluster.)
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from mindgap.metrics.metric import IntervalKind
 LEVEL = 0.95
 MIN_DEFINED = 0.9
 MIN_CLUSTERS = 5
+NO_WIDTH = 1e-12
+"""Above the rounding of a rate, and far below what one row among millions moves it."""
 
 Bounds = tuple[float, float, str | None]
 
@@ -56,12 +62,17 @@ def percentile_interval(value: float, replicates: Floats) -> Bounds:
 
 
 def norm_pivot_interval(value: float, distances: Floats, *, limits: tuple[float, float]) -> Bounds:
-    """[value − c, value + c] within the limits, c the 95 % quantile of the distances, float64 (R,)."""
+    """[value − c, value + c] within the limits, c the 95 % quantile of the distances, float64 (R,).
+
+    The limits are the smallest and largest value that the metric can have. Values 1 and .9, c = .317 and limits 0 and 1
+    give [.683, 1] and [.583, 1].
+    """
     defined = distances[~np.isnan(distances)]
     if _too_few(defined, distances):
         return _none(distances)
     c = float(np.quantile(defined, LEVEL, method="higher"))
-    return max(limits[0], value - c), min(limits[1], value + c), None
+    # a value that rounding put a little beyond a limit stays in its interval
+    return min(value, max(limits[0], value - c)), max(value, min(limits[1], value + c)), None
 
 
 def log_interval(
@@ -95,10 +106,14 @@ def interval(
     if math.isnan(value):
         return no_bounds(None)
     if kind == "percentile":
-        return percentile_interval(value, replicates)
-    if kind == "log":
-        return log_interval(value, distances, limits=limits, upper=upper)
-    return norm_pivot_interval(value, distances, limits=limits)
+        low, high, reason = percentile_interval(value, replicates)
+    elif kind == "log":
+        low, high, reason = log_interval(value, distances, limits=limits, upper=upper)
+    else:
+        low, high, reason = norm_pivot_interval(value, distances, limits=limits)
+    if high - low <= NO_WIDTH:
+        return no_bounds("no interval: resampling does not move this value")
+    return low, high, reason
 
 
 def _too_few(defined: Floats, replicates: Floats) -> bool:

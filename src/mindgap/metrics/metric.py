@@ -78,6 +78,11 @@ class AbstractGapMetric(AbstractMetric):
         """How far the value may rise on the log scale, float64 (...) ≥ 0, where that is not how far it may fall."""
         return self.distance(counts, observed)
 
+    def limits(self, observed: GroupCounts) -> tuple[float, float]:
+        """Smallest and largest value that these groups can have, where an interval ends: the range, or within it."""
+        del observed
+        return self.range
+
     def no_interval(self, observed: GroupCounts) -> str | None:
         """Why the observed value can have no interval; None if it can."""
         del observed

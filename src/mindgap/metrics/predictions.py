@@ -29,6 +29,7 @@ class Predictions:
         probabilities: float64 (n, C) or None where only the predicted class is known.
         groups: for every attribute, the group of each row.
         clusters: int64 (n,) number of the patient or lesion; a row without one is a cluster of its own.
+        cluster_names: (n,) its name, None for a row without one; None as a whole where only numbers are known.
     """
 
     ids: NDArray[Any]
@@ -38,9 +39,12 @@ class Predictions:
     probabilities: NDArray[np.float64] | None
     groups: Mapping[str, Groups]
     clusters: NDArray[np.int64]
+    cluster_names: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         lengths = {"ids": len(self.ids), "predicted": len(self.predicted), "clusters": len(self.clusters)}
+        if self.cluster_names is not None:
+            lengths["cluster_names"] = len(self.cluster_names)
         lengths |= {f"attribute {name!r}": len(groups.ids) for name, groups in self.groups.items()}
         for name, length in lengths.items():
             if length != self.n:
@@ -70,6 +74,7 @@ class Predictions:
             probabilities=None if self.probabilities is None else self.probabilities[rows],
             groups={name: groups.take(rows) for name, groups in self.groups.items()},
             clusters=self.clusters[rows],
+            cluster_names=None if self.cluster_names is None else self.cluster_names[rows],
         )
 
 
@@ -103,6 +108,7 @@ def predictions_from_arrays(
     probabilities: ArrayLike | None = None,
     predicted: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
+    cluster_names: Sequence[str | None] | NDArray[Any] | None = None,
     ids: Sequence[object] | NDArray[Any] | None = None,
 ) -> Predictions:
     """Predictions from arrays; without ``predicted`` the most probable class is predicted, the first of a tie.
@@ -114,6 +120,7 @@ def predictions_from_arrays(
         probabilities: (n, C), each row summing to 1.
         predicted: (n,) class numbers.
         clusters: (n,) numbers; without them every row is a cluster of one.
+        cluster_names: (n,) names for a table of the predictions, None where a row has none.
         ids: (n,) names; without them the row numbers.
 
     Raises:
@@ -136,6 +143,7 @@ def predictions_from_arrays(
         probabilities=chances,
         groups=dict(groups or {}),
         clusters=np.arange(len(true)) if clusters is None else np.asarray(clusters, dtype=np.int64),
+        cluster_names=None if cluster_names is None else np.asarray(cluster_names, dtype=object),
     )
 
 
@@ -146,6 +154,7 @@ def multi_label_from_arrays(
     label_names: Sequence[str],
     groups: Mapping[str, Groups] | None = None,
     clusters: ArrayLike | None = None,
+    cluster_names: Sequence[str | None] | NDArray[Any] | None = None,
     ids: Sequence[object] | NDArray[Any] | None = None,
 ) -> MultiLabelPredictions:
     """Multi-label predictions from arrays: a label is predicted above probability .5 (a tie is ``0``).
@@ -156,6 +165,7 @@ def multi_label_from_arrays(
         label_names: the L names.
         groups: attribute name → groups of the n rows.
         clusters: (n,) numbers; without them every row is a cluster of one.
+        cluster_names: (n,) names for a table of the predictions, None where a row has none.
         ids: (n,) names; without them the row numbers.
 
     Raises:
@@ -177,6 +187,7 @@ def multi_label_from_arrays(
             groups=groups,
             probabilities=np.stack([1 - chances[:, k], chances[:, k]], axis=1),
             clusters=clusters,
+            cluster_names=cluster_names,
             ids=ids,
         )
         for k, name in enumerate(label_names)

@@ -108,7 +108,9 @@ def write_predictions(
         if attribute in columns or attribute in _RESERVED:
             raise DataError(f"attribute {attribute!r} has the name of another column of the table; rename it")
         columns[attribute] = np.array([*groups.names, None], dtype=object)[groups.ids]
-    columns["cluster"] = first.clusters.astype(str)
+    # text even where no row has a cluster: the names join with the user's own table
+    names = first.clusters.astype(str) if first.cluster_names is None else first.cluster_names
+    columns["cluster"] = pd.array(names, dtype="str")
     if split is not None:
         columns["split"] = np.full(first.n, split, dtype=object) if isinstance(split, str) else np.asarray(split)
     frame = pd.DataFrame(columns)

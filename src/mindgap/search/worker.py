@@ -30,7 +30,7 @@ def ledger_url(run: Path) -> str:
 def work(run: Path, *, url: str | None = None, store: Path | None = None, with_driver: bool = False) -> None:
     """Works on a search in this process, with one thread, until nothing is left to do.
 
-    SIGTERM parks the candidate at the end of its epoch.
+    SIGTERM and Ctrl-C park the candidate at the end of its epoch.
 
     Args:
         run: folder of the search, for the candidates' files.
@@ -40,6 +40,7 @@ def work(run: Path, *, url: str | None = None, store: Path | None = None, with_d
 
     Raises:
         MindgapError: there is no such search, or its store is not there.
+        KeyboardInterrupt: Ctrl-C, once the candidate is parked; not with a driver, which takes care of it.
     """
     from mindgap.search.ledger import Ledger
     from mindgap.search.plan import read_plan
@@ -78,9 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
-    """While the block lasts SIGTERM parks the worker; so does Ctrl-C, unless the driver takes care of it."""
+    """While the block lasts SIGTERM parks the worker; so does Ctrl-C, unless the driver takes care of it.
 
-    def stop(*_: object) -> None:
+    Ctrl-C is raised again after the block, for whoever called to see that the work was not ended.
+    """
+    came: set[int] = set()
+
+    def stop(number: int, _: object) -> None:
+        came.add(number)
         worker.stop.set()
 
     wanted = {signal.SIGTERM: stop, signal.SIGINT: signal.SIG_IGN if ignore_ctrl_c else stop}
@@ -90,6 +96,8 @@ def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if signal.SIGINT in came:
+        raise KeyboardInterrupt
 
 
 def _stop_without_driver(worker: Worker) -> None:

@@ -44,8 +44,11 @@ class MetricConformance:
 
     def test_values_lie_in_the_range(self, metric: AbstractMetric) -> None:
         for seed in range(20):
-            value = _value(metric, random_counts(seed))
-            assert np.all((value >= metric.range[0] - 1e-12) & (value <= metric.range[1] + 1e-12))
+            counts = random_counts(seed)
+            value = _value(metric, counts)
+            low, high = metric.limits(counts) if isinstance(metric, AbstractGapMetric) else metric.range
+            assert metric.range[0] <= low < high <= metric.range[1]
+            assert np.all((value >= low - 1e-12) & (value <= high + 1e-12))
 
     def test_right_predictions_are_ideal(self, metric: AbstractMetric) -> None:
         counts = np.tile(np.diag([10.0, 20.0, 30.0]), (3, 1, 1))

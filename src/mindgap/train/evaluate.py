@@ -88,13 +88,25 @@ def to_predictions(
         probabilities: float64 (n, C) in the order of ``store.classes``.
     """
     groups = {name: store.groups(name).take(rows) for name in store.attributes}
-    labels, clusters, ids = store.labels[rows], store.clusters[rows], store.ids[rows]
+    labels, ids, clusters, names = store.labels[rows], store.ids[rows], store.clusters[rows], store.cluster_names[rows]
     if store.task == "multi-label":
         return multi_label_from_arrays(
-            labels, probabilities, label_names=store.classes, groups=groups, clusters=clusters, ids=ids
+            labels,
+            probabilities,
+            label_names=store.classes,
+            groups=groups,
+            clusters=clusters,
+            cluster_names=names,
+            ids=ids,
         )
     return predictions_from_arrays(
-        labels, classes=store.classes, groups=groups, probabilities=probabilities, clusters=clusters, ids=ids
+        labels,
+        classes=store.classes,
+        groups=groups,
+        probabilities=probabilities,
+        clusters=clusters,
+        cluster_names=names,
+        ids=ids,
     )
 
 

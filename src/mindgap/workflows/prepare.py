@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, RunError
-from mindgap.core.files import is_occupied, read_json
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
@@ -105,10 +105,12 @@ def prepare(
     target, options = Path(out).absolute(), request.options()
     if _is_finished(target, options, force=force):
         return read_json(target / "store.json")
-    with _hidden_folder(target, options, force=force) as run:
+    with no_new_parents_on_failure(target), _hidden_folder(target, options, force=force) as run:
         record = _build(run.path, request, workers=workers or _cores())
         run.finish(fingerprint=record["fingerprint"])
-        _publish(run.path, target, force=force)
+        for scrap in ("progress.bin", "files.sha256"):
+            (run.path / scrap).unlink(missing_ok=True)
+        put_in_place(run.path, target, replace=force)
     return record
 
 
@@ -264,22 +266,3 @@ def _hidden_folder(target: Path, options: dict[str, Any], *, force: bool) -> Gen
         if not (partial / "images.bin").exists():
             shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def _publish(partial: Path, target: Path, *, force: bool) -> None:
-    """Renames the finished folder to its place; a store that is replaced goes last."""
-    for scrap in ("progress.bin", "files.sha256"):
-        (partial / scrap).unlink(missing_ok=True)
-    if is_occupied(target) and not force:
-        raise RunError(f"{target}: appeared while its store was built; choose another --out, or --force to replace it")
-    old = target.with_name(f".{target.name}.old")
-    try:
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            target.rename(old)
-        partial.rename(target)
-    except OSError as error:
-        raise CapacityError(
-            f"{target}: cannot put the store in place ({error.strerror}); choose another --out"
-        ) from None
-    shutil.rmtree(old, ignore_errors=True)

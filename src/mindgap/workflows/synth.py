@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse
-from mindgap.core.errors import CapacityError, RunError
-from mindgap.core.files import is_occupied, read_json, write_json
+from mindgap.core.errors import CapacityError, MindgapError, RunError
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json, write_json
 from mindgap.core.run import Asked, RunFolder
 
 
@@ -60,7 +61,7 @@ def synth(
     Raises:
         ConfigError: an option is out of range.
         RunError: the folder holds something else.
-        CapacityError: the folder cannot be written.
+        CapacityError: the folder cannot be written; nothing is left there.
     """
     values = {"n": n, "size": size, "seed": seed, "dark_share": dark_share, "bias": bias}
     options = parse(SynthOptions, values, source="synth")
@@ -69,9 +70,10 @@ def synth(
         finished = _finished(target, options, force=force)
         if finished is not None:
             return finished
-    with _hidden_folder(target, options) as run:
+    place = target.resolve()  # a link to the folder stays one
+    with no_new_parents_on_failure(place), _hidden_folder(place, options) as run:
         record = _write_set(run, options)
-        _put_in_place(run.path, target)
+        put_in_place(run.path, place, replace=force)
     return record
 
 
@@ -85,18 +87,29 @@ def _finished(target: Path, options: SynthOptions, *, force: bool) -> dict[str, 
     return read_json(target / "synth.json") if state == "finished" else None
 
 
-def _hidden_folder(target: Path, options: SynthOptions) -> AbstractContextManager[RunFolder]:
-    """Holds the folder beside the target in which the set grows; one of the same options goes on, another is replaced.
+@contextmanager
+def _hidden_folder(place: Path, options: SynthOptions) -> Generator[RunFolder]:
+    """Holds the folder beside the place in which the set grows; one of the same options goes on, another is replaced.
 
-    A second ``synth`` is kept out of it.
+    A second ``synth`` is kept out of it. It is removed if the work ends by a mistake, such as a full disk, which it
+    would keep full unseen; after a kill or an interrupt the same call goes on in it.
     """
-    partial = target.resolve().with_name(f".{target.resolve().name}.partial")
+    partial = place.with_name(f".{place.name}.partial")
     asked: Asked = {"verb": "synth", "options": options.model_dump()}
     try:
         RunFolder.check(partial, **asked)
     except RunError:
         asked["force"] = True
-    return RunFolder.hold(partial, **asked)
+    try:
+        with RunFolder.hold(partial, **asked) as run:
+            try:
+                yield run
+            except MindgapError:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+    except CapacityError:  # its first files could not be written
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def _write_set(run: RunFolder, options: SynthOptions) -> dict[str, Any]:
@@ -110,18 +123,9 @@ def _write_set(run: RunFolder, options: SynthOptions) -> dict[str, Any]:
         write_folder(run.path, population, morphology, size=options.size, seed=options.seed)
     except OSError as error:
         raise CapacityError(
-            f"{run.path}: cannot write ({error.strerror}); free space or choose another place"
+            f"{run.path}: cannot write ({error.strerror}); free space or choose another folder"
         ) from error
     record = options.model_dump() | summary(population)
     write_json(run.path / "synth.json", record)
     run.finish()
     return record
-
-
-def _put_in_place(partial: Path, target: Path) -> None:
-    try:
-        if is_occupied(target):
-            shutil.rmtree(target)
-        partial.replace(target)
-    except OSError as error:
-        raise CapacityError(f"{target}: cannot be replaced ({error.strerror}); check its permissions") from error

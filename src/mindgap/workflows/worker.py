@@ -28,6 +28,7 @@ def worker(*, study: str, store: Path | str | None = None, artifacts: Path | str
     Raises:
         ConfigError: the study is not a run folder or the ledger of one.
         RunError: there is no such search, or the store is another.
+        KeyboardInterrupt: Ctrl-C, once the candidate is parked; the same call goes on with it.
     """
     url = study if "://" in study else f"{SQLITE}{Path(study) / LEDGER_FILE}"
     if not url.startswith(SQLITE):

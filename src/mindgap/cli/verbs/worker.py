@@ -20,7 +20,7 @@ def worker(
     store: Annotated[Path | None, typer.Option("--store", help="Where the images are, if they moved.")] = None,
     artifacts: Annotated[Path | None, typer.Option("--artifacts", help="Folder of the candidates' files.")] = None,
 ) -> None:
-    """Work on a search by hand, with one thread, until nothing is left to do."""
+    """Work on a search by hand, with one thread, until nothing is left to do; Ctrl-C parks the candidate."""
     from mindgap.api import worker as work
 
     for line in status_lines(work(study=study, store=store, artifacts=artifacts)):

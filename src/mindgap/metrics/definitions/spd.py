@@ -27,3 +27,7 @@ class AccuracySpd(AbstractNormGap):
     def norm(self, vector: Floats) -> Floats:
         """Mean absolute value, float64 (...)."""
         return np.abs(vector).mean(axis=-1)
+
+    def limits(self, observed: GroupCounts) -> tuple[float, float]:
+        """0 to 1 − 1/G: the minority's own distance is 0."""
+        return 0.0, 1 - 1 / len(observed.groups)

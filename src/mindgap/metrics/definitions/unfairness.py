@@ -32,3 +32,7 @@ class Unfairness(AbstractNormGap):
     def norm(self, vector: Floats) -> Floats:
         """Sum of absolute values, float64 (...)."""
         return np.abs(vector).sum(axis=-1)
+
+    def limits(self, observed: GroupCounts) -> tuple[float, float]:
+        """0 to G − 1, which it comes near where one group has nearly all rows and every other is 1 away from it."""
+        return 0.0, len(observed.groups) - 1.0

@@ -40,6 +40,10 @@ class UnfairnessStandardized(AbstractNormGap):
         """Sum of absolute values, float64 (...)."""
         return np.abs(vector).sum(axis=-1)
 
+    def limits(self, observed: GroupCounts) -> tuple[float, float]:
+        """0 to G − 1, as plain unfairness: that bounds every class, and this is at most a mean over classes."""
+        return 0.0, len(observed.groups) - 1.0
+
     def reason(self, observed: GroupCounts) -> str:
         """How few rows can be compared."""
         return uncovered_reason(covered_share(observed, comparable_classes(observed)))
