@@ -1,8 +1,8 @@
 """Trains a search's chosen network and the reference networks with the same data, loss and budget, over seeds.
 
 Every network gets the chosen batch ratios (D), the same fair loss (f'), schedule and epochs: BN Table 1's rule.
-Each finished run appends one row to a small CSV file; the same command again goes on where it stopped, and a last look
-prints mean ± sd over seeds beside the mean interval of a single run.
+Each finished run appends one row to a small CSV file; the same command again goes on where it stopped, and at the end a
+table of mean ± sd over seeds beside the mean interval of a single run is printed.
 
     python experiments/search_vs_reference.py RUN --name ham10000 --epochs 8 --seeds 3
 """
@@ -26,6 +26,12 @@ FIELDS = (
     "noise_p95", "p_value", "standardized", "standardized_low", "standardized_high", "standardized_noise_p95",
     "worst_group_accuracy", "worst_low", "worst_high",
 )  # fmt: skip
+FIGURES = {
+    "accuracy": ("accuracy", "accuracy_low", "accuracy_high"),
+    "worst group": ("worst_group_accuracy", "worst_low", "worst_high"),
+    "U": ("unfairness", "unfairness_low", "unfairness_high"),
+    "standardised U": ("standardized", "standardized_low", "standardized_high"),
+}
 
 
 def main() -> None:
@@ -120,32 +126,25 @@ def append(table: Path, row: dict[str, Any]) -> None:
 
 
 def show(finished: list[dict[str, str]]) -> None:
+    """A Markdown table: mean ± sd over seeds, and in brackets the mean 95 % interval of a single run."""
+    print("| attribute | network | parameters | MACs | seeds | n | " + " | ".join(FIGURES) + " | floor of U, 95 % |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |" + " --- |" * (len(FIGURES) + 1))
     for attribute, network in dict.fromkeys((row["attribute"], row["network"]) for row in finished):
         same = [row for row in finished if (row["attribute"], row["network"]) == (attribute, network)]
-        cells = [
-            f"{key} {spread(same, key)}" for key in ("accuracy", "unfairness", "standardized", "worst_group_accuracy")
-        ]
+        size = f"{int(same[0]['params']) / 1e6:.2f} M | {int(same[0]['macs']) / 1e6:.1f} M"
+        cells = " | ".join(spread(same, *columns) for columns in FIGURES.values())
         floor = statistics.fmean(float(row["noise_p95"]) for row in same)
-        print(
-            f"{attribute} {network} (n={same[0]['n_test']}, {len(same)} seeds): "
-            + "; ".join(cells)
-            + f"; floor {floor:.3f}"
-        )
+        print(f"| {attribute} | {network} | {size} | {len(same)} | {same[0]['n_test']} | {cells} | {floor:.3f} |")
 
 
-def spread(same: list[dict[str, str]], key: str) -> str:
+def spread(same: list[dict[str, str]], key: str, low: str, high: str) -> str:
     values = [float(row[key]) for row in same if row[key]]
-    low, high = {
-        "accuracy": ("accuracy_low", "accuracy_high"),
-        "unfairness": ("unfairness_low", "unfairness_high"),
-        "standardized": ("standardized_low", "standardized_high"),
-        "worst_group_accuracy": ("worst_low", "worst_high"),
-    }[key]
     if not values:
         return "not defined"
-    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
-    ends = [statistics.fmean(float(row[end]) for row in same if row[end]) for end in (low, high)]
-    return f"{statistics.fmean(values):.3f} ± {deviation:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+    deviation = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    ends = [[float(row[end]) for row in same if row[end]] for end in (low, high)]
+    interval = f"[{statistics.fmean(ends[0]):.3f}, {statistics.fmean(ends[1]):.3f}]" if all(ends) else "[no interval]"
+    return f"{statistics.fmean(values):.3f}{deviation} {interval}"
 
 
 if __name__ == "__main__":
