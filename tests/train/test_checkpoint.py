@@ -71,7 +71,8 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
-def test_a_damaged_log_is_one_line(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"epoch": 1}\n{"epo')
+@pytest.mark.parametrize("end", [b'{"epo', b"\xff\xfe", b"[1]"])
+def test_a_damaged_log_is_one_line(tmp_path, end):
+    (tmp_path / "log.jsonl").write_bytes(b'{"epoch": 1}\n' + end)
     with pytest.raises(DataError, match="is no line of an epoch"):
         EpochLog(tmp_path / "log.jsonl")

@@ -99,6 +99,24 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_new_text(path: Path | str, text: str) -> None:
+    """Writes a UTF-8 text file atomically; one that is there stays as it is.
+
+    Raises:
+        CapacityError: the folder cannot be written, or has no links.
+    """
+    target = Path(path)
+    new = target.with_name(f".{target.name}.{os.getpid()}.new")
+    write_text(new, text)
+    try:
+        with suppress(FileExistsError):
+            os.link(new, target)
+    except OSError as error:
+        raise CapacityError(f"{target}: cannot write ({error.strerror}); choose another place") from error
+    finally:
+        _remove(new)
+
+
 def write_json(path: Path | str, record: object) -> None:
     """Writes a JSON file atomically; NaN must already be None (see ``jsonable``).
 

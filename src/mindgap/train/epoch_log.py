@@ -18,7 +18,7 @@ class EpochLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: dict[tuple[int, int], dict[str, Any]] = {}
-        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
             try:
                 line = json.loads(text)
                 self._lines[line.get("fold", 0), line["epoch"]] = line

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from pydantic import ValidationError
 
 from mindgap.core.config import StrictModel
 from mindgap.core.errors import CapacityError
-from mindgap.core.files import write_text
+from mindgap.core.files import write_new_text
 
 WAY = 3  # of timing; raise it when a timing means something else than before, so that remembered ones are not taken
 ModelT = TypeVar("ModelT", bound=StrictModel)
@@ -54,9 +53,19 @@ def remembered(kind: str, question: str, model: type[ModelT], *, measure: Callab
     machine += f" {torch.get_num_threads()} threads, mindgap {version('mindgap')}, way {WAY}"
     digest = hashlib.blake2b(f"{machine}\n{question}".encode(), digest_size=12).hexdigest()
     path = cache_folder() / f"{kind}-{digest}.json"
-    with suppress(OSError, ValidationError):
-        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    found = _read(path, model)
+    if found is not None:
+        return found
+    with suppress(OSError):
+        path.unlink()  # if it is there, it is damaged
     measured = measure()
     with suppress(CapacityError):
-        write_text(path, measured.model_dump_json())
-    return measured
+        write_new_text(path, measured.model_dump_json())
+    return _read(path, model) or measured  # of two processes that measured at once, both take the first one's answer
+
+
+def _read(path: Path, model: type[ModelT]) -> ModelT | None:
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, not text, or not such a record
+        return None

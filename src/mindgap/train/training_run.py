@@ -175,7 +175,7 @@ class TrainingRun:
             draws: float32 (B, …), what the augmentation is decided by.
         """
         chosen = self.images.index_select(0, rows)
-        if chosen.device != self.device:
+        if chosen.device.type != self.device.type:  # "cuda" is not equal to "cuda:0"
             chosen = chosen.pin_memory().to(self.device, non_blocking=True)
         narrow = bool(self.modes) and self.modes[0].startswith("bf16")
         dtype = torch.bfloat16 if narrow else torch.float32
