@@ -59,7 +59,7 @@ class RunFiles:
 
     @property
     def test_reads(self) -> int:
-        """How often this run has met the test split; a search that was given more trials meets it again."""
+        """How often this run has met the test split; one given more trials, or stopped there, meets it again."""
         return int(self.metrics.get("test_reads", 1)) if self.metrics.get("test") else 0
 
 

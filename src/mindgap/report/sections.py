@@ -130,8 +130,8 @@ def test_reading(run: RunFiles) -> str:
     if run.test_reads == 1:
         return "read once in this run, after everything was decided"
     return (
-        f"read {run.test_reads} times in this run: it was given more trials after an earlier reading, and if that "
-        "reading was the reason, these figures flatter it"
+        f"read {run.test_reads} times in this run, which was given more trials or was stopped while reading; if an "
+        "earlier reading led to going on, these figures flatter it"
     )
 
 
