@@ -24,7 +24,9 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Timings of the tests are remembered among themselves and not in the user's cache."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.getbasetemp().parent / "cache")
+    base = tmp_path_factory.getbasetemp()
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # shared by the workers of a session
+    os.environ["XDG_CACHE_HOME"] = str(session / "cache")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -279,6 +279,16 @@ def test_a_store_that_was_changed_ends_the_search_in_one_line(store, config, tmp
     worker.close()
 
 
+def test_what_only_an_unfinished_candidate_needs_is_gone_at_the_end(store, config, tmp_path):
+    run = tmp_path / "run"
+    search(store, out=run, config=config, trials=1)
+    left = run / "trials" / "0" / "7" / "checkpoint.pt"  # as of a worker killed between its result and its tidying
+    left.parent.mkdir()
+    left.touch()
+    search(store, out=run, config=config, trials=2)
+    assert not list(run.glob("trials/*/*/checkpoint.pt"))
+
+
 def test_candidates_over_the_latency_limit_are_rejected_untrained_and_at_most_four_per_trial(
     store, config, tmp_path, monkeypatch
 ):
@@ -305,10 +315,12 @@ def test_after_the_budget_no_candidate_is_begun_and_the_search_ends(store, confi
 def test_when_the_time_is_up_what_was_begun_is_finished(store, config, undisturbed, tmp_path):
     """A worker may begin a candidate between the driver's last look and the end; it is no half-trained record."""
     run = tmp_path / "run"
-    first = search(store, out=run, config=config, trials=1)
-    spent_s = first["trials"][0]["seconds"]
-    record = search(store, out=run, config=config, trials=TRIALS, workers=2, budget_hours=(spent_s + 8) / 3600)
+    search(store, out=run, config=config, trials=1)
+    spent_s = 3600 * status(run)["hours_spent"]
+    budget_hours = (spent_s + 20) / 3600  # the workers' start takes some of it
+    record = search(store, out=run, config=config, trials=TRIALS, workers=2, budget_hours=budget_hours)
     assert {trial["state"] for trial in record["trials"]} <= {"complete", "rejected"}
+    assert len(record["trials"]) > 1
     assert found(record) == found(undisturbed[1])[: len(record["trials"])]
 
 

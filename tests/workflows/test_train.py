@@ -16,7 +16,6 @@ from mindgap.metrics.predictions import read_predictions
 from mindgap.space.architecture import load_network
 from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
 from mindgap.train.evaluate import predict_probabilities
-from mindgap.train.precision import _timed
 from mindgap.workflows.train import train
 
 N = 120
@@ -118,11 +117,15 @@ def test_a_stopped_run_ends_as_one_that_was_not(store, network, tmp_path, monkey
     assert all(torch.equal(straight[name], stopped[name]) for name in straight)
 
 
-def test_two_runs_with_the_same_options_are_the_same_run(store, network, tmp_path):
+def test_two_runs_with_the_same_options_are_the_same_run(store, network, tmp_path, monkeypatch):
     """The precision of every part is timed once on a machine, so load decides no result."""
-    for name in ("first", "second"):
-        _timed.cache_clear()  # as in a new process
-        run(store, network, tmp_path / name, epochs=2, precision="auto")
+
+    def measure_again(*_, **__):
+        raise AssertionError("timed a second time")
+
+    run(store, network, tmp_path / "first", epochs=2, precision="auto", batch_size=18)
+    monkeypatch.setattr("mindgap.train.precision.measure_plan", measure_again)
+    run(store, network, tmp_path / "second", epochs=2, precision="auto", batch_size=18)
     first, second = (load_network(tmp_path / name)[1].state_dict() for name in ("first", "second"))
     assert all(torch.equal(first[name], second[name]) for name in first)
     modes = [json.loads((tmp_path / name / "provenance.json").read_text())["modes"] for name in ("first", "second")]

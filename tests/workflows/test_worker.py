@@ -50,8 +50,10 @@ def test_ctrl_c_parks_the_candidate_and_ends_the_worker_with_130(tmp_path):
     _, errors = by_hand.communicate(timeout=60)
     assert by_hand.returncode == 130
     assert errors == "interrupted; run the same command again to go on\n"
-    attempts = [attempt for slot in ledger.slots() for attempt in slot.attempts]
+    slots = ledger.slots()
+    attempts = [attempt for slot in slots for attempt in slot.attempts]
     ledger.close()
+    assert all(slot.state != "running" for slot in slots)
     assert all(attempt.ending in {None, "parked"} for attempt in attempts)
     assert "stopped" in search_status(run)["state"]
 

@@ -85,7 +85,8 @@ class Driver:
             raise
         finally:
             self._kill()
-            self._note_time(noted, at_least_s=0.0)
+            with suppress(CapacityError):
+                self._note_time(noted, at_least_s=0.0)
 
     def _is_done(self) -> bool:
         """Whether nothing is left to do and nobody can have begun something since the ledger was read."""
@@ -159,7 +160,8 @@ class Driver:
             if worker.process.poll() is None:
                 worker.process.kill()
             worker.close()
-            self.ledger.end_of_process(worker.process.pid, "parked", detail="the search was stopped")
+            with suppress(CapacityError):  # the next driver finds it lost
+                self.ledger.end_of_process(worker.process.pid, "parked", detail="the search was stopped")
         self._processes.clear()
 
 

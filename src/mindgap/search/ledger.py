@@ -16,10 +16,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from mindgap.core.errors import CapacityError, RunError
+from mindgap.core.errors import RunError
 from mindgap.core.files import jsonable
 from mindgap.search.lease import Lease
-from mindgap.search.ledger_storage import HEARTBEAT_S, STUDY, create_ledger, open_storage, sqlite_file
+from mindgap.search.ledger_storage import HEARTBEAT_S, STUDY, create_ledger, open_storage, sqlite_file, writing
 from mindgap.search.slot import Attempt, Ending, Slot, collect
 
 __all__ = ["HEARTBEAT_S", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
@@ -67,7 +67,7 @@ class Ledger:
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        with _writing():
+        with writing():
             self._study.set_user_attr(key, jsonable(value))
 
     def notes(self) -> dict[str, Any]:
@@ -80,19 +80,29 @@ class Ledger:
         return collect(_attempt(trial) for trial in trials if "slot" in trial.user_attrs)
 
     def claim(self, slot: int, tokens: tuple[int, ...], *, attempt: int, lease: Lease) -> Claim | None:
-        """Takes an attempt at a slot; None if another worker was first."""
+        """Takes an attempt at a slot; None if another worker was first.
+
+        Raises:
+            CapacityError: the ledger cannot be written.
+        """
         attributes = {"slot": slot, "attempt": attempt, "tokens": list(tokens), "lease": lease.model_dump()}
         row = self._add(TrialState.RUNNING, attributes)
-        self._storage.record_heartbeat(row)
+        with writing():
+            self._storage.record_heartbeat(row)
         number = self._storage.get_trial(row).number
         mine = next(s for s in self.slots() if s.number == slot).attempts
         if any(other.attempt == attempt and other.number == number for other in mine):
             return Claim(row, slot, attempt, tokens)
-        self._storage.set_trial_state_values(row, TrialState.FAIL)
+        with writing():
+            self._storage.set_trial_state_values(row, TrialState.FAIL)
         return None
 
     def reject(self, slot: int, tokens: tuple[int, ...], *, result: Mapping[str, Any]) -> None:
-        """Records a candidate that is not trained; ``result`` says why."""
+        """Records a candidate that is not trained; ``result`` says why.
+
+        Raises:
+            CapacityError: the ledger cannot be written.
+        """
         attributes = {"slot": slot, "attempt": 1, "tokens": list(tokens)}
         self._add(TrialState.FAIL, attributes | {"result": jsonable({**result, "state": "rejected"})})
 
@@ -128,12 +138,14 @@ class Ledger:
         self._close(claim, TrialState.FAIL)
 
     def end(self, row: int, ending: Ending, *, detail: str = "") -> None:
-        """Ends an attempt without a result, so that another may go on; does nothing if it has ended."""
-        try:
+        """Ends an attempt without a result, so that another may go on; does nothing if it has ended.
+
+        Raises:
+            CapacityError: the ledger cannot be written; the attempt is found lost when its process is gone.
+        """
+        with suppress(optuna.exceptions.UpdateFinishedTrialError), writing():
             self._storage.set_trial_user_attr(row, "ending", [ending, detail])
             self._storage.set_trial_state_values(row, TrialState.FAIL)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return
 
     def end_lost(self) -> None:
         """Ends the attempts of workers that are dead on this host, or silent elsewhere.
@@ -173,7 +185,8 @@ class Ledger:
             number=-1, trial_id=-1, state=state, value=None, datetime_start=now, datetime_complete=finished,
             params={}, distributions={}, user_attrs=attributes, system_attrs={}, intermediate_values={},
         )  # fmt: skip
-        return self._storage.create_new_trial(self._study._study_id, template_trial=template)  # noqa: SLF001
+        with writing():
+            return self._storage.create_new_trial(self._study._study_id, template_trial=template)  # noqa: SLF001
 
     def _write(self, claim: Claim, key: str, value: object) -> None:
         with _fenced(claim):
@@ -187,21 +200,10 @@ class Ledger:
 @contextmanager
 def _fenced(claim: Claim) -> Generator[None]:
     try:
-        with _writing():
+        with writing():
             yield
     except optuna.exceptions.UpdateFinishedTrialError as error:
         raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
-
-
-@contextmanager
-def _writing() -> Generator[None]:
-    try:
-        yield
-    except optuna.exceptions.StorageInternalError as error:
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        raise CapacityError(
-            f"the ledger cannot be written ({reason}); free space, then run the same command"
-        ) from error
 
 
 def _attempt(trial: FrozenTrial) -> Attempt:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,7 +26,8 @@ GRACE_S = 60
 def create_ledger(url: str, notes: Mapping[str, object]) -> None:
     """Makes the ledger of a new search with what has to be known before its first slot, or leaves the one there is.
 
-    A SQLite file is made under a temporary name: whoever finds it finds it whole, plan and all.
+    A SQLite file is made under a temporary name: whoever finds it finds it whole, plan and all. It is made without the
+    write-ahead log, whose content a full disk can keep from the file without an error.
 
     Raises:
         CapacityError: it cannot be written.
@@ -37,11 +39,8 @@ def create_ledger(url: str, notes: Mapping[str, object]) -> None:
     elif not file.exists():
         _remove_unfinished(file)
         try:
-            with atomic_path(file) as temporary:
+            with writing(), atomic_path(file) as temporary:
                 _fill_ledger(f"{SQLITE}{temporary}", notes)
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-            reason = str(error.__cause__ or error).partition("\n")[0]
-            raise CapacityError(f"{file}: cannot write ({reason}); free space or choose another place") from error
         finally:
             _remove_unfinished(file)
 
@@ -69,10 +68,15 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def open_storage(url: str, *, create: bool = False, read_only: bool = False) -> optuna.storages.RDBStorage:
-    """Connects to a ledger's database; ``create`` makes its tables, ``read_only`` never writes."""
+    """Connects to a ledger's database; ``create`` makes its tables, ``read_only`` never writes.
+
+    To read a file with a write-ahead log takes a file of locks beside it. Where no process has the ledger open there is
+    no log, and a reader who may be somebody else leaves nothing there.
+    """
     file = sqlite_file(url)
     if file is not None and read_only:
-        url = f"{SQLITE}file:{quote(str(file.absolute()))}?mode=ro&uri=true"
+        alone = "" if file.with_name(f"{file.name}-wal").exists() else "&immutable=1"
+        url = f"{SQLITE}file:{quote(str(file.absolute()))}?mode=ro{alone}&uri=true"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = optuna.storages.RDBStorage(
@@ -83,9 +87,25 @@ def open_storage(url: str, *, create: bool = False, read_only: bool = False) -> 
             skip_table_creation=not create,
             skip_compatibility_check=not create,
         )
-    if file is not None and not read_only:
+    if file is not None and not read_only and not create:
         _serialise_writes(storage.engine)
     return storage
+
+
+@contextmanager
+def writing() -> Generator[None]:
+    """Tells of a ledger that cannot be written in one line.
+
+    Raises:
+        CapacityError: the block could not write, as on a full disk.
+    """
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise CapacityError(
+            f"the ledger cannot be written ({reason}); free space, then run the same command"
+        ) from error
 
 
 def _serialise_writes(engine: Engine) -> None:

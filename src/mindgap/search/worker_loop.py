@@ -6,6 +6,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -151,7 +152,8 @@ class Worker:
             self.ledger.fail(claim, result=record)
             self.candidates.settle(claim)
         except (CapacityError, KeyboardInterrupt):
-            self.ledger.end(claim.row, "parked", detail="the worker could not go on")
+            with suppress(CapacityError):  # perhaps it was the ledger that could not be written
+                self.ledger.end(claim.row, "parked", detail="the worker could not go on")
             raise
         except Exception as error:  # noqa: BLE001  (any other error is the candidate's own; twice ends it)
             self._crashed(claim, error)

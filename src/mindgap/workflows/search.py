@@ -26,6 +26,7 @@ from mindgap.search.preset import preset_names
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
 from mindgap.search.status import search_status
+from mindgap.search.trial import remove_checkpoints
 from mindgap.search.worker import LEDGER_FILE, ledger_url
 
 __all__ = ["search", "status"]
@@ -198,6 +199,8 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -
         log.warning("%s", too_many_workers(options.workers, plan))
     with progress(target.trials, "searching") as bar:
         Driver(run.path, ledger, workers=options.workers, on_change=_show(bar)).work()
+    for slot in ledger.slots():  # of those given up, and of those whose worker was killed before it tidied up
+        remove_checkpoints(run.path / "trials" / str(slot.number))
     record = search_record(ledger.slots(), plan, space=plan.open_space(store, run=run.path))
     write_json(run.path / "search.json", record)
     if record["chosen"] is None:
