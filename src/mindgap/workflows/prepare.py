@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, RunError
-from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json
+from mindgap.core.replacement import put_in_place
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied

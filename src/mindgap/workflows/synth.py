@@ -12,7 +12,8 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import CapacityError, MindgapError, RunError
-from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json, write_json
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json, write_json
+from mindgap.core.replacement import put_in_place
 from mindgap.core.run import Asked, RunFolder
 
 
