@@ -15,7 +15,7 @@ import pandas as pd
 
 from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, RunError
 from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json
-from mindgap.core.replacement import put_in_place
+from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
@@ -103,7 +103,8 @@ def prepare(
     )
     if workers is not None and workers < 1:
         raise ConfigError(f"workers={workers}: need at least 1, or leave it out for all cores")
-    target, options = Path(out).absolute(), request.options()
+    target, options = Path(out).resolve(), request.options()  # a link to the folder stays one
+    end_killed_replacement(target)
     if _is_finished(target, options, force=force):
         return read_json(target / "store.json")
     with no_new_parents_on_failure(target), _hidden_folder(target, options, force=force) as run:

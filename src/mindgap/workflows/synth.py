@@ -13,7 +13,7 @@ from pydantic import Field
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import CapacityError, MindgapError, RunError
 from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json, write_json
-from mindgap.core.replacement import put_in_place
+from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import Asked, RunFolder
 
 
@@ -66,12 +66,12 @@ def synth(
     """
     values = {"n": n, "size": size, "seed": seed, "dark_share": dark_share, "bias": bias}
     options = parse(SynthOptions, values, source="synth")
-    target = Path(out)
-    if is_occupied(target):
-        finished = _finished(target, options, force=force)
+    place = Path(out).resolve()  # a link to the folder stays one
+    end_killed_replacement(place)
+    if is_occupied(place):
+        finished = _finished(place, options, force=force)
         if finished is not None:
             return finished
-    place = target.resolve()  # a link to the folder stays one
     with no_new_parents_on_failure(place), _hidden_folder(place, options) as run:
         record = _write_set(run, options)
         put_in_place(run.path, place, replace=force)
