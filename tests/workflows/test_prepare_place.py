@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mindgap.core.errors import RunError
-from mindgap.core.files import read_json
+from mindgap.core.files import read_json, write_json
 from mindgap.workflows.prepare import prepare
 
 ROWS = 24
@@ -63,3 +63,29 @@ def test_a_store_whose_replacement_was_killed_comes_back(source):
     with pytest.raises(RunError, match="size=8, now 9"):
         build(source, size=9)
     assert names_in(source) == ["images", "store", "table.csv"]
+
+
+def test_a_store_that_could_not_be_put_in_place_is_kept_and_put_there_by_the_next_call(source):
+    build(source, size=9)
+    (source / ".store.old").mkdir()
+    (source / ".store.old" / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(RunError, match=r"\.store\.old: is in the way"):
+        build(source, force=True)
+    assert read_json(source / "store" / "store.json")["size_px"] == 9
+    (source / ".store.old").rename(source / "mine")
+    for path in (source / "images").iterdir():
+        path.write_bytes(b"gone: what is whole is not decoded again")
+    assert build(source, force=True)["n"] == ROWS
+    assert read_json(source / "store" / "store.json")["size_px"] == 8
+    assert not {"progress.bin", "files.sha256"} & set(names_in(source / "store"))
+    assert names_in(source) == ["images", "mine", "store", "table.csv"]
+
+
+def test_force_begins_an_unfinished_store_anew(source):
+    build(source)
+    (source / "store").rename(source / ".store.partial")
+    record = read_json(source / ".store.partial" / "provenance.json")
+    write_json(source / ".store.partial" / "provenance.json", record | {"finished": None})
+    (source / ".store.partial" / "scrap").write_text("", encoding="utf-8")
+    build(source, force=True)
+    assert "scrap" not in names_in(source / "store")
