@@ -53,7 +53,8 @@ def drawn_parts(space: SearchSpace, plan: PrecisionPlan, *, count: int) -> dict[
 def title(part: Part) -> str:
     """A part in one line."""
     if not isinstance(part.spec, BlockSpec):
-        return f"{part.kind} {part.in_channels} channels {part.px} px"
+        sizes = " ".join(f"{name} {value}" for name, value in part.spec)
+        return f"{part.kind} {part.in_channels} channels {part.px} px {sizes}"
     choices = " ".join(f"{name} {value}" for name, value in part.spec.choices.items())
     channels = f"{part.in_channels}→{part.spec.out_channels}"
     return f"{part.spec.type} {channels} channels stride {part.spec.stride} {part.px} px {choices}"
@@ -85,18 +86,19 @@ def main() -> None:
     print(f"the plan timed {len(plan.timings)} parts")
     lines: list[str] = []
     for kind, parts in drawn_parts(space, plan, count=options.parts).items():
-        modes = {title(part): plan.mode(part) for part in parts}
-        kept = [name for name, mode in modes.items() if mode == "fp32"]
+        modes = [(part, plan.mode(part)) for part in parts]
+        kept = [title(part) for part, mode in modes if mode == "fp32"]
         print(f"{kind}: fp32 chosen for {len(kept)} of {len(parts)}:", *kept, sep="\n  ")
-        gains = {
-            title(part): gain(part, modes[title(part)], batch=options.batch, rounds=options.rounds)
-            for part in parts
-            if modes[title(part)] != "fp32"
-        }
-        slower = [f"{name} ({value:.2f})" for name, value in gains.items() if value < NOISE]
+        gained = [
+            (part, gain(part, mode, batch=options.batch, rounds=options.rounds))
+            for part, mode in modes
+            if mode != "fp32"
+        ]
+        gains = [value for _, value in gained]
+        slower = [f"{title(part)} ({value:.2f})" for part, value in gained if value < NOISE]
         lines.append(
-            f"P2, {kind}: {len(gains)} parts not in fp32, ratios {min(gains.values(), default=1):.2f} to "
-            f"{max(gains.values(), default=1):.2f}, geometric mean {geometric_mean(gains.values()):.2f}; "
+            f"P2, {kind}: {len(gains)} parts not in fp32, ratios {min(gains, default=1):.2f} to "
+            f"{max(gains, default=1):.2f}, geometric mean {geometric_mean(gains):.2f}; "
             f"below {NOISE}: {', '.join(slower) or 'none'}; fp32 chosen for {len(kept)} more"
         )
     print("\n".join(lines))

@@ -218,6 +218,14 @@ def multi_label(n=400, seed=0):
     )
 
 
+def test_a_mean_over_labels_names_the_label_that_leaves_it_no_interval():
+    labels = np.stack([np.arange(60) % 2, np.arange(60) < 3], axis=1).astype(int)
+    chances = np.clip(np.random.default_rng(0).normal(0.2 + 0.6 * labels, 0.4), 0, 1)
+    made = multi_label_from_arrays(labels, chances, label_names=("red", "rare"))
+    overall = audit_predictions(made, bootstrap=200, permutations=0)["overall"]["balanced_accuracy"]
+    assert overall["reason"] == "no interval: class 'rare: 1' of the sample has 3 clusters"
+
+
 def test_multi_label_predictions_are_audited_per_label_and_on_average():
     predictions = multi_label()
     audit = audit_predictions(predictions, bootstrap=500, permutations=50)

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mindgap.core.errors import CapacityError, DataError, RunError
+from mindgap.core.errors import CapacityError, DataError
 from mindgap.core.files import (
     atomic_path,
     is_occupied,
     jsonable,
     no_new_parents_on_failure,
-    put_in_place,
     read_json,
     write_json,
     write_text,
@@ -72,48 +70,6 @@ def folder_of(place: Path, *names: str) -> Path:
 
 def names_in(place: Path) -> list[str]:
     return sorted(path.name for path in place.iterdir())
-
-
-@pytest.mark.parametrize("there", ["nothing", "an empty folder", "a full one"])
-def test_a_folder_is_put_in_place_and_nothing_is_left_beside_it(tmp_path: Path, there: str):
-    if there != "nothing":
-        (tmp_path / "target").mkdir()
-    if there == "a full one":
-        folder_of(tmp_path / "target", "a", "b")
-    put_in_place(folder_of(tmp_path / "new", "c"), tmp_path / "target", replace=there == "a full one")
-    assert names_in(tmp_path) == ["target"]
-    assert names_in(tmp_path / "target") == ["c"]
-
-
-def test_what_is_at_the_place_stays_unless_it_is_to_be_replaced(tmp_path: Path):
-    folder_of(tmp_path / "target", "thesis.txt")
-    with pytest.raises(RunError, match=r"target: appeared meanwhile; choose another folder, or --force to replace it"):
-        put_in_place(folder_of(tmp_path / "new", "c"), tmp_path / "target", replace=False)
-    assert names_in(tmp_path / "target") == ["thesis.txt"]
-
-
-def test_a_deletion_cut_short_leaves_the_new_folder_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def cut_short(folder: Path, **_: object) -> None:
-        for path in sorted(Path(folder).glob("*"))[:1]:
-            path.unlink()
-            raise KeyboardInterrupt
-
-    folder_of(tmp_path / "target", "a", "b")
-    monkeypatch.setattr(shutil, "rmtree", cut_short)
-    with pytest.raises(KeyboardInterrupt):
-        put_in_place(folder_of(tmp_path / "new", "c", "d"), tmp_path / "target", replace=True)
-    assert names_in(tmp_path / "target") == ["c", "d"]
-    monkeypatch.undo()
-    put_in_place(folder_of(tmp_path / "newer", "e"), tmp_path / "target", replace=True)
-    assert names_in(tmp_path) == ["target"]
-
-
-def test_what_cannot_be_put_in_place_leaves_what_was_there(tmp_path: Path):
-    folder_of(tmp_path / "target", "a")
-    with pytest.raises(CapacityError, match=r"target: cannot be put in place \(No such file or directory\)"):
-        put_in_place(tmp_path / "absent", tmp_path / "target", replace=True)
-    assert names_in(tmp_path) == ["target"]
-    assert names_in(tmp_path / "target") == ["a"]
 
 
 def fail_below(path: Path, *left: str) -> None:

@@ -116,6 +116,20 @@ def test_a_run_that_cannot_be_begun_anew_leaves_the_old_one(tmp_path: Path, monk
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_run_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise CapacityError("disk full")
+
+    monkeypatch.setattr("mindgap.core.run.write_json", full)
+    with pytest.raises(CapacityError):
+        opened(tmp_path / "run", seed=0)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(CapacityError):
+        opened(tmp_path / "mine", seed=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_force_through_a_link_replaces_what_it_points_to(tmp_path: Path):
     opened(tmp_path / "run", seed=0).finish()
     (tmp_path / "link").symlink_to("run")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+import pytest
+
+from mindgap.cli.options import read_pairs
 from mindgap.report.origin import commands, option_rows, origin_rows
 from mindgap.report.run_files import read_run
 
@@ -31,6 +34,18 @@ def test_options_of_a_mitigation_are_in_the_command(make_train_run) -> None:
     run.options["mitigation_options"] = {"shares": "data"}
     words = shlex.split(commands(run)[0])
     assert words[words.index("--mitigation-option") + 1] == "shares=data"
+
+
+@pytest.mark.parametrize(
+    "value", [True, False, 1, 0.5, 1e-5, "1", "true", "data", "a b", '"data"', "1 # one", "", "[1]", "a=b", "it's"]
+)
+def test_the_printed_option_of_a_mitigation_reads_as_the_value_it_had(make_train_run, value) -> None:
+    run = read_run(make_train_run())
+    run.options["mitigation_options"] = {"shares": value}
+    words = shlex.split(commands(run)[0])
+    read = read_pairs("--mitigation-option", [words[words.index("--mitigation-option") + 1]])
+    assert read == {"shares": value}
+    assert type(read["shares"]) is type(value)
 
 
 def test_provenance_names_versions_seed_machine_and_data(make_train_run) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -105,7 +106,33 @@ def test_what_appears_at_the_place_of_the_set_meanwhile_is_not_replaced(tmp_path
         with pytest.raises(RunError, match="appeared meanwhile"):
             running.result()
     assert (tmp_path / "set" / "thesis.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".set.partial", "set"]
+    (tmp_path / "set" / "thesis.txt").unlink()
+    kept = next((tmp_path / ".set.partial" / "images").iterdir()).stat().st_mtime_ns
+    synth(tmp_path / "set", n=300, size=64)
+    assert kept in {path.stat().st_mtime_ns for path in (tmp_path / "set" / "images").iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_failure_leaves_the_folder_that_another_synth_begins_meanwhile(tmp_path, monkeypatch):
+    hold = RunFolder.hold
+
+    @contextmanager
+    def hold_before_another(path, **asked):
+        try:
+            with hold(path, **asked) as run:
+                yield run
+        finally:
+            (path / "images").mkdir(parents=True)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "hold", hold_before_another)
+    monkeypatch.setattr("mindgap.data.synthesis.folder.write_folder", full)
+    with pytest.raises(CapacityError, match="No space left"):
+        synth(tmp_path / "set", **SMALL)
+    assert [path.name for path in (tmp_path / ".set.partial").iterdir()] == ["images"]
 
 
 @pytest.mark.parametrize("free_kib", [0, 4, 12, 40, 120])

@@ -52,7 +52,7 @@ def audit_attribute(
         )
         if present.any()
         else iter(()),
-        group_measures() | _on_present(present, _bootstrap_measures(gaps, compared)),
+        group_measures(observed) | _on_present(present, _bootstrap_measures(gaps, compared)),
     )
     permuted = collect(
         chunks(
@@ -86,9 +86,11 @@ def collect(chunks: Iterator[GroupCounts], measures: Mapping[Any, Measure]) -> d
     return {key: np.concatenate(parts) if parts else np.empty(0) for key, parts in found.items()}
 
 
-def group_measures() -> dict[Any, Measure]:
+def group_measures(observed: GroupCounts) -> dict[Any, Measure]:
     """The group metrics, each giving float64 (r, G)."""
-    return {("group", metric.name): lambda counts, m=metric: m.value(counts.counts) for metric in group_metrics()}
+    return {
+        ("group", metric.name): lambda counts, m=metric: m.resampled(counts, observed) for metric in group_metrics()
+    }
 
 
 def group_record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def audit_predictions(
         "n": predictions.n,
         "classes": list(predictions.classes),
         "class_support": _class_support(predictions),
-        "overall": _overall([predictions], bootstrap=bootstrap, seed=seed),
+        "overall": _overall({"": predictions}, bootstrap=bootstrap, seed=seed),
         "attributes": {
             name: audit_attribute(predictions, groups, bootstrap=bootstrap, permutations=permutations, seed=seed)
             for name, groups in predictions.groups.items()
@@ -60,27 +61,29 @@ def audit_predictions(
 def _audit_multi_label(
     predictions: MultiLabelPredictions, *, bootstrap: int, permutations: int, seed: int
 ) -> dict[str, Any]:
-    parts = [predictions.by_label[name] for name in predictions.label_names]
+    parts = {name: predictions.by_label[name] for name in predictions.label_names}
     labels = {
         name: audit_predictions(part, bootstrap=bootstrap, permutations=permutations, seed=seed)
-        for name, part in zip(predictions.label_names, parts, strict=True)
+        for name, part in parts.items()
     }
     overall = _overall(parts, bootstrap=bootstrap, seed=seed)
     return {"schema": SCHEMA, "task": "multi-label", "n": predictions.n, "labels": labels, "overall": overall}
 
 
-def _overall(parts: list[Predictions], *, bootstrap: int, seed: int) -> Record:
+def _overall(by_label: Mapping[str, Predictions], *, bootstrap: int, seed: int) -> Record:
     """The group metrics over all rows; of several labels their means, resampled together."""
+    parts = list(by_label.values())
     first = parts[0]
     part_of_row = np.repeat(np.arange(len(parts)), first.n)
     labels = np.concatenate([part.labels for part in parts])
     predicted = np.concatenate([part.predicted for part in parts])
+    cells = tuple(f"{label}: {name}" if label else name for label in by_label for name in first.classes)
     clusters = np.tile(first.clusters, len(parts))
     names = tuple(str(k) for k in range(len(parts)))
     observed = count_rows(labels, predicted, part_of_row, groups=names, classes=first.classes)
     rows = ClusteredRows.of(labels, predicted, part_of_row, clusters, n_groups=len(parts), n_classes=len(first.classes))
     stream = bootstrap_counts(rows, replicates=bootstrap, generator=numpy_generator(seed, "bootstrap"))
-    resampled = collect((observed.replicates(counts) for counts in stream), group_measures())
+    resampled = collect((observed.replicates(counts) for counts in stream), group_measures(observed))
     by_class = np.concatenate(list(clusters_by_cell(rows)))
     record: Record = {}
     for metric in group_metrics():
@@ -91,7 +94,7 @@ def _overall(parts: list[Predictions], *, bootstrap: int, seed: int) -> Record:
             value,
             replicates=replicates.mean(axis=1) if replicates.size else replicates,
             clusters=rows.n_clusters,
-            rarest=rarest_class(first.classes * len(parts), by_class),
+            rarest=rarest_class(cells, by_class),
             who="the sample",
         )
         record[metric.name] = value_record(value, bounds, n=first.n, reason=metric.reason(observed.counts[0]))

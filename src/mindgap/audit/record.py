@@ -44,7 +44,7 @@ def rate_bounds(
         value: the observed value, NaN if undefined.
         replicates: float64 (R,), its bootstrap replicates.
         clusters: clusters among the rows.
-        rarest: the class with fewest clusters among them, and how many; what a mean over classes of 0 or 1 rests on.
+        rarest: the class with fewest clusters among them, and how many; what a mean over classes rests on.
         who: what a reason calls the rows.
     """
     bounds = interval(metric.interval, value, replicates=replicates, distances=replicates, limits=metric.range)
@@ -52,14 +52,12 @@ def rate_bounds(
         return bounds
     if clusters < MIN_CLUSTERS:
         return no_bounds(few_clusters(who, clusters))
+    name, of_class = rarest
+    if metric.averages_classes and of_class < MIN_CLUSTERS:
+        return no_bounds(few_clusters(f"class {name!r} of {who}", of_class))
     if value not in {0.0, 1.0}:
         return bounds
-    if not metric.averages_classes:
-        return exact_interval(value, clusters)
-    name, of_class = rarest
-    if of_class < MIN_CLUSTERS:
-        return no_bounds(few_clusters(f"class {name!r} of {who}", of_class))
-    return exact_interval(value, of_class)
+    return exact_interval(value, of_class if metric.averages_classes else clusters)
 
 
 def few_clusters(who: str, clusters: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -70,20 +69,12 @@ def read_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, Any] | Non
         >>> read_pairs("--mitigation-option", ["shares=data", "weight=0.5"])
         {'shares': 'data', 'weight': 0.5}
     """
+    from mindgap.core.config import read_scalar
+
     values: dict[str, Any] = {}
     for pair in pairs or ():
         key, equals, text = pair.partition("=")
         if not key.strip() or not equals:
             raise ConfigError(f"{option} {pair!r}: give KEY=VALUE, such as shares=data")
-        values[key.strip()] = _scalar(text)
+        values[key.strip()] = read_scalar(text)
     return values or None
-
-
-def _scalar(text: str) -> bool | int | float | str:
-    try:
-        read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    value = read["value"]
-    # A line break could bring a second key; dates and lists are no scalars of an option.
-    return value if len(read) == 1 and isinstance(value, (bool, int, float, str)) else text

@@ -20,6 +20,7 @@ class StrictModel(BaseModel):
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+Scalar = bool | int | float | str
 
 
 def parse(model: type[ModelT], values: Mapping[str, Any], *, source: str = "options") -> ModelT:
@@ -60,6 +61,28 @@ def read_toml(path: Path | str) -> dict[str, Any]:
 def dump_toml(values: Mapping[str, Any]) -> str:
     """Writes a mapping as TOML; keys whose value is None are left out, as TOML has no null."""
     return tomli_w.dumps(_without_none(values))
+
+
+def read_scalar(text: str) -> Scalar:
+    """The value of a text: a TOML number, truth value or quoted string, and else the text as it stands."""
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = read["value"]
+    # A line break could bring a second key; dates and lists are no scalars.
+    return value if len(read) == 1 and isinstance(value, (bool, int, float, str)) else text
+
+
+def scalar_text(value: Scalar) -> str:
+    """The text of which ``read_scalar`` makes the value; a text is quoted only where it would read as another value.
+
+    Example:
+        True gives ``true``, 0.5 ``0.5``, the text 1 ``"1"`` and the text data ``data``.
+    """
+    if isinstance(value, str) and read_scalar(value) == value:
+        return value
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").removesuffix("\n")
 
 
 def _without_none(value: object) -> Any:

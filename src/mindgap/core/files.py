@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import CapacityError, DataError, RunError
+from mindgap.core.errors import CapacityError, DataError
 
 
 @contextmanager
@@ -60,37 +59,6 @@ def no_new_parents_on_failure(path: Path) -> Generator[None]:
             with suppress(OSError):
                 folder.rmdir()
         raise
-
-
-def put_in_place(folder: Path, target: Path, *, replace: bool) -> None:
-    """Renames a finished folder to its place; what it replaces is renamed aside first and deleted last.
-
-    At any moment the place holds a whole folder or none, also where the deletion is cut short.
-
-    Args:
-        folder: what to put there, on the same file system.
-        target: the place.
-        replace: whether what is there may go.
-
-    Raises:
-        RunError: something is there that may not go.
-        CapacityError: a folder cannot be renamed; what was there is there still.
-    """
-    if is_occupied(target) and not replace:
-        raise RunError(f"{target}: appeared meanwhile; choose another folder, or --force to replace it")
-    old = target.with_name(f".{target.name}.old")
-    try:
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            target.rename(old)
-        folder.rename(target)
-    except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise CapacityError(
-            f"{target}: cannot be put in place ({error.strerror}); check its permissions, or choose another folder"
-        ) from None
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -6,19 +6,19 @@ import re
 import shutil
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Required, TypedDict, Unpack, cast
 
 from mindgap.core.config import dump_toml, read_toml
-from mindgap.core.errors import CapacityError, ConfigError, DataError, RunError
+from mindgap.core.errors import CapacityError, DataError, RunError
 from mindgap.core.files import jsonable, read_json, write_json, write_text
 from mindgap.core.folder_lock import LOCK_FILE, folder_lock
 from mindgap.core.provenance import now, provenance
+from mindgap.core.replacement import CONFIG, PROVENANCE, end_killed_replacement, holds_config, replaced
 
 State = Literal["new", "resumed", "finished"]
-CONFIG, PROVENANCE = "config.toml", "provenance.json"
 _UNFINISHED_FILE = re.compile(r"\.(config\.toml|provenance\.json)\.\d+\.tmp")
 
 
@@ -68,16 +68,21 @@ class RunFolder:
         """
         with ExitStack() as locks:
             claim = _Claim.of(path, asked)
+            claim.end_killed_replacement()
             yield cls(claim.folder, claim.begin(locks))
 
     @classmethod
     def check(cls, path: Path | str, **asked: Unpack[Asked]) -> State:
-        """What ``hold`` would find, without writing anything; for work that comes before the run.
+        """What ``hold`` would find, for work that comes before the run; nothing is written.
+
+        Only a replacement that was killed is ended first, so that both find the same.
 
         Raises:
             RunError: as ``hold``.
         """
-        return _Claim.of(path, asked).state()
+        claim = _Claim.of(path, asked)
+        claim.end_killed_replacement()
+        return claim.state()
 
     def record(self, **extra: object) -> None:
         """Adds entries to ``provenance.json``."""
@@ -151,29 +156,31 @@ class _Claim:
                 seen = f"the store changed since: its fingerprint was {old[key]!r}, now {new[key]!r}"
             raise RunError(f"{self.folder}: {seen}; choose another folder, or --force to replace it")
 
+    def end_killed_replacement(self) -> None:
+        """Brings back the run that a killed call had set aside without putting another there."""
+        end_killed_replacement(self.folder.resolve(), is_free=_is_free)
+
     def begin(self, locks: ExitStack) -> State:
         """Locks the folder and writes its first files; a run that is replaced is deleted when the new one stands."""
-        state = self.state()
+        place = self.folder.resolve()  # a link to the folder stays one
+        replaces = self.state() == "new" and not _is_free(place)
         known = {name: self.options.get(name) for name in ("seed", "fingerprint")}
         record = provenance(**known) | {"finished": None}
-        aside, place = None, self.folder.resolve()  # a link to the folder stays one
-        if state == "new" and not _is_free(self.folder):
-            locks.enter_context(folder_lock(self.folder))
-            aside = _set_aside(place)
+        with replaced(place, is_free=_is_free) if replaces else nullcontext():
+            return self._begin_in(place, record, locks)
+
+    def _begin_in(self, place: Path, record: Mapping[str, Any], locks: ExitStack) -> State:
+        is_ours = _make(place)
         try:
-            _make(place)
             locks.enter_context(folder_lock(self.folder))
             state = self.state()
             write_text(self.folder / CONFIG, dump_toml({"verb": self.verb, "options": self.options}))
             if state == "new":
                 write_json(self.folder / PROVENANCE, record)
-        except BaseException:
-            if aside is not None:
+        except CapacityError:
+            if is_ours:  # the lock is still held
                 shutil.rmtree(place, ignore_errors=True)
-                aside.rename(place)
             raise
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
         return state
 
 
@@ -185,14 +192,7 @@ def _is_free(folder: Path) -> bool:
         raise RunError(f"{folder}: is a file, not a folder; choose another folder")
     names = {path.name for path in folder.iterdir()} - {LOCK_FILE}
     begun = {name for name in names if _UNFINISHED_FILE.fullmatch(name)}
-    return names == begun or (names == begun | {CONFIG} and _is_ours(folder))
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        return set(read_toml(folder / CONFIG)) == {"verb", "options"}
-    except ConfigError:
-        return False
+    return names == begun or (names == begun | {CONFIG} and holds_config(folder))
 
 
 def _earlier(folder: Path) -> dict[str, Any]:
@@ -211,18 +211,12 @@ def _provenance_of(folder: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", record)
 
 
-def _set_aside(folder: Path) -> Path:
-    """Renames a run's folder, to be deleted later."""
-    aside = folder.with_name(f".{folder.name}.replaced")
+def _make(folder: Path) -> bool:
+    """Makes the folder where it is not there; whether it did."""
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        return folder.rename(aside)
-    except OSError as error:
-        raise CapacityError(f"{folder}: cannot be replaced ({error.strerror}); choose another folder") from None
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
     except OSError as error:
         raise CapacityError(f"{folder}: cannot create the folder ({error.strerror}); choose another folder") from None
+    return True

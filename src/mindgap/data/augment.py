@@ -167,7 +167,8 @@ class Augment:
 def draw(count: int, *, generator: torch.Generator) -> Tensor:
     """Float32 (count, 11), uniform in 0..1: what decides the changes of so many images, on the generator's device.
 
-    One draw for many images gives the numbers that draws for some of them after the other give.
+    From a CPU generator one draw for many images gives the numbers that draws for some of them after the other give; a
+    CUDA generator's numbers depend on how many are drawn at once.
     """
     return torch.rand((count, _DRAWS), generator=generator, device=generator.device)
 

@@ -10,9 +10,15 @@
 
 A replicate in which the metric is undefined is left out; with more than a tenth of them undefined there is no interval.
 Nor is there one for a group of fewer than five clusters, or a gap that compares it: no method says anything then.
-Nor where 95 % of the replicates give one and the same value, as the balanced accuracy of one answer for everyone: they
-vary nothing that the value rests on, and an interval without width would call it certain. (A group that is all right or
-all wrong has a width, from its exact interval or its pseudo-cluster.)
+Nor for a mean over classes one of which has fewer than five clusters. Its recall weighs as much as any and is 0 or 1 in
+nearly every replicate: of groups of 120 rows with recalls of .9, .8 and .8, an interval holds the truth in 84, 74, 66
+and 67 % of samples with 1, 2, 3 and 4 rows of the rarest class, though a replicate that lost the class, and is a mean
+over the others, even widens it (400 samples; five rows 71 %, twelve 90 %). Where every class has five clusters, such a
+replicate is of another quantity, as it is for equalised odds, and left out as undefined: with several rare classes,
+more than 2.5 % of the replicates are, and they would move the bound of a value that nothing else moves.
+Nor is there one where 95 % of the replicates give one and the same value, as the balanced accuracy of one answer for
+everyone: they vary nothing that the value rests on, and an interval without width would call it certain. (A group that
+is all right or all wrong has a width, from its exact interval or its pseudo-cluster.)
 """
 
 from __future__ import annotations
@@ -29,6 +35,8 @@ MIN_DEFINED = 0.9
 MIN_CLUSTERS = 5
 NO_WIDTH = 1e-12
 """Above the rounding of a rate, and far below what one row among millions moves it."""
+
+UNMOVED = "no interval: almost no resample moves this value"
 
 Bounds = tuple[float, float, str | None]
 
@@ -51,8 +59,7 @@ def exact_interval(value: float, clusters: int) -> Bounds:
 def percentile_interval(value: float, replicates: Floats) -> Bounds:
     """Quantiles .025 and .975 of the replicates, float64 (R,), widened to hold the value itself.
 
-    The widening matters for means over classes alone: where resamples lose a rare class the mean moves away from the
-    observed one, and an interval beside its own value would be read as a mistake. It cannot lower the coverage.
+    An interval beside its own value would be read as a mistake. The widening cannot lower the coverage.
     """
     defined = replicates[~np.isnan(replicates)]
     if _too_few(defined, replicates):
@@ -112,7 +119,7 @@ def interval(
     else:
         low, high, reason = norm_pivot_interval(value, distances, limits=limits)
     if high - low <= NO_WIDTH:
-        return no_bounds("no interval: resampling does not move this value")
+        return no_bounds(UNMOVED)
     return low, high, reason
 
 

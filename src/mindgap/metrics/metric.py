@@ -54,6 +54,18 @@ class AbstractGroupMetric(AbstractMetric):
     def value(self, confusion: Floats) -> Floats:
         """The measure, float64 (...), of confusion counts (..., C, C) by [true, predicted]; NaN if undefined."""
 
+    def resampled(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+        """The measure of every group of replicates, float64 (..., G).
+
+        Of a mean over classes it is NaN where a class that the group has was lost: the mean over the others is another
+        quantity.
+        """
+        values = self.value(counts.counts)
+        if not self.averages_classes:
+            return values
+        lost = ((observed.support > 0) & (counts.support == 0)).any(axis=-1)
+        return np.where(lost, np.nan, values)
+
     def reason(self, confusion: Floats) -> str:
         """Why the value of one confusion matrix (C, C) is NaN."""
         return "no rows" if not confusion.sum() else "undefined on these rows"

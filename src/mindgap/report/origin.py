@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mindgap.core.config import scalar_text
 from mindgap.report.estimate import count, decimal
 from mindgap.report.run_files import RunFiles
 
@@ -56,7 +57,7 @@ def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name, value in (options.get("mitigation_options") or {}).items():
-        words += ["--mitigation-option", f"{name}={value}"]
+        words += ["--mitigation-option", f"{name}={scalar_text(value)}"]
     return shlex.join([*words, "--out", str(run)])
 
 

@@ -66,6 +66,14 @@ class MitigationConformance:
         groups: tuple[int, ...] = GROUPS,
     ) -> torch.Tensor:
         """One step through all hooks; the objective."""
+        objective, batch = self.backward(mitigation, network, images, groups=groups)
+        mitigation.extra_step(batch)
+        return objective
+
+    def backward(
+        self, mitigation: AbstractMitigation, network: Network, images: torch.Tensor, *, groups: tuple[int, ...]
+    ) -> tuple[torch.Tensor, Batch]:
+        """The step up to the optimiser's: the objective and the batch; the gradients are in the network."""
         network.train()
         network.zero_grad(set_to_none=True)
         features = network.features(images) if mitigation.needs_features else None
@@ -76,13 +84,13 @@ class MitigationConformance:
         objective = mitigation.objective(mitigation.facts.loss(logits, labels), batch, features)
         objective.backward()
         mitigation.after_backward(network, batch)
-        mitigation.extra_step(batch)
-        return objective.detach()
+        return objective.detach(), batch
 
     def acting_hooks(self, mitigation: AbstractMitigation) -> set[str]:
         """The hooks by which a mitigation differs from plain training of the tiny network.
 
         ``backward`` is ``objective`` and ``after_backward`` together: the gradients that the optimiser is given.
+        ``extra_step`` acts where it changes the network's weights; an adversary's alone change nothing by themselves.
         """
         nothing = AbstractMitigation(mitigation.facts, NoOptions())
         images, groups = tiny_images(), torch.tensor(GROUPS)
@@ -93,9 +101,12 @@ class MitigationConformance:
             "batches": asks or wish.min_per_group > 0,
             "adapt": _differ(_logits(nothing, plain, images, groups), _logits(nothing, network, images, groups)),
         }
-        for one, trained in ((nothing, plain), (mitigation, network)):
-            self.step(one, trained, images)
+        self.backward(nothing, plain, images, groups=GROUPS)
+        _, batch = self.backward(mitigation, network, images, groups=GROUPS)
         acts["backward"] = _differ(_gradients(plain), _gradients(network))
+        weights = [tensor.clone() for tensor in network.state_dict().values()]
+        mitigation.extra_step(batch)
+        acts["extra_step"] = not all(map(torch.equal, weights, network.state_dict().values()))
         before = _logits(nothing, network, images, groups)
         acts["predict"] = _differ(before, _logits(mitigation, network, images, groups))
         mitigation.finish(network, tiny_data())

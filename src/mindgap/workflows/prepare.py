@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError, RunError
-from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json
+from mindgap.core.errors import ConfigError, DataError, RunError
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json
+from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
@@ -33,6 +32,7 @@ from mindgap.data.store_writer import (
     write_store,
 )
 from mindgap.data.table import column_of
+from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
 
 
 def prepare(
@@ -58,8 +58,9 @@ def prepare(
 ) -> dict[str, Any]:
     """Builds a store from images and a table, and returns the contents of its ``store.json``.
 
-    The store is built in a hidden folder beside ``out`` and renamed at the end, so ``out`` is whole or not there.
-    Killed half-way, the same call goes on where it stopped; on a finished store it returns at once.
+    The store is built in a hidden folder beside ``out``, ``.NAME.partial``, and renamed at the end, so ``out`` is whole
+    or not there. Killed half-way, the same call goes on where it stopped, and with ``force`` begins anew; a whole store
+    that could not be put in its place is put there by the same call. On a finished store it returns at once.
 
     Args:
         images: folder of images; sub-folders are searched.
@@ -83,7 +84,8 @@ def prepare(
         workers: decoding processes; None means all cores.
 
     Raises:
-        MindgapError: an option, a table, an image folder or the disk is wrong; no store is left behind.
+        MindgapError: an option, a table, an image folder or the disk is wrong; no store is left behind, but a whole
+            one that could not be put in its place stays in the hidden folder.
     """
     request = resolve_request(
         images=images,
@@ -102,15 +104,27 @@ def prepare(
     )
     if workers is not None and workers < 1:
         raise ConfigError(f"workers={workers}: need at least 1, or leave it out for all cores")
-    target, options = Path(out).absolute(), request.options()
+    target, options = Path(out).resolve(), request.options()  # a link to the folder stays one
+    end_killed_replacement(target)
     if _is_finished(target, options, force=force):
         return read_json(target / "store.json")
-    with no_new_parents_on_failure(target), _hidden_folder(target, options, force=force) as run:
-        record = _build(run.path, request, workers=workers or _cores())
-        run.finish(fingerprint=record["fingerprint"])
-        for scrap in ("progress.bin", "files.sha256"):
-            (run.path / scrap).unlink(missing_ok=True)
+    grows = partial_folder(target, verb="prepare", options=options, replace=force, keep=["finished"])
+    with no_new_parents_on_failure(target), grows as run:
+        with removed_by_a_mistake(run, but=DecoderDied):
+            record = _finished_store(run, request, workers=workers or _cores())
         put_in_place(run.path, target, replace=force)
+    return record
+
+
+def _finished_store(run: RunFolder, request: PrepareRequest, *, workers: int) -> dict[str, Any]:
+    """Builds the store in its hidden folder, unless an earlier call did and could not put it in place."""
+    if run.state == "finished":
+        record = read_json(run.path / "store.json")
+    else:
+        record = _build(run.path, request, workers=workers)
+        run.finish(fingerprint=record["fingerprint"])
+    for scrap in ("progress.bin", "files.sha256"):
+        (run.path / scrap).unlink(missing_ok=True)
     return record
 
 
@@ -243,26 +257,3 @@ def _is_finished(target: Path, options: dict[str, Any], *, force: bool) -> bool:
     if state == "resumed":
         raise RunError(f"{target}: holds an unfinished store; --force replaces it")
     return state == "finished"
-
-
-@contextmanager
-def _hidden_folder(target: Path, options: dict[str, Any], *, force: bool) -> Generator[RunFolder]:
-    """Holds the folder beside the target in which the store grows, against a second ``prepare`` too.
-
-    It is removed if the work ends by a mistake; after a kill, an interrupt or the death of a decoder the same call
-    goes on in it.
-    """
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with RunFolder.hold(partial, verb="prepare", options=options, force=force) as run:
-            try:
-                yield run
-            except DecoderDied:
-                raise
-            except MindgapError:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-    except CapacityError:
-        if not (partial / "images.bin").exists():
-            shutil.rmtree(partial, ignore_errors=True)
-        raise

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse
-from mindgap.core.errors import CapacityError, MindgapError, RunError
-from mindgap.core.files import is_occupied, no_new_parents_on_failure, put_in_place, read_json, write_json
-from mindgap.core.run import Asked, RunFolder
+from mindgap.core.errors import CapacityError, RunError
+from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json, write_json
+from mindgap.core.replacement import end_killed_replacement, put_in_place
+from mindgap.core.run import RunFolder
+from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
 
 
 class SynthOptions(StrictModel):
@@ -61,18 +60,21 @@ def synth(
     Raises:
         ConfigError: an option is out of range.
         RunError: the folder holds something else.
-        CapacityError: the folder cannot be written; nothing is left there.
+        CapacityError: the folder cannot be written; nothing is left there, but a whole set that could not be put in
+            its place stays in ``.NAME.partial`` beside it, where the same call goes on.
     """
     values = {"n": n, "size": size, "seed": seed, "dark_share": dark_share, "bias": bias}
     options = parse(SynthOptions, values, source="synth")
-    target = Path(out)
-    if is_occupied(target):
-        finished = _finished(target, options, force=force)
+    place = Path(out).resolve()  # a link to the folder stays one
+    end_killed_replacement(place)
+    if is_occupied(place):
+        finished = _finished(place, options, force=force)
         if finished is not None:
             return finished
-    place = target.resolve()  # a link to the folder stays one
-    with no_new_parents_on_failure(place), _hidden_folder(place, options) as run:
-        record = _write_set(run, options)
+    grows = partial_folder(place, verb="synth", options=options.model_dump(), replace=True)
+    with no_new_parents_on_failure(place), grows as run:
+        with removed_by_a_mistake(run):
+            record = _write_set(run, options)
         put_in_place(run.path, place, replace=force)
     return record
 
@@ -85,31 +87,6 @@ def _finished(target: Path, options: SynthOptions, *, force: bool) -> dict[str, 
         return None
     state = RunFolder.check(target, verb="synth", options=options.model_dump())
     return read_json(target / "synth.json") if state == "finished" else None
-
-
-@contextmanager
-def _hidden_folder(place: Path, options: SynthOptions) -> Generator[RunFolder]:
-    """Holds the folder beside the place in which the set grows; one of the same options goes on, another is replaced.
-
-    A second ``synth`` is kept out of it. It is removed if the work ends by a mistake, such as a full disk, which it
-    would keep full unseen; after a kill or an interrupt the same call goes on in it.
-    """
-    partial = place.with_name(f".{place.name}.partial")
-    asked: Asked = {"verb": "synth", "options": options.model_dump()}
-    try:
-        RunFolder.check(partial, **asked)
-    except RunError:
-        asked["force"] = True
-    try:
-        with RunFolder.hold(partial, **asked) as run:
-            try:
-                yield run
-            except MindgapError:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-    except CapacityError:  # its first files could not be written
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _write_set(run: RunFolder, options: SynthOptions) -> dict[str, Any]:
