@@ -195,7 +195,9 @@ def test_groups_whose_intervals_overlap_the_lowest_are_named(make_audit) -> None
 
 def test_no_gap_is_said_with_its_n_and_without_a_promise(make_audit) -> None:
     first = findings({"": make_audit(shown=False)}, lead="sex")[0]
-    assert first.title == "No gap over sex shown beyond chance and case mix at this n (594 images)."
+    assert first.title == (
+        "No gap over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n (594 images)."
+    )
     said = " ".join(first.details)
     assert "may itself be chance" in said
     assert "a gap of up to 0.091 fits the data" in said

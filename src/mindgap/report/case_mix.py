@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.report.estimate import Estimate, sentence
+from mindgap.report.estimate import Estimate, decimal, sentence
 from mindgap.report.verdict import Verdict
 
 STANDARDIZED = "unfairness_standardized"
+CASE_MIX = "unfairness_case_mix"
+WITHIN_CLASS = "unfairness_within_class"
+
+
+def split_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> str:
+    """How much of U the groups' classes alone would give, and what is left within classes; empty without both parts.
+
+    Args:
+        attribute: its name.
+        part: ``audit["attributes"][attribute]``.
+        judged: verdicts by (attribute, gap).
+    """
+    gaps = part.get("gaps", {})
+    mix, within = Estimate.read(gaps.get(CASE_MIX)), Estimate.read(gaps.get(WITHIN_CLASS))
+    if mix.value is None or within.value is None:
+        return ""
+    return (
+        f"Which classes each group has would alone make U {decimal(mix.value)}; within classes, U is "
+        f"{sentence(within)}: {judged[attribute, WITHIN_CLASS].text}."
+    )
 
 
 def case_mix_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> str:

@@ -57,7 +57,7 @@ def group_rows(part: Mapping[str, Any], *, overall: float | None) -> list[GroupR
             for key, value in group.items()
             if key not in {"n", "flags", "accuracy"}
         )
-        flags = tuple(flag_text(flag) for flag in group.get("flags", []))
+        flags = shortened(tuple(flag_text(flag) for flag in group.get("flags", [])))
         n = int(group.get("n") or 0)
         bar = interval_bar(accuracy, reference=overall, small=n < SMALL_GROUP, name=name)
         rows.append(GroupRow(name, n, accuracy, bar, others, flags))
@@ -67,6 +67,12 @@ def group_rows(part: Mapping[str, Any], *, overall: float | None) -> list[GroupR
 def metric_label(name: str) -> str:
     """A metric's name on the page."""
     return _LABELS.get(name, name.replace("_", " "))
+
+
+def shortened(flags: tuple[str, ...], *, most: int = 4) -> tuple[str, ...]:
+    """The first flags, and how many more there are."""
+    rest = len(flags) - most
+    return flags if rest <= 1 else (*flags[:most], f"{rest} more")
 
 
 def flag_text(flag: str) -> str:

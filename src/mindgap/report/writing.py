@@ -24,6 +24,7 @@ def environment() -> Environment:
         amount=words.amount,
         decimal=words.decimal,
         percent=words.percent,
+        whole_percent=lambda value: words.percent(value, 0),
         p=words.p_text,
         chip=_chip,
         figure=_figure,
