@@ -13,7 +13,6 @@ from mindgap.metrics.predictions import Predictions
 from mindgap.report.drawn_groups import drawn_groups, lowest_group, not_drawn
 
 MOST_CLASSES = 20
-SCROLLING_CLASSES = 12
 SHADES = 8
 
 
