@@ -178,7 +178,7 @@ def test_the_page_is_written_and_the_same_when_written_again(make_predictions, m
 def test_a_million_rows_take_the_page_under_five_seconds(make_predictions, make_audit_of) -> None:
     predictions = make_predictions(n=1_000_000, classes=tuple("abcdefg"), tones=("I", "II", "III", "IV", "V", "VI"))
     record = make_audit_of(predictions, resamples=2)
-    start = time.perf_counter()
+    start = time.process_time()
     page = render_audit(record, predictions, source="p.csv", options=OPTIONS)
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
     assert len(page.encode()) < 3_000_000

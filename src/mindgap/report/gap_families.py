@@ -41,8 +41,7 @@ def families(names: Sequence[str]) -> dict[str, list[str]]:
     """The gaps that do not lead by heading, each in the order given; a heading without gaps is left out.
 
     Example:
-        >>> families(["eopp0", "spd", "my_own"] + ["unfairness"] * 10)["Others"]
-        ['my_own']
+        Of thirteen gaps, ``eopp0`` stands under the conventions of equalised odds and one of a plug-in under the others.
     """
     leading = set(headline(names))
     found: dict[str, list[str]] = {title: [] for title in (*_FAMILIES, OTHER)}

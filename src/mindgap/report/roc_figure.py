@@ -56,7 +56,7 @@ def roc_figures(predictions: Predictions, part: Mapping[str, Any]) -> list[RocFi
     chosen = _classes_to_draw(predictions, part)
     for index in sorted({k for indices in chosen.values() for k in indices}):
         of_class = scores[:, index]
-        order = np.argsort(-of_class, kind="stable")
+        order = np.argsort(-of_class)  # tied scores are one step in any order
         for name in (name for name, indices in chosen.items() if index in indices):
             positive = predictions.labels == index
             curves = class_curves(predictions.groups[name], positive=positive, scores=of_class, order=order)
