@@ -96,7 +96,7 @@ def _plot(name: str, curves: ClassCurves, attribute: Mapping[str, Any]) -> RocPl
     plot = Plot(
         x=Axis(0.0, 1.0, "False positive rate", lambda v: decimal(v, 1)),
         y=Axis(0.0, 1.0, "True positive rate", lambda v: decimal(v, 1)),
-        height_px=300,
+        height_px=260,
     )
     paths = [element("path", d=plot.path([(0, 0), (1, 1)]), class_="chance"), *_shade(plot, curves, area)]
     paths += [_line(plot, group, found, number) for number, (group, found) in enumerate(shown)]
@@ -118,7 +118,8 @@ def _plot(name: str, curves: ClassCurves, attribute: Mapping[str, Any]) -> RocPl
 
 
 def _legend(name: str, found: GroupCurve) -> str:
-    return f"{name}: AUROC {decimal(found.area)} ({count(found.positives)} of the class, {count(found.negatives)} not)"
+    n = found.positives + found.negatives
+    return f"{name}: AUROC {decimal(found.area)}, {count(found.positives)} of {count(n)} images"
 
 
 def _shade(plot: Plot, curves: ClassCurves, area: Estimate) -> Iterator[Markup]:
