@@ -89,6 +89,7 @@ def origin_rows(audit: Mapping[str, Any], *, source: str, options: Mapping[str, 
     ]
     return [
         ("File", source),
+        *([("Rows of the file", count(audit["rows"]))] if audit.get("rows") is not None else []),
         ("Rows audited", count(audit.get("n"))),
         ("Split", str(options.get("split") or "all rows of the file")),
         *what,

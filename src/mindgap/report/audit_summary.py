@@ -43,8 +43,10 @@ def audited_sentence(audit: Mapping[str, Any], *, source: str, options: Mapping[
     where = f" of the {split} split" if split and split != "all" else ""
     cluster = options.get("cluster")
     whole = f"clusters by {cluster}" if cluster else "no clusters named, so every row counts as one of its own"
+    n, of_file = audit.get("n"), audit.get("rows")
+    rows = f"{count(n)} rows" if of_file in {None, n} else f"{count(n)} of {count(of_file)} rows, those"
     said = (
-        f"Audited: {count(audit.get('n'))} rows{where} of {Path(source).name}, {whole}; "
+        f"Audited: {rows}{where} of {Path(source).name}, {whole}; "
         f"{count(options.get('bootstrap'))} resamples, {count(options.get('permutations'))} permutations, "
         f"seed {options.get('seed', 'not recorded')}."
     )

@@ -42,6 +42,9 @@ def data_limits(
         for name, counts in unknown.items()
         if any(k for k, _ in counts.values())
     ]
+    said += [
+        _outside(name, part["out_of_range"]) for name, part in _attributes(audits).items() if part.get("out_of_range")
+    ]
     said += _of_store(store or {}, counted=set(unknown))
     return list(dict.fromkeys([*said, *(line for split, audit in audits.items() for line in _undefined(split, audit))]))
 
@@ -105,6 +108,15 @@ def _unknown_sentence(attribute: str, counts: Mapping[str, tuple[int, int]], *, 
     return f"{text} Images of unknown {attribute} in the training split were trained on." if trained else text
 
 
+def _attributes(audits: Mapping[str, Audit]) -> dict[str, Mapping[str, Any]]:
+    """One record per attribute; labels and splits share the bands."""
+    return {name: part for audit in audits.values() for name, part in audit.get("attributes", {}).items()}
+
+
+def _outside(name: str, rows: int) -> str:
+    return f"{count(rows)} values of {name} lie outside its bands and count as unknown."
+
+
 def _of_store(store: Mapping[str, Any], *, counted: set[str]) -> list[str]:
     lines = []
     for name, attribute in store.get("attributes", {}).items():
@@ -112,7 +124,7 @@ def _of_store(store: Mapping[str, Any], *, counted: set[str]) -> list[str]:
         if unknown and name not in counted:
             lines.append(_unknown_sentence(name, {"store": (unknown, store.get("n") or 0)}, trained=True))
         if outside:
-            lines.append(f"In the store, {count(outside)} values of {name} lie outside its bands and count as unknown.")
+            lines.append(f"In the store, {_outside(name, outside)}")
     dropped = {code: number for code, number in (store.get("dropped") or {}).items() if number}
     if dropped:
         kinds = ", ".join(f"{count(number)} {code.replace('_', ' ')}" for code, number in sorted(dropped.items()))
