@@ -11,7 +11,8 @@ from mindgap.report.estimate import Estimate, decimal
 from mindgap.report.gap_families import CONVENTIONS, families, headline
 from mindgap.report.gaps import GapRow, gap_rows
 from mindgap.report.groups import GroupRow, group_rows, known_accuracy
-from mindgap.report.measures import measure_of
+from mindgap.report.measures import in_page_order, measure_of
+from mindgap.report.notes import gap_notes
 from mindgap.report.verdict import Verdict, verdicts
 
 MOST_CLASS_ROWS = 300
@@ -39,6 +40,7 @@ class AttributeView:
     classes_left_out: int
     case_mix: str
     notes: list[str]
+    other_notes: list[str]
 
     @property
     def other_names(self) -> list[str]:
@@ -128,6 +130,8 @@ def _is_shown_u(gap: str, verdict: Verdict) -> bool:
 
 def _attribute(name: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> AttributeView:
     classes = _class_rows(part.get("per_class", {}))
+    names = in_page_order(list(part.get("gaps", {})))
+    leading = headline(names)
     return AttributeView(
         name=name,
         rows=group_rows(part, overall=known_accuracy(part)),
@@ -135,12 +139,14 @@ def _attribute(name: str, part: Mapping[str, Any], judged: Mapping[tuple[str, st
         classes=classes[:MOST_CLASS_ROWS],
         classes_left_out=max(len(classes) - MOST_CLASS_ROWS, 0),
         case_mix=case_mix_sentence(name, part, judged),
-        notes=[
-            f"{measure_of(key).label}: {note}."
-            for key, note in (part.get("notes") or {}).items()
-            if key != STANDARDIZED  # stands in the sentence on the case mix
-        ],
+        notes=[*_group_notes(part), *gap_notes(part, leading)],
+        other_notes=gap_notes(part, [key for key in names if key not in leading]),
     )
+
+
+def _group_notes(part: Mapping[str, Any]) -> list[str]:
+    note = (part.get("notes") or {}).get("groups")
+    return [f"Groups {note}."] if note else []
 
 
 def _class_rows(per_class: Mapping[str, Any]) -> list[ClassRow]:

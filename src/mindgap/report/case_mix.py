@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,20 @@ from mindgap.report.verdict import Verdict
 STANDARDIZED = "unfairness_standardized"
 CASE_MIX = "unfairness_case_mix"
 WITHIN_CLASS = "unfairness_within_class"
+
+
+_UNDEFINED = re.compile(r"(?:^|; )(undefined in \S+ of \S+ bootstrap replicates)$")
+
+
+def split_note(note: str) -> tuple[str, str]:
+    """What a note of an AUDIT says of the gap, and how many of its resamples are undefined; each may be empty.
+
+    Example:
+        >>> split_note("left out: df; undefined in 3 of 500 bootstrap replicates")
+        ('left out: df', 'undefined in 3 of 500 bootstrap replicates')
+    """
+    found = _UNDEFINED.search(note)
+    return (note[: found.start()], found[1]) if found else (note, "")
 
 
 def split_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> str:
@@ -43,7 +58,7 @@ def case_mix_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[t
     if STANDARDIZED not in gaps:
         return ""
     standard = Estimate.read(gaps[STANDARDIZED])
-    note = str((part.get("notes") or {}).get(STANDARDIZED) or "")
+    note, _ = split_note(str((part.get("notes") or {}).get(STANDARDIZED) or ""))
     classes = f" {note[0].upper()}{note[1:]}." if note else ""
     if standard.value is None:
         return f"With the case mix held equal, U is not defined: {standard.reason}.{classes}"

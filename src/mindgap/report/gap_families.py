@@ -41,7 +41,7 @@ def families(names: Sequence[str]) -> dict[str, list[str]]:
     """The gaps that do not lead by heading, each in the order given; a heading without gaps is left out.
 
     Example:
-        Of thirteen gaps, ``eopp0`` stands under the conventions of equalised odds and one of a plug-in under the others.
+        Of thirteen gaps, ``eopp0`` stands under the conventions of equalised odds, a plug-in's under the others.
     """
     leading = set(headline(names))
     found: dict[str, list[str]] = {title: [] for title in (*_FAMILIES, OTHER)}

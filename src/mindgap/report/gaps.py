@@ -32,8 +32,10 @@ class GapRow:
             return "not defined"
         if self.measure.name == CASE_MIX:
             return "describes the data, not judged"
-        if self.verdict.kind == "shown" or self.verdict.text.startswith("not judged"):
+        if self.verdict.kind == "shown":
             return self.verdict.text
+        if self.verdict.text.startswith("not judged"):
+            return "not judged: no interval" if self.gap.has_floor else "not judged: no noise floor"
         return f"not shown at {size(self.gap.n)}"
 
 

@@ -61,6 +61,4 @@ def _lowest(name: str, part: Mapping[str, Any], *, shown: bool) -> KeyFigure:
     names = " and ".join(f"{g.sized}{f', under {SMALL_GROUP} images' if g.is_small else ''}" for g in worst)
     under = interval(estimate, unit="percent")
     under = f"{names}: {under}" if names else f"{under}, {size(estimate.n)}"
-    return KeyFigure(
-        label, percent(estimate.value), under if shown else f"{under}. Some group is lowest by chance alone"
-    )
+    return KeyFigure(label, percent(estimate.value), under if shown else f"{under}. Some group always is")

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from mindgap.metrics.predictions import Predictions
 from mindgap.report.drawing import Axis, Plot, element, hover
 from mindgap.report.drawn_groups import drawn_groups, lowest_group
-from mindgap.report.estimate import Estimate, count, decimal, interval
+from mindgap.report.estimate import Estimate, count, decimal, interval, listed
 from mindgap.report.group_curves import REST, ClassCurves, GroupCurve, class_curves
 
 OPEN_CLASSES = 4
@@ -71,15 +71,17 @@ def roc_figures(predictions: Predictions, part: Mapping[str, Any]) -> list[RocFi
 
 
 def _classes_to_draw(predictions: Predictions, part: Mapping[str, Any]) -> dict[str, list[int]]:
-    """By attribute the numbers of its classes, the largest ABROCA first."""
+    """By attribute the numbers of its classes: the largest ABROCA first, then the most images."""
     names = predictions.classes
     if len(names) == 2:
         return {attribute: [1] for attribute in part.get("attributes", {})}
     most = min(max(_SORTED_ROWS // max(predictions.n, 1), OPEN_CLASSES), MOST_CLASSES)
     chosen = {}
+    support = np.bincount(predictions.labels, minlength=len(names)).tolist()
     for attribute, record in part.get("attributes", {}).items():
         areas = [_abroca(record, name).value for name in names]
-        ranked = sorted(range(len(names)), key=lambda k: -1.0 if areas[k] is None else areas[k] or 0.0, reverse=True)
+        keys = [(-1.0 if area is None else area, rows) for area, rows in zip(areas, support, strict=True)]
+        ranked = sorted(range(len(names)), key=lambda k: keys[k], reverse=True)
         chosen[attribute] = ranked[:most]
     return chosen
 
@@ -91,7 +93,8 @@ def _abroca(attribute: Mapping[str, Any], name: str) -> Estimate:
 def _plot(name: str, curves: ClassCurves, attribute: Mapping[str, Any]) -> RocPlot:
     area = _abroca(attribute, name)
     sizes = {group: found.positives + found.negatives for group, found in curves.by_group.items() if found.defined}
-    names = drawn_groups(sizes, wanted=[*(curves.pair or ()), lowest_group(attribute)])
+    pair = curves.pair if curves.pair and area.value is not None else ()
+    names = drawn_groups(sizes, wanted=[*pair, lowest_group(attribute)])
     shown = [(group, curves.by_group[group]) for group in names]
     plot = Plot(
         x=Axis(0.0, 1.0, "False positive rate", lambda v: decimal(v, 1)),
@@ -107,12 +110,12 @@ def _plot(name: str, curves: ClassCurves, attribute: Mapping[str, Any]) -> RocPl
     caption = _caption(curves, area)
     spoken = "; ".join(_legend(group, found) for group, found in shown)
     alt = f"ROC curves of {name} against the other classes. {spoken}. {caption}"
-    without = tuple(f"{group}: {found.missing}" for group, found in curves.by_group.items() if not found.defined)
+    without = _without(curves)
     return RocPlot(
         title=name,
         drawing=plot.draw(marks, alt=alt),
         legend=tuple(_legend(group, found) for group, found in shown),
-        without=(*_shortened(without), *_undrawn(len(sizes) - len(shown))),
+        without=(*without, *_undrawn(len(sizes) - len(shown))),
         caption=caption,
     )
 
@@ -124,12 +127,11 @@ def _legend(name: str, found: GroupCurve) -> str:
 
 def _shade(plot: Plot, curves: ClassCurves, area: Estimate) -> Iterator[Markup]:
     """The region between the pair's curves: along one and back along the other."""
-    if curves.pair is None:
+    if curves.pair is None or area.value is None:
         return
     first, second = (curves.by_group[name].curve for name in curves.pair)
     there, back = list(zip(*first, strict=True)), list(zip(*second, strict=True))
-    said = f"area between {curves.pair[0]} and {curves.pair[1]}"
-    said += "" if area.value is None else f": ABROCA {decimal(area.value)}"
+    said = f"area between {curves.pair[0]} and {curves.pair[1]}: ABROCA {decimal(area.value)}"
     yield element("path", hover(said), d=plot.path([*there, *reversed(back)]) + "Z", class_="between")
 
 
@@ -143,18 +145,20 @@ def _caption(curves: ClassCurves, area: Estimate) -> str:
         return "Fewer than two groups have images of this class and of others: no area between curves."
     first, second = curves.pair
     between = f"{first} and {second}" if second != REST else f"{first} and all other groups together"
-    if area == Estimate.read(None):
-        return f"Shaded: between {between}; no ABROCA was recorded."
     if area.value is None:
-        return f"Shaded: between {between}. ABROCA is not defined: {area.reason}."
+        return f"No area is shaded: ABROCA is not defined: {area.reason}."
     bounds = f"95\u202f% interval {interval(area)}" if area.has_interval else interval(area)
     floor = f"; noise floor p95 {decimal(area.noise_p95)}" if area.has_floor else ""
     return f"Shaded: between {between}, ABROCA {decimal(area.value)} ({bounds}{floor})."
 
 
-def _shortened(lines: tuple[str, ...], most: int = 4) -> tuple[str, ...]:
-    rest = len(lines) - most
-    return lines if rest <= 0 else (*lines[:most], f"{rest} more groups without a curve")
+def _without(curves: ClassCurves) -> list[str]:
+    """The groups that have no curve, by what they lack."""
+    lacking: dict[str, list[str]] = {}
+    for group, found in curves.by_group.items():
+        if not found.defined:
+            lacking.setdefault(found.missing, []).append(group)
+    return [f"{listed(groups, most=5)}: {missing}" for missing, groups in lacking.items()]
 
 
 def _undrawn(number: int) -> tuple[str, ...]:
