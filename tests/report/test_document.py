@@ -14,6 +14,7 @@ import pytest
 
 from mindgap.core.errors import DataError, RunError
 from mindgap.core.files import read_json, write_json
+from mindgap.metrics.predictions import write_predictions
 from mindgap.report.document import write_report
 from mindgap.workflows.report import report
 
@@ -297,3 +298,18 @@ def test_which_classes_are_compared_stands_once_per_place(make_train_run, make_a
     audit["attributes"]["sex"]["notes"] = {"unfairness_standardized": note}
     said = words(write_report(make_train_run(test=audit)).read_text(encoding="utf-8"))
     assert said.count("left out: melanoma, keratosis") == 2  # in plain words, and beside the gaps
+
+
+def test_a_run_that_kept_its_predictions_draws_them(make_train_run, make_predictions, make_audit_of) -> None:
+    predictions = make_predictions(n=300)
+    folder = make_train_run(test=make_audit_of(predictions))
+    table = folder / "predictions.parquet"
+    write_predictions(table, predictions, split="test")
+    text, parser = parsed(write_report(folder))
+    assert {"roc", "calibration", "confusion"} <= set(parser.ids)
+    assert (
+        text.index("Groups of tone") < text.index("ROC curves of nevus") < text.index('aria-label="Confusion of tone')
+    )
+    for other in (make_predictions(n=299), make_predictions(n=300, tones=("I",))):
+        write_predictions(table, other, split="validation" if other.n == 300 else "test")
+        assert "roc" not in parsed(write_report(folder))[1].ids  # rows that were not audited

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mindgap.report.audited import audit_views
 from mindgap.report.groups import flag_texts, group_rows, known_accuracy
 
 
@@ -40,3 +41,15 @@ def test_the_classes_that_a_group_lacks_are_one_flag_however_many() -> None:
         "other",
         "no image of class c0, c1, c2, c3, c4 and 95 more",
     )
+
+
+def test_a_figure_defined_in_no_group_is_said_once_and_takes_no_column(make_audit) -> None:
+    audit = make_audit(shown=True)
+    for group in audit["attributes"]["sex"]["groups"].values():
+        group["positive_f1"] = {"value": None, "n": 0, "reason": "defined for two classes only, here 3"}
+    (view,) = audit_views(audit, lead="sex")
+    first = view.attributes[0]
+    assert len(first.undefined_everywhere) == 1
+    assert "defined for two classes only, here 3" in first.undefined_everywhere.values()
+    assert not set(first.undefined_everywhere) & set(first.other_names)
+    assert "Macro F1" in first.other_names

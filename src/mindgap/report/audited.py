@@ -43,9 +43,22 @@ class AttributeView:
     other_notes: list[str]
 
     @property
+    def undefined_everywhere(self) -> dict[str, str]:
+        """Figures that are defined in no group, all for one reason, by name."""
+        found = {}
+        for k, name in enumerate(label for label, _ in self.rows[0].others) if self.rows else ():
+            column = [row.others[k][1] for row in self.rows]
+            reasons = {figure.reason for figure in column}
+            if len(reasons) == 1 and all(figure.value is None for figure in column):
+                found[name] = str(column[0].reason)
+        return found
+
+    @property
     def other_names(self) -> list[str]:
-        """Names of the groups' figures besides accuracy."""
-        return [label for label, _ in self.rows[0].others] if self.rows else []
+        """Names of the groups' figures besides accuracy that are defined somewhere."""
+        return (
+            [label for label, _ in self.rows[0].others if label not in self.undefined_everywhere] if self.rows else []
+        )
 
     @property
     def leading_gaps(self) -> list[GapRow]:

@@ -14,7 +14,7 @@ from mindgap.core.groups import Groups
 from mindgap.metrics.counts import Floats, divide
 from mindgap.metrics.predictions import Predictions
 from mindgap.report.drawing import Axis, Plot, at, element, hover
-from mindgap.report.drawn_groups import drawn_groups, lowest_group, not_drawn
+from mindgap.report.drawn_groups import drawn_groups, group_sizes, lowest_group, not_drawn
 from mindgap.report.estimate import Estimate, count, percent, sentence
 
 BINS = 15
@@ -80,7 +80,7 @@ def calibration_figures(predictions: Predictions, part: Mapping[str, Any]) -> li
     for name, record in part.get("attributes", {}).items():
         groups = predictions.groups[name]
         by_group = group_bins(groups, confidence=confidence, right=right)
-        sizes = dict(zip(groups.names, groups.counts().tolist(), strict=True))
+        sizes = group_sizes(groups, record)
         names = drawn_groups(sizes, wanted=[_worst_calibrated(record), lowest_group(record)])
         plots = [_plot(group, by_group[group], record) for group in names]
         figures.append(CalibrationFigure(name, plots, not_drawn(sizes, names)))

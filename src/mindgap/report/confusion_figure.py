@@ -10,7 +10,7 @@ import numpy as np
 
 from mindgap.metrics.counts import Floats, GroupCounts, count_rows, divide
 from mindgap.metrics.predictions import Predictions
-from mindgap.report.drawn_groups import drawn_groups, lowest_group, not_drawn
+from mindgap.report.drawn_groups import drawn_groups, group_sizes, lowest_group, not_drawn
 
 MOST_CLASSES = 20
 SHADES = 8
@@ -78,7 +78,7 @@ def confusion_figures(predictions: Predictions, part: Mapping[str, Any]) -> list
             classes=predictions.classes,
         )  # fmt: skip
         counts, merged = merge_rare_classes(counts)
-        sizes = {group: int(n) for group, n in zip(groups.names, counts.sizes, strict=True)}
+        sizes = group_sizes(groups, record)
         names = drawn_groups(sizes, wanted=[lowest_group(record)])
         tables = [_table(f"All images of known {name}", counts.counts.sum(axis=0), counts.classes)]
         tables += [_table(group, counts.counts[groups.names.index(group)], counts.classes) for group in names]

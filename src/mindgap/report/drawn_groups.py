@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mindgap.core.groups import Groups
 from mindgap.report.estimate import count
 from mindgap.report.standing import Standing
 
 MOST_DRAWN = 6
+
+
+def group_sizes(groups: Groups, part: Mapping[str, Any]) -> dict[str, int]:
+    """Images per group, in the order in which the AUDIT of the attribute has them.
+
+    Args:
+        groups: the groups of the rows.
+        part: ``audit["attributes"][name]``.
+    """
+    sizes = dict(zip(groups.names, groups.counts().tolist(), strict=True))
+    return {name: sizes[name] for name in part.get("groups", {}) if name in sizes} | sizes
 
 
 def drawn_groups(

@@ -23,7 +23,16 @@ _MANY = 12
 """Gaps up to which a page shows all in one table."""
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "Equalised odds and equal opportunity, other conventions": ("equalized_odds", "eopp"),
-    "Accuracy, F1 and ranking": ("accuracy", "f1", "macro_f1", "spd", "balanced_accuracy", "worst_group", "auroc"),
+    "Accuracy, F1 and ranking": (
+        "accuracy",
+        "f1",
+        "macro_f1",
+        "positive_f1",
+        "spd",
+        "balanced_accuracy",
+        "worst_group",
+        "auroc",
+    ),
     "Shares and case mix": ("unfairness", "selection_rate", "uei", "abroca", "ece"),
 }
 OTHER = "Others"

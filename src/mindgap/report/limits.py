@@ -76,13 +76,20 @@ def _without_positives(split: str, audit: Audit) -> list[str]:
 
 
 def _undefined(split: str, audit: Audit) -> list[str]:
-    lines = []
+    """A line per reason, with all gaps of an attribute, or all attributes of a gap, that it holds for."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
     for attribute, part in audit.get("attributes", {}).items():
         for name, record in part.get("gaps", {}).items():
             gap = Estimate.read(record)
             if gap.value is None:
-                lines.append(f"{measure_of(name).label} over {attribute}, {split}, is not defined: {gap.reason}.")
-    return lines
+                by_reason.setdefault((attribute, str(gap.reason)), []).append(measure_of(name).label.replace(", ", " "))
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (attribute, reason), labels in by_reason.items():
+        alike.setdefault((reason, tuple(labels)), []).append(attribute)
+    return [
+        f"{listed(labels)} over {listed(of)}, {split}, {'is' if len(labels) == 1 else 'are'} not defined: {reason}."
+        for (reason, labels), of in alike.items()
+    ]
 
 
 def _absent_classes(split: str, audit: Audit) -> list[str]:

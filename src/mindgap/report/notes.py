@@ -27,8 +27,13 @@ def gap_notes(part: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     labels: dict[str, list[str]] = {}
     for name in names:
         for piece in _pieces(name, part):
-            labels.setdefault(piece, []).append(measure_of(name).label)
-    return [f"{listed(of, most=8)}: {shortened(piece)}." for piece, of in labels.items()]
+            labels.setdefault(piece, []).append(measure_of(name).label.replace(", ", " "))
+    return [_sentence(piece, of) for piece, of in labels.items()]
+
+
+def _sentence(note: str, labels: list[str]) -> str:
+    said = f"{shortened(note)}."
+    return said if note.startswith(labels[0]) else f"{listed(labels, most=8)}: {said}"
 
 
 def _pieces(name: str, part: Mapping[str, Any]) -> list[str]:

@@ -92,7 +92,8 @@ def _abroca(attribute: Mapping[str, Any], name: str) -> Estimate:
 
 def _plot(name: str, curves: ClassCurves, attribute: Mapping[str, Any]) -> RocPlot:
     area = _abroca(attribute, name)
-    sizes = {group: found.positives + found.negatives for group, found in curves.by_group.items() if found.defined}
+    known = {group: found.positives + found.negatives for group, found in curves.by_group.items() if found.defined}
+    sizes = {group: known[group] for group in attribute.get("groups", {}) if group in known} | known
     pair = curves.pair if curves.pair and area.value is not None else ()
     names = drawn_groups(sizes, wanted=[*pair, lowest_group(attribute)])
     shown = [(group, curves.by_group[group]) for group in names]

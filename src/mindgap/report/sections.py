@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindgap.core.errors import MindgapError
+from mindgap.metrics.predictions import read_predictions
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.cautions import cautions
+from mindgap.report.drawn_predictions import drawn_sections
 from mindgap.report.estimate import Estimate, amount, decimal, size
 from mindgap.report.findings import findings
 from mindgap.report.folds import fold_table
@@ -34,6 +36,7 @@ def sections(run: RunFiles) -> list[Section]:
         Section("summary", "In plain words", "In plain words", _summary(run)),
         Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
         Section("gaps", "Gaps against their noise floors", "Gaps and floors"),
+        *_drawn(run),
     ]
     if run.metrics.get("folds"):
         parts.append(Section("folds", "Fold by fold", "Folds", fold_table(run.metrics["folds"])))
@@ -50,6 +53,21 @@ def sections(run: RunFiles) -> list[Section]:
         Section("origin", "Where it comes from", "Provenance", _origin(run)),
         Section("reading", "How to read it", "How to read it"),
     ]
+
+
+def _drawn(run: RunFiles) -> list[Section]:
+    """Curves, calibration and confusion from the run's own predictions; nothing where it kept none of these rows."""
+    split, audit = run.audit
+    parts = single_label_audits(audit)
+    attributes = list(next(iter(parts.values()), {}).get("attributes", {}))
+    table = run.path / "predictions.parquet"
+    if not attributes or not table.is_file():
+        return []
+    try:
+        predictions = read_predictions(table, attributes=attributes, split=split)
+    except MindgapError:  # a table of other rows or attributes than those audited
+        return []
+    return drawn_sections(parts, predictions) if predictions.n == audit.get("n") else []
 
 
 def leading_attribute(run: RunFiles) -> str | None:

@@ -36,6 +36,7 @@ def environment() -> Environment:
         interval_percent=lambda value: words.interval(value, unit="percent") if value.has_interval else "–",
         interval_decimal=lambda value: words.interval(value) if value.has_interval else "–",
         under_gap=_under_gap,
+        under_figure=lambda value: value.reason if value.value is None else words.interval(value),
     )
     found.globals["small_group"] = SMALL_GROUP
     return found
