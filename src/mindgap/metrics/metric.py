@@ -1,13 +1,16 @@
 """What a metric is: a name, what it measures on counts, and which interval fits it.
 
 A group metric turns one confusion matrix into a number, overall and per group. A gap metric compares the groups of an
-attribute. Both are vectorised over replicates, and every choice that depends on the sample (which classes are compared,
-which group is the minority) is made on ``observed``, the counts of the real predictions, and then kept in replicates.
+attribute. A class rate is a figure of each class in each group. All are vectorised over replicates, and every choice
+that depends on the sample (which classes are compared, which group is the minority) is made on ``observed``, the counts
+of the real predictions, and then kept in replicates.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -35,6 +38,11 @@ class AbstractMetric(ABC):
     range: ClassVar[tuple[float, float]]
     ideal: ClassVar[float]
     interval: ClassVar[IntervalKind]
+
+    def applies_to(self, classes: tuple[str, ...]) -> bool:
+        """Whether it makes sense for a task of these classes; where not, an audit leaves it out."""
+        del classes
+        return True
 
 
 class AbstractGroupMetric(AbstractMetric):
@@ -169,16 +177,53 @@ class AbstractClassGap(AbstractGapMetric):
         return f"classes left out ({listed})"
 
 
+class AbstractClassRate(AbstractMetric):
+    """A figure of every class in every group that stands by itself and compares no groups, such as predicted over true.
+
+    ``ideal`` is a value to be near, from either side; ``direction`` is the side that is less of a worry.
+    """
+
+    direction: ClassVar[Direction] = "larger"
+    range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    ideal: ClassVar[float] = 1.0
+    interval: ClassVar[IntervalKind] = "log"
+
+    @abstractmethod
+    def rates(self, counts: GroupCounts) -> Floats:
+        """The figures, float64 (..., G, C); NaN if undefined."""
+
+    @abstractmethod
+    def reason(self, observed: GroupCounts, group_index: int, class_index: int) -> str:
+        """Why the figure of one class in one group is NaN."""
+
+    @abstractmethod
+    def rows(self, observed: GroupCounts, group_index: int, class_index: int) -> int:
+        """Number of rows that the figure rests on."""
+
+    def no_interval(self, observed: GroupCounts, group_index: int, class_index: int) -> str | None:
+        """Why a figure that is defined can have no interval; None if it can."""
+        del observed, group_index, class_index
+        return None
+
+
 METRICS: Registry[type[AbstractMetric]] = Registry("metrics", package="mindgap.metrics.definitions")
 
 
-def group_metrics() -> tuple[AbstractGroupMetric, ...]:
-    """All registered group metrics, by name."""
-    found = (METRICS.get(name)() for name in METRICS.names())
-    return tuple(metric for metric in found if isinstance(metric, AbstractGroupMetric))
+def group_metrics(classes: tuple[str, ...] | None = None) -> tuple[AbstractGroupMetric, ...]:
+    """The registered group metrics, by name; of a task of these classes only those that apply to it."""
+    return tuple(metric for metric in _metrics(classes) if isinstance(metric, AbstractGroupMetric))
 
 
-def gap_metrics() -> tuple[AbstractGapMetric, ...]:
-    """All registered gap metrics, by name."""
+def gap_metrics(classes: tuple[str, ...] | None = None) -> tuple[AbstractGapMetric, ...]:
+    """The registered gap metrics, by name; of a task of these classes only those that apply to it."""
+    return tuple(metric for metric in _metrics(classes) if isinstance(metric, AbstractGapMetric))
+
+
+def class_rates(classes: tuple[str, ...] | None = None) -> tuple[AbstractClassRate, ...]:
+    """The registered rates per class and group, by name; of a task of these classes only those that apply to it."""
+    return tuple(metric for metric in _metrics(classes) if isinstance(metric, AbstractClassRate))
+
+
+def _metrics(classes: tuple[str, ...] | None) -> Iterator[AbstractMetric]:
     found = (METRICS.get(name)() for name in METRICS.names())
-    return tuple(metric for metric in found if isinstance(metric, AbstractGapMetric))
+    return (metric for metric in found if classes is None or metric.applies_to(classes))
