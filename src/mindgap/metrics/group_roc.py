@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,8 +82,8 @@ class GroupRoc:
 
     def usable(self) -> NDArray[np.bool_]:
         """Bool (..., C): the classes with positives and negatives in every group."""
-        both: NDArray[np.bool_] = (self.support > 0) & (self.support < self.sizes[..., None])
-        return np.asarray(both.sum(axis=-2) == len(self.groups), dtype=np.bool_)
+        both = (self.support > 0) & (self.support < self.sizes[..., None])
+        return cast("NDArray[np.bool_]", np.all(both, axis=-2))
 
     def lost(self, observed: GroupRoc) -> NDArray[np.bool_]:
         """Bool (..., G): replicates in which a group lost a class that it has in the sample."""
@@ -168,6 +169,9 @@ def curves_of_levels(
     Returns:
         AUROC, float64 (r,), and the curve, float32 (r, 256); NaN where a replicate lacks either kind.
     """
+    levels, replicates = positives.shape
+    if not levels:
+        return np.full(replicates, np.nan), np.full((replicates, GRID), np.nan, dtype=np.float32)
     right, wrong = np.cumsum(positives, axis=0, dtype=np.float64), np.cumsum(negatives, axis=0, dtype=np.float64)
     n_positive, n_negative = right[-1], wrong[-1]
     # a negative is beaten by the positives of higher levels, and by half of those of its own

@@ -1,14 +1,16 @@
 """What a metric is: a name, the statistic it measures, what it measures on it, and which interval fits it.
 
-A group figure describes each group by itself (and all rows together), a gap metric compares the groups of an attribute.
-Most need counts alone; others ROC curves or reliability. All are vectorised over replicates, and every choice that
-depends on the sample (which classes are compared, which group is the minority) is made on ``observed``, the statistic
-of the real predictions, and then kept in replicates.
+A group figure describes each group by itself (and all rows together), a gap metric compares the groups of an attribute,
+a class rate is a figure of each class in each group. Most need counts alone; others ROC curves or reliability. All are
+vectorised over replicates, and every choice that depends on the sample (which classes are compared, which group is the
+minority) is made on ``observed``, the statistic of the real predictions, and then kept in replicates.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, Literal, cast
 
 import numpy as np
@@ -44,6 +46,11 @@ class AbstractMetric(ABC):
     range: ClassVar[tuple[float, float]]
     ideal: ClassVar[float]
     interval: ClassVar[IntervalKind]
+
+    def applies_to(self, classes: tuple[str, ...]) -> bool:
+        """Whether it makes sense for a task of these classes; where not, an audit leaves it out."""
+        del classes
+        return True
 
 
 class AbstractGroupFigure(AbstractMetric):
@@ -200,16 +207,55 @@ class AbstractClassGap(AbstractGapMetric[S], Generic[S]):
         return f"classes left out ({listed})"
 
 
+class AbstractClassRate(AbstractMetric):
+    """A figure of every class in every group that stands by itself and compares no groups, such as predicted over true.
+
+    ``ideal`` is a value to be near, from either side; ``direction`` is the side that is less of a worry.
+    """
+
+    direction: ClassVar[Direction] = "larger"
+    range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    ideal: ClassVar[float] = 1.0
+    interval: ClassVar[IntervalKind] = "log"
+
+    @abstractmethod
+    def rates(self, counts: GroupCounts) -> Floats:
+        """The figures, float64 (..., G, C); NaN if undefined."""
+
+    @abstractmethod
+    def reason(self, observed: GroupCounts, group_index: int, class_index: int) -> str:
+        """Why the figure of one class in one group is NaN."""
+
+    @abstractmethod
+    def rows(self, observed: GroupCounts, group_index: int, class_index: int) -> int:
+        """Number of rows that the figure rests on."""
+
+    def no_interval(self, observed: GroupCounts, group_index: int, class_index: int) -> str | None:
+        """Why a figure that is defined can have no interval; None if it can."""
+        del observed, group_index, class_index
+        return None
+
+
 METRICS: Registry[type[AbstractMetric]] = Registry("metrics", package="mindgap.metrics.definitions")
 
 
-def group_metrics() -> tuple[AbstractGroupFigure, ...]:
-    """All registered group figures, by name."""
+def group_metrics(classes: tuple[str, ...] | None = None) -> tuple[AbstractGroupFigure, ...]:
+    """The registered group figures, by name; of a task of these classes only those that apply to it."""
+    return tuple(metric for metric in _metrics(classes) if isinstance(metric, AbstractGroupFigure))
+
+
+def gap_metrics(classes: tuple[str, ...] | None = None) -> tuple[AbstractGapMetric[Any], ...]:
+    """The registered gap metrics, by name; of a task of these classes only those that apply to it."""
+    return tuple(
+        cast("AbstractGapMetric[Any]", metric) for metric in _metrics(classes) if isinstance(metric, AbstractGapMetric)
+    )
+
+
+def class_rates(classes: tuple[str, ...] | None = None) -> tuple[AbstractClassRate, ...]:
+    """The registered rates per class and group, by name; of a task of these classes only those that apply to it."""
+    return tuple(metric for metric in _metrics(classes) if isinstance(metric, AbstractClassRate))
+
+
+def _metrics(classes: tuple[str, ...] | None) -> Iterator[AbstractMetric]:
     found = (METRICS.get(name)() for name in METRICS.names())
-    return tuple(metric for metric in found if isinstance(metric, AbstractGroupFigure))
-
-
-def gap_metrics() -> tuple[AbstractGapMetric[Any], ...]:
-    """All registered gap metrics, by name."""
-    found: list[AbstractMetric] = [METRICS.get(name)() for name in METRICS.names()]
-    return tuple(cast("AbstractGapMetric[Any]", metric) for metric in found if isinstance(metric, AbstractGapMetric))
+    return (metric for metric in found if classes is None or metric.applies_to(classes))
