@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,12 +81,11 @@ class GroupRoc:
 
     def usable(self) -> NDArray[np.bool_]:
         """Bool (..., C): the classes with positives and negatives in every group."""
-        both = (self.support > 0) & (self.support < self.sizes[..., None])
-        return cast("NDArray[np.bool_]", np.all(both, axis=-2))
+        return np.all((self.support > 0) & (self.support < self.sizes[..., None]), axis=-2)
 
     def lost(self, observed: GroupRoc) -> NDArray[np.bool_]:
         """Bool (..., G): replicates in which a group lost a class that it has in the sample."""
-        return (np.isnan(self.auroc) & ~np.isnan(observed.auroc)).any(axis=-1)
+        return np.isnan(np.where(np.isnan(observed.auroc), 0.0, self.auroc).sum(axis=-1))
 
     def on_the_grid(self) -> GroupRoc:
         """The same with its areas taken as those of replicates are."""
@@ -158,7 +156,7 @@ def _curves(
 
 
 def curves_of_levels(
-    positives: NDArray[np.floating], negatives: NDArray[np.floating]
+    positives: NDArray[np.float32] | Floats, negatives: NDArray[np.float32] | Floats
 ) -> tuple[Floats, NDArray[np.float32]]:
     """AUROC and the true positive rates on the grid of many replicates at once.
 

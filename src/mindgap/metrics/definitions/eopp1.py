@@ -12,7 +12,7 @@ class Eopp1(AbstractOddsGap):
     """Mean over classes, one against the rest, of the range over groups of the true positive rate, in 0..1.
 
     "EOpp1" of Wu et al. 2022 (FairPrune) is the sum Σ_k |ΔTPR_k|, which grows with the number of classes: the note
-    holds it. It looks at no false positives, and a rare class weighs as much as any, so its noise floor is high. Classes
+    holds it. It looks at no false positives, and a rare class weighs as much as any: its noise floor is high. Classes
     without positives and negatives in every group are left out and listed.
     TPRs of .9 and .7 in one class and of .5 and .6 in the other give .15.
     """

@@ -25,7 +25,7 @@ class EqualizedOddsPairsMean(AbstractOddsGap):
 
         Of sorted values x_1 ≤ … ≤ x_G, Σ_{i<j} |x_i − x_j| = Σ_i (2i − G − 1) x_i.
         """
-        n_groups = rates.shape[-1]
-        weights: Floats = np.linspace(1 - n_groups, n_groups - 1, n_groups)  # 2i − G − 1
-        of_pairs: Floats = (np.sort(rates, axis=-1) * weights).sum(axis=-1)
+        n_groups = int(rates.shape[-1])
+        weights = np.linspace(1 - n_groups, n_groups - 1, n_groups)  # 2i − G − 1
+        of_pairs = (np.sort(rates, axis=-1) * weights).sum(axis=-1)
         return of_pairs.mean(axis=-1) * 2 / (n_groups * (n_groups - 1))
