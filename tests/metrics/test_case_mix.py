@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mindgap.metrics.case_mix import case_mix_deviations, within_class_deviations
 from mindgap.metrics.cluster_types import ClusteredRows
 from mindgap.metrics.counts import GroupCounts, count_rows
+from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.metric import METRICS, gap_metrics, group_metrics
 from mindgap.metrics.noise_floor import permuted_counts
 from mindgap.metrics.unfairness import deviations
@@ -88,7 +89,7 @@ def binary_groups():
 def test_f1_is_that_of_the_second_class():
     metric = METRICS.get("positive_f1")()
     np.testing.assert_allclose(metric.value(binary_groups().counts), [8 / 9, 2 / 3, np.nan])
-    assert metric.reason(binary_groups().counts[2]) == "no positives"
+    assert metric.reason(GroupSample(binary_groups()), 2) == "no positives"
     two = binary_groups().keep(np.array([True, True, False]))
     assert value("positive_f1_difference", two) == pytest.approx(8 / 9 - 2 / 3)
     assert METRICS.get("positive_f1_difference")().reason(binary_groups()) == "no positives in group 'c'"
@@ -104,7 +105,7 @@ def test_f1_of_the_positive_class_is_absent_where_there_are_more_than_two():
     alike = random_counts(0, 3, 3)
     for name in ("positive_f1", "positive_f1_difference"):
         metric = METRICS.get(name)()
-        seen = alike.counts[0] if name == "positive_f1" else alike
-        assert metric.reason(seen) == "defined for two classes only, here 3"
+        seen = (GroupSample(alike), 0) if name == "positive_f1" else (alike,)
+        assert metric.reason(*seen) == "defined for two classes only, here 3"
     assert np.isnan(METRICS.get("positive_f1")().value(alike.counts)).all()
     assert np.isnan(value("positive_f1_difference", alike))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindgap.metrics.counts import GroupCounts, count_rows
+from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.metric import METRICS, class_rates, gap_metrics, group_metrics
 
 UNCHANGED_BY_A_TWIN = (
@@ -34,10 +35,16 @@ def count(labels, predicted, ids, classes, names):
     return count_rows(labels, predicted, ids, groups=tuple(names), classes=classes)
 
 
+def count_gaps(classes):
+    return [metric for metric in gap_metrics(classes) if metric.statistic == "counts"]
+
+
 def everything(counts):
-    """Every figure of one table, by metric."""
-    found = {metric.name: metric.value(counts, counts) for metric in gap_metrics(counts.classes)}
-    found |= {metric.name: metric.value(counts.counts) for metric in group_metrics(counts.classes)}
+    """Every figure of one table that counts give, by metric."""
+    sample = GroupSample(counts)
+    found = {metric.name: metric.value(counts, counts) for metric in count_gaps(counts.classes)}
+    groups = [metric for metric in group_metrics(counts.classes) if metric.statistic == "counts"]
+    found |= {metric.name: metric.of_groups(sample) for metric in groups}
     return found | {metric.name: metric.rates(counts) for metric in class_rates(counts.classes)}
 
 
@@ -67,7 +74,7 @@ def test_other_numbers_and_names_of_the_groups_change_no_gap(seed, classes, n_gr
     after = count(labels, predicted, order[ids], classes, "stuv"[:n_groups])
     if len(set(before.sizes)) < n_groups:
         return  # which of two smallest groups is the minority depends on their order
-    for metric in gap_metrics(classes):
+    for metric in count_gaps(classes):
         found = metric.value(after, after)
         np.testing.assert_allclose(found, metric.value(before, before), rtol=1e-9, atol=1e-12, err_msg=metric.name)
 
@@ -107,7 +114,7 @@ def test_merging_identical_groups_keeps_accuracy_and_every_range(seed, classes, 
 def test_no_value_moves_further_than_its_distance(seed, classes, n_groups):
     observed = tables(seed, classes, n_groups)
     moved = tables(seed + 1, classes, n_groups, replicates=20)
-    for metric in gap_metrics(classes):
+    for metric in count_gaps(classes):
         if metric.interval != "norm_pivot":
             continue
         step = np.abs(metric.value(moved, observed) - metric.value(observed, observed))

@@ -11,7 +11,15 @@ import numpy as np
 from mindgap.core.seed import numpy_generator
 from mindgap.metrics.counts import Floats
 from mindgap.metrics.group_sample import GroupSample
-from mindgap.metrics.metric import AbstractClassGap, AbstractGapMetric, AbstractGroupFigure, gap_metrics, group_metrics
+from mindgap.metrics.metric import (
+    AbstractClassGap,
+    AbstractClassRate,
+    AbstractGapMetric,
+    AbstractGroupFigure,
+    class_rates,
+    gap_metrics,
+    group_metrics,
+)
 from mindgap.metrics.permutation_strata import Within
 from mindgap.metrics.resampling import Resampling
 
@@ -48,7 +56,7 @@ class Measured:
 
     Attributes:
         resampled: ``group`` figures (R, G) of replicates, or their distances; ``gap`` and ``class`` values or
-            distances, ``rise`` where a value may rise further than it falls.
+            distances, ``rise`` where a value may rise further than it falls; ``rate`` of every class (R, G, C).
         jackknife: ``group`` figures (m, G) without a block of clusters each; empty unless asked for.
         permuted: ``gap`` and ``class`` values.
     """
@@ -80,8 +88,9 @@ def measure_attribute(
         gaps: whether there is anything to compare.
     """
     compared = resampling.reference.keep(present)
-    known = tuple(metric for metric in gap_metrics() if gaps and compared.has(metric.statistic))
+    known = tuple(m for m in gap_metrics(resampling.classes) if gaps and compared.has(m.statistic))
     measures = _group_measures(resampling.reference) | _on_present(present, _bootstrap_measures(known, compared))
+    measures |= {("rate", rate.name): _rate_measure(rate) for rate in class_rates(resampling.classes)}
     replicates = resampling.bootstrap(
         replicates=options.bootstrap, generator=numpy_generator(options.seed, "bootstrap", attribute)
     )
@@ -113,12 +122,17 @@ def _jackknife(resampling: Resampling, options: AuditOptions) -> dict[Any, Float
 
 
 def _group_measures(reference: GroupSample) -> dict[Any, Measure]:
-    return {("group", metric.name): _group_measure(metric, reference) for metric in group_metrics()}
+    known = group_metrics(reference.counts.classes)
+    return {("group", metric.name): _group_measure(metric, reference) for metric in known}
 
 
 def _group_measure(metric: AbstractGroupFigure, reference: GroupSample) -> Measure:
     measure = metric.resampled if metric.interval == "percentile" else metric.distance
     return lambda sample: measure(sample, reference)
+
+
+def _rate_measure(metric: AbstractClassRate) -> Measure:
+    return lambda sample: metric.rates(sample.counts)
 
 
 def _bootstrap_measures(gaps: tuple[AbstractGapMetric[Any], ...], compared: GroupSample) -> dict[Any, Measure]:

@@ -10,9 +10,9 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from mindgap.audit.attribute_audit import NO_SCORES, audit_attribute, rarest_class
+from mindgap.audit.attribute_audit import audit_attribute, rarest_class
 from mindgap.audit.measured import AuditOptions, FloorName, IntervalName, measure_groups
-from mindgap.audit.record import Record, rate_bounds, value_record
+from mindgap.audit.record import NO_SCORES, Record, rate_bounds, value_record
 from mindgap.core.errors import ConfigError, DataError, near_names
 from mindgap.core.groups import Groups
 from mindgap.metrics.counts import Floats
@@ -132,7 +132,7 @@ def _overall(by_label: Mapping[str, Predictions], options: AuditOptions) -> Reco
     by_class = np.concatenate(list(clusters_by_cell(resampling.rows)))
     n = next(iter(by_label.values())).n
     record: Record = {}
-    for metric in group_metrics():
+    for metric in group_metrics(resampling.classes):
         value = float(metric.of_groups(observed).mean())
         bounds = rate_bounds(
             metric,

@@ -12,6 +12,8 @@ from mindgap.metrics.noise_floor import noise_floor
 
 Record = dict[str, Any]
 
+NO_SCORES = "no probabilities, only predicted classes"
+
 
 def value_record(value: float, bounds: Bounds, *, n: int, reason: str) -> Record:
     """V = {value, low, high, n, reason}: what is undefined is None, and the reason says why.

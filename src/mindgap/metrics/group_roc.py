@@ -169,7 +169,7 @@ def curves_of_levels(
     """
     levels, replicates = positives.shape
     if not levels:
-        return np.full(replicates, np.nan), np.full((replicates, GRID), np.nan, dtype=np.float32)
+        return np.full(int(replicates), np.nan), np.full((int(replicates), GRID), np.nan, dtype=np.float32)
     right, wrong = np.cumsum(positives, axis=0, dtype=np.float64), np.cumsum(negatives, axis=0, dtype=np.float64)
     n_positive, n_negative = right[-1], wrong[-1]
     # a negative is beaten by the positives of higher levels, and by half of those of its own
