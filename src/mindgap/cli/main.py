@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from mindgap.core.errors import MindgapError, TrainingFailure
 
-VERBS = ("synth", "prepare", "train", "search", "worker", "report", "list")
+VERBS = ("synth", "prepare", "audit", "train", "search", "worker", "report", "list")
 INTERRUPTED = 130
 
 

@@ -76,9 +76,9 @@ class TextTable:
 
     def frame(self, names: tuple[str, ...]) -> pd.DataFrame:
         """Columns as text, a missing cell being NaN."""
-        return pd.DataFrame({name: pd.Series(self.text(name).to_pandas(), dtype="str") for name in names}).replace(
-            "", np.nan
-        )
+        columns = {name: self.text(name) for name in names}
+        filled = {name: pc.if_else(pc.equal(cells, ""), None, cells) for name, cells in columns.items()}
+        return pd.DataFrame({name: pd.Series(cells.to_pandas(), dtype="str") for name, cells in filled.items()})
 
     def rows(self, chosen: Cells) -> TextTable:
         """Some rows: a mask (n,), or row numbers."""
@@ -131,9 +131,10 @@ def listed(names: tuple[str, ...] | list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def positions(cells: Cells, names: tuple[str, ...]) -> NDArray[np.int64]:
+def positions(cells: Cells, names: Cells | tuple[str, ...]) -> NDArray[np.int64]:
     """int64 (n,): the position of each cell among the names, -1 where it is none of them."""
-    found = pc.index_in(cells, value_set=pa.array(names, type=pa.string()))
+    known = pa.array(names, type=pa.string()) if isinstance(names, tuple) else names.combine_chunks()
+    found = pc.index_in(cells, value_set=known)
     return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
 
 
