@@ -123,8 +123,14 @@ class CsvTable:
                 batches.append(pa.record_batch([pa.array(cells[place], pa.string()) for place in places], schema))
         return TextTable(str(self.path), pa.Table.from_batches(batches, schema))
 
+    def _lines(self, text: io.TextIOWrapper) -> Generator[str]:
+        while line := text.readline(HEADER_BYTES):
+            if len(line) == HEADER_BYTES:
+                raise DataError(f"{self.path}: not a table (a line of over {HEADER_BYTES >> 20} MiB); give a CSV file")
+            yield line
+
     def _rows(self, text: io.TextIOWrapper, least: int) -> Generator[list[str]]:
-        reader, width = csv.reader(text, delimiter=self.separator), len(self.names)
+        reader, width = csv.reader(self._lines(text), delimiter=self.separator), len(self.names)
         for row in reader:
             if not row:
                 continue

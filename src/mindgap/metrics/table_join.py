@@ -108,9 +108,9 @@ def _rows_of(table: TextTable, other: TextTable, side: SideTable) -> NDArray[np.
     missing = np.flatnonzero(rows < 0)
     if missing.size:
         first = ids[int(missing[0])].as_py()
+        there = f"ids there are such as {keys[0].as_py()!r}" if len(keys) else "there are no ids there"
         raise DataError(
-            f"{side.source}: {missing.size} of {table.n} predictions have no row there, the first is id {first!r}; "
-            f"its column {side.key!r} holds ids such as {keys[0].as_py() if len(keys) else 'none'!r}"
+            f"{side.source}: {missing.size} of {table.n} predictions have no row there, the first is id {first!r}; {there}"
         )
     return rows
 
