@@ -154,7 +154,9 @@ def test_a_refusal_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "p.csv").write_text("id,label,prediction,sex\n1,a,a,f\n")
     assert run(["audit", str(tmp_path / "p.csv"), "--attributes", "\x1b[2J"]) == 2
     assert "\x1b" not in capsys.readouterr().err
-    (tmp_path / "p.csv").write_text("id,label,prob_a,prob_" + "b" * 90_000 + ",sex\n1,c\x1b,.5,.5,f\n2,a,.5,.5,m\n3,a,.5,.5,m\n")
+    (tmp_path / "p.csv").write_text(
+        "id,label,prob_a,prob_" + "b" * 90_000 + ",sex\n1,c\x1b,.5,.5,f\n2,a,.5,.5,m\n3,a,.5,.5,m\n"
+    )
     assert run(["audit", str(tmp_path / "p.csv"), "--attributes", "sex"]) == 2
     error = capsys.readouterr().err
     assert "is no class; known: a, bbb" in error

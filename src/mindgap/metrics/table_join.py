@@ -110,7 +110,8 @@ def _rows_of(table: TextTable, other: TextTable, side: SideTable) -> NDArray[np.
         first = ids[int(missing[0])].as_py()
         there = f"ids there are such as {keys[0].as_py()!r}" if len(keys) else "there are no ids there"
         raise DataError(
-            f"{side.source}: {missing.size} of {table.n} predictions have no row there, the first is id {first!r}; {there}"
+            f"{side.source}: {missing.size} of {table.n} predictions have no row there, the first is id {first!r}; "
+            f"{there}"
         )
     return rows
 

@@ -91,7 +91,7 @@ def audit(
 def _audit_predictions(
     question: Question, outputs: Outputs, *, options: Mapping[str, Any], order: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    with progress(None, f"reading {question.path.name}") as bar:
+    with progress(None, "reading the table") as bar:
         audited = read_audited(question, order=order)
         bar.describe(f"auditing {audited.predictions.n} rows")
         record = jsonable(_record(question, audited, options))
@@ -152,7 +152,7 @@ def _audit_store(
         )
     from mindgap.workflows.audit_store import audit_store
 
-    with progress(None, f"auditing {store.name}"):
+    with progress(None, "auditing the store"):
         return audit_store(
             store,
             json=outputs.json,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindgap.core.errors import ConfigError, DataError, UnknownNameError
+from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.groups import Groups
 from mindgap.data.attribute import AttributeSpec, Factor, Grouped, parse_attributes, usable_groups
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
@@ -82,7 +82,7 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
     require_column("id", file.names, purpose="row names", source=source)
     sides = open_side_tables(question.tables, key=question.id)
     names = _all_names(file, sides)
-    specs = _specs(question, names)
+    specs = _specs(question, names, own=file.names)
     columns = tuple(dict.fromkeys(factor.column for spec in specs for factor in spec.factors))
     for column in columns:
         require_column(column, names, purpose="attribute", source=_sources(source, sides))
@@ -120,17 +120,19 @@ def _sources(source: str, sides: Sequence[SideTable]) -> str:
     return " and ".join([source, *(side.source for side in sides)])
 
 
-def _specs(question: Question, names: tuple[str, ...]) -> tuple[AttributeSpec, ...]:
+def _specs(question: Question, names: tuple[str, ...], *, own: tuple[str, ...]) -> tuple[AttributeSpec, ...]:
     """The attributes; a column whose name is just what was written is that column, as ``sex*age`` of an earlier run."""
     asked, source = question.attributes, str(question.path)
     if asked is None:
-        found = candidate_columns(names)
+        found = candidate_columns(own)
         if not found:
             raise DataError(f"{source}: no column names groups; add one, or join it with --table")
         return tuple(AttributeSpec(name, (Factor(name),)) for name in found)
     items = [item.strip() for item in asked.split(",")] if isinstance(asked, str) else list(asked)
     if not any(items):
-        found = listed([name for name in candidate_columns(names) if name not in {question.id, question.label}])
+        found = listed(
+            [name for name in candidate_columns(names) if name not in {question.id, question.label, question.cluster}]
+        )
         raise ConfigError(
             f"{source}: no attribute is named; name columns of groups with --attributes, "
             + (f"from: {found}" if found else "but there is no column for it: join one with --table")
@@ -210,7 +212,7 @@ def _grouped(
             found = spec.groups(frame)
             _refuse_too_many(usable_groups(found))
             grouped[spec.name] = found
-        except (DataError, UnknownNameError) as error:
+        except DataError as error:
             if asked:
                 raise DataError(f"{table.source}: {error}") from None
             left_out[spec.name] = str(error)
