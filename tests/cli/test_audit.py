@@ -15,6 +15,7 @@ import pytest
 from mindgap.cli.audit_summary import audit_record_lines
 from mindgap.cli.main import run
 from mindgap.cli.summary import printable
+from mindgap.testing.tiny_store import write_tiny_store
 
 FEW = ["--bootstrap", "50", "--permutations", "99"]
 
@@ -162,6 +163,12 @@ def test_a_refusal_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.Capt
     assert "is no class; known: a, bbb" in error
     assert "\x1b" not in error
     assert len(error) < 3000
+
+
+def test_a_store_has_its_own_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("mindgap.cli.store_summary")
+    assert run(["audit", str(write_tiny_store(tmp_path / "store", n=60)), "--permutations", "20"]) == 0
+    assert capsys.readouterr().out.startswith("60 images, 2 classes, 30 clusters; train")
 
 
 def test_a_table_is_audited_without_torch(write):
