@@ -52,9 +52,19 @@ def test_the_finding_stands_first_and_figures_stand_beside_their_floor(write, ca
     assert any(line.startswith("  f      200  0.5") for line in lines)
 
 
+def test_what_is_not_defined_is_said_once_and_fills_no_column(write, capsys: pytest.CaptureFixture[str]):
+    assert run(["audit", str(write({"f": 0.6, "m": 0.9})), "--attributes", "sex", *FEW]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (undefined,) = (line for line in lines if line.startswith("overall, not defined: "))
+    assert "macro AUROC" in undefined
+    (head,) = (line for line in lines if line.startswith("  group "))
+    assert "accuracy" in head
+    assert "AUROC" not in head
+
+
 def test_a_gap_that_chance_explains_is_not_called_one(write, capsys: pytest.CaptureFixture[str]):
     assert run(["audit", str(write({"f": 0.8, "m": 0.8})), "--attributes", "sex", *FEW]) == 0
-    assert capsys.readouterr().out.splitlines()[1].startswith("No gap over sex shown beyond chance and case mix")
+    assert capsys.readouterr().out.splitlines()[1].startswith("No gap over sex shown")
 
 
 def test_two_hundred_groups_are_a_short_summary(write, capsys: pytest.CaptureFixture[str]):

@@ -84,6 +84,19 @@ def test_the_test_rows_are_audited_unless_others_are_asked_for(table):
     )
 
 
+def test_the_kind_of_interval_and_of_floor_is_what_was_asked_for(table):
+    usual, bca, floor = (
+        audit(table(), attributes="sex", bootstrap=200, permutations=200, **options)
+        for options in ({}, {"interval": "bca"}, {"floor": "all-classes"})
+    )
+    assert usual["overall"]["accuracy"]["value"] == bca["overall"]["accuracy"]["value"]
+    assert usual["overall"]["accuracy"]["low"] != bca["overall"]["accuracy"]["low"]
+    gap = [record["attributes"]["sex"]["gaps"]["unfairness"] for record in (usual, floor)]
+    assert gap[0]["value"] == gap[1]["value"]
+    assert gap[0]["noise_mean"] != gap[1]["noise_mean"]
+    assert (bca["options"]["interval"], floor["options"]["floor"]) == ("bca", "all-classes")
+
+
 METADATA = ("label", "sex", "age", "patient")
 
 

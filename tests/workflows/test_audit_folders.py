@@ -70,6 +70,14 @@ def test_attributes_of_a_run_that_cannot_be_judged_are_left_out_and_said(tmp_pat
         audit(tmp_path, attributes="sex", **FEW)
 
 
+def test_columns_of_other_tables_are_no_attributes_of_a_run_unless_asked_for(tmp_path, made):
+    columns = {name: cells for name, cells in made().items() if name not in {"age", "patient"}}
+    pd.DataFrame(columns).to_parquet(tmp_path / "predictions.parquet")
+    pd.DataFrame({"id": columns["id"], "site": ["x", "y"] * 120}).to_csv(tmp_path / "m.csv", index=False)
+    assert list(audit(tmp_path, table=tmp_path / "m.csv", **FEW)["attributes"]) == ["sex"]
+    assert list(audit(tmp_path, table=tmp_path / "m.csv", attributes="site", **FEW)["attributes"]) == ["site"]
+
+
 def test_folders_without_predictions_say_what_they_are(tmp_path):
     with pytest.raises(RunError, match="is a folder without store"):
         audit(tmp_path)

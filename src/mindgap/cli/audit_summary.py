@@ -34,7 +34,7 @@ def audit_record_lines(record: Record) -> list[str]:
     """Lines on the audit of a predictions table: findings, overall, groups and gaps."""
     parts = single_label_audits(record)
     judged = verdicts(parts)
-    lines = [_head(record), *_finding_lines(parts), _overall(record)]
+    lines = [_head(record), *_finding_lines(parts), *_overall_lines(record)]
     if record["task"] == "multi-label":
         return lines + _label_lines(parts, judged)
     for name, attribute in record["attributes"].items():
@@ -63,9 +63,22 @@ def _finding_lines(parts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _overall(record: Record) -> str:
+def _overall_lines(record: Record) -> list[str]:
+    """The figures over all rows, and why others are not defined, several of one reason together."""
     what = "overall, mean over labels" if record["task"] == "multi-label" else "overall"
-    return f"{what}: " + ", ".join(f"{_words(name)} {number(value)}" for name, value in record["overall"].items())
+    figures = {name: value for name, value in record["overall"].items() if not _is_only_for_two_classes(name, value)}
+    known = [f"{_words(name)} {number(value)}" for name, value in figures.items() if value["value"] is not None]
+    reasons: dict[str, list[str]] = {}
+    for name, value in figures.items():
+        if value["value"] is None:
+            reasons.setdefault(value["reason"], []).append(_words(name))
+    lines = [f"{what}: " + ", ".join(known)] if known else []
+    return lines + [printable(f"{what}, not defined: {', '.join(names)} ({why})") for why, names in reasons.items()]
+
+
+def _is_only_for_two_classes(name: str, value: Record) -> bool:
+    """A figure that many classes do not have; that is no news about these predictions."""
+    return name == "positive_f1" and value["value"] is None
 
 
 def _attribute_head(name: str, attribute: Record) -> str:
@@ -85,7 +98,11 @@ def _group_lines(attribute: Record) -> list[str]:
         ordered = [figure.name for figure in (*standing.ordered, *standing.left_out)]
         last = len(standing.ordered)
         names = ordered[: min(_MOST // 2, last)] + ordered[max(last - _MOST // 2, _MOST // 2) : last]
-    figures = [key for key in next(iter(groups.values())) if key not in {"n", "flags"}]
+    figures = [
+        key
+        for key in next(iter(groups.values()))
+        if key not in {"n", "flags"} and any(group[key]["value"] is not None for group in groups.values())
+    ]
     rows = [["group", "n", *map(_words, figures), ""]]
     for name in names:
         values = [number(groups[name][key]) if key == "accuracy" else _plain(groups[name][key]) for key in figures]
@@ -132,7 +149,9 @@ def _plain(value: Record) -> str:
 
 
 def _words(key: str) -> str:
-    return {"macro_f1": "macro F1", "macro_auroc": "macro AUROC", "ece": "ECE"}.get(key, key.replace("_", " "))
+    return {"macro_f1": "macro F1", "macro_auroc": "macro AUROC", "ece": "ECE", "positive_f1": "positive F1"}.get(
+        key, key.replace("_", " ")
+    )
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import ConfigError, RunError, near_names
 from mindgap.core.files import jsonable, no_new_parents_on_failure, read_json, write_json
 from mindgap.core.progress import progress
+from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
 
@@ -91,21 +91,21 @@ def audit(
 def _audit_predictions(
     question: Question, outputs: Outputs, *, options: Mapping[str, Any], order: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    with progress(None, "reading the table") as bar:
+    with progress(None, "reading the table"):
         audited = read_audited(question, order=order)
-        bar.describe(f"auditing {audited.predictions.n} rows")
-        record = jsonable(_record(question, audited, options))
-        bar.describe("writing")
+    parts = len(audited.predictions.label_names) if isinstance(audited.predictions, MultiLabelPredictions) else 1
+    with progress(parts * len(audited.specs), f"auditing {audited.predictions.n} rows by attribute") as bar:
+        found = audit_predictions(audited.predictions, attribute_done=lambda _: bar.advance(), **options)
+    record = jsonable(_record(found, question, audited, options))
+    with progress(None, "writing"):
         _write(record, audited, outputs)
     for name, why in audited.left_out.items():
         log.warning("%s is not audited: %s", name, why)
     return record
 
 
-def _record(question: Question, audited: Audited, options: Mapping[str, Any]) -> dict[str, Any]:
+def _record(record: dict[str, Any], question: Question, audited: Audited, options: Mapping[str, Any]) -> dict[str, Any]:
     """The AUDIT, with what it was made from and with."""
-    known = inspect.signature(audit_predictions).parameters
-    record = audit_predictions(audited.predictions, **{name: options[name] for name in options if name in known})
     for part in record["labels"].values() if record["task"] == "multi-label" else [record]:
         for name, attribute in part["attributes"].items():
             attribute["out_of_range"] = audited.out_of_range[name]
