@@ -57,6 +57,17 @@ def test_attributes_are_cut_as_in_prepare_and_what_fits_no_group_is_counted(tabl
     assert quantiles["out_of_range"] == 1
 
 
+def test_a_group_whose_name_may_mean_a_missing_value_is_pointed_out(table, made, caplog):
+    groups = np.array(["f", "m", "Unknown"])[np.arange(240) % 3]
+    assert list(audit(table(sex=groups), attributes="sex", **FEW)["attributes"]["sex"]["groups"]) == [
+        "Unknown",
+        "f",
+        "m",
+    ]
+    (said,) = caplog.messages
+    assert said == "sex has a group 'Unknown' of 80 rows; if that word means a missing value, empty those cells"
+
+
 def test_a_column_whose_name_is_an_intersection_is_taken_as_it_is(table):
     crossed = np.array(["x*1", "y*2"])[np.arange(240) % 2]
     record = audit(table(**{"sex*age": crossed}), attributes="sex,sex*age", **FEW)

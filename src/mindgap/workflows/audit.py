@@ -18,6 +18,7 @@ from mindgap.workflows.audited_table import Audited, Question, read_audited
 log = logging.getLogger(__name__)
 
 _WORDS = {"interval": ("percentile", "bca"), "floor": ("within-class", "all-classes")}
+_MISSING_WORDS = frozenset({"unknown", "na", "n/a", "nan", "none", "null", "missing", "not available", "?", "-"})
 _DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class"}
 
 
@@ -99,9 +100,21 @@ def _audit_predictions(
     record = jsonable(_record(found, question, audited, options))
     with progress(None, "writing"):
         _write(record, audited, outputs)
+    _warn(audited)
+    return record
+
+
+def _warn(audited: Audited) -> None:
     for name, why in audited.left_out.items():
         log.warning("%s is not audited: %s", name, why)
-    return record
+    first = audited.predictions
+    if isinstance(first, MultiLabelPredictions):
+        first = first.by_label[first.label_names[0]]
+    for name, groups in first.groups.items():
+        for group, n in zip(groups.names, groups.counts().tolist(), strict=True):
+            if group.strip().lower() in _MISSING_WORDS:
+                told = "%s has a group %r of %d rows; if that word means a missing value, empty those cells"
+                log.warning(told, name, group, n)
 
 
 def _record(record: dict[str, Any], question: Question, audited: Audited, options: Mapping[str, Any]) -> dict[str, Any]:
