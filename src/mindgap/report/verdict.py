@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mindgap.report.estimate import Estimate, size
+from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import Measure, measure_of
 
 LEVEL = 0.05
@@ -29,7 +30,7 @@ class Verdict:
     text: str
 
 
-def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdict:
+def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None, floor: FloorWords = WITHIN_CLASS) -> Verdict:
     """Judges one gap; a figure without floor, interval or p-value is never called shown.
 
     A gap within its floor, or of a large p, needs no interval to be called not distinguishable from it.
@@ -43,7 +44,7 @@ def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdi
     if not floored or (beyond and not gap.has_interval):
         return Verdict("not shown", p_adjusted, f"not judged: {_missing(gap)}, {size(gap.n)}")
     where = "" if gap.n is None else f" at {size(gap.n)}"
-    return Verdict("not shown", p_adjusted, f"not distinguishable from chance and case mix{where}")
+    return Verdict("not shown", p_adjusted, f"not distinguishable from {floor.holds}{where}")
 
 
 def _missing(gap: Estimate) -> str:
@@ -104,5 +105,7 @@ def verdicts(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[tuple[st
         same = {key: gap.p_value if gap.value is not None else None for key, gap in gaps.items() if key[2] == gap_name}
         for key, adjusted in holm(same).items():
             label, attribute, name = key
-            result[label][attribute, name] = judge(gaps[key], measure_of(name), p_adjusted=adjusted)
+            result[label][attribute, name] = judge(
+                gaps[key], measure_of(name), p_adjusted=adjusted, floor=floor_words(audits[label])
+            )
     return result
