@@ -307,3 +307,14 @@ def test_a_floor_redrawn_over_all_classes_is_not_said_to_hold_the_case_mix(make_
     assert "groups redrawn at random can differ as much" in said
     assert "Groups drawn at random among all images, whatever their class, give 0.030 on average" in said
     assert "chance and case mix" not in said + overview([first, second])
+
+
+def test_a_gap_that_lacks_only_an_interval_is_not_called_chance_and_says_what_to_do(make_audit) -> None:
+    audit = make_audit(shown=True, groups=APART)
+    audit["attributes"]["sex"]["gaps"]["unfairness"] |= {"low": None, "high": None, "reason": "no interval: group 'x'"}
+    first = findings({"": audit}, lead="sex")[0]
+    said = " ".join(first.details)
+    assert first.title.startswith("The gap over sex is not judged: no interval, as group 'x'")
+    assert "That is beyond the floor, but without an interval it is not called shown" in said
+    assert "may itself be chance" not in said
+    assert "worst" not in said

@@ -72,6 +72,7 @@ def _key_figures(audit: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]
         figures.append(number_figure("Calibration error (ECE)", calibrated))
     if "" in parts:
         judged, floor = verdicts(parts)[""], floor_words(audit)
-        for name, part in list(parts[""].get("attributes", {}).items())[:2]:
-            figures += attribute_figures(name, part, judged.get((name, "unfairness")), floor=floor)
+        of_u = {name: judged.get((name, "unfairness")) for name in parts[""].get("attributes", {})}
+        for name, verdict in sorted(of_u.items(), key=lambda item: item[1] is None or item[1].kind != "shown")[:2]:
+            figures += attribute_figures(name, parts[""]["attributes"][name], verdict, floor=floor)
     return figures

@@ -84,7 +84,7 @@ def _finding(
     verdict = judged.get((attribute, "unfairness")) or judge(gap, measure_of("unfairness"), p_adjusted=None)
     standing = Standing.of(part)
     details = [
-        _extremes_sentence(standing, part, words, shown=verdict.kind == "shown"),
+        _extremes_sentence(standing, part, words, verdict),
         _gap_sentence(gap, verdict, standing, words),
         split_sentence(attribute, part, judged),
         case_mix_sentence(attribute, part, judged),
@@ -139,10 +139,11 @@ def _open_to_small_groups(standing: Standing) -> str:
     return f"which group is best off is open, as the highest, {high.sized if high else ''}, is too small"
 
 
-def _extremes_sentence(standing: Standing, part: Mapping[str, Any], words: _Words, *, shown: bool) -> str:
+def _extremes_sentence(standing: Standing, part: Mapping[str, Any], words: _Words, verdict: Verdict) -> str:
     if len(standing.ordered) < 2:
         return ""
     worst, best = standing.ordered[0], standing.ordered[-1]
+    shown = verdict.kind == "shown"
     contrasted = shown and standing.apart
     name = "worst and the best off are" if contrasted else "lowest and the highest point estimates:"
     start = f"Of the groups with at least {SMALL_GROUP} images, the {name}" if standing.left_out else f"The {name}"
@@ -151,7 +152,9 @@ def _extremes_sentence(standing: Standing, part: Mapping[str, Any], words: _Word
         f"{sentence(best.accuracy, unit='percent')}: {decimal(100 * (best.value - worst.value), 1)} points apart"
         f"{_difference_interval(best.value - worst.value, part)}."
     )
-    text += _tied(standing) if contrasted else "" if shown else _not_shown(standing, words)
+    text += (
+        _tied(standing) if contrasted else "" if shown or verdict.lacks_only_interval else _not_shown(standing, words)
+    )
     for group, where in ((standing.low_doubt, "lower"), (standing.high_doubt, "higher")):
         text += f" {group.sized} lies {where} still, but has too few images to place it." if group else ""
     return text
@@ -199,6 +202,11 @@ def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, words: _W
             f" Groups drawn at random {words.floor.among} give {decimal(gap.noise_mean)} on average and "
             f"{decimal(gap.noise_p95)} or more in 1 case of 20 (p = {p_text(verdict.p_adjusted)}{over})."
         )
+    if verdict.lacks_only_interval:
+        text += (
+            " That is beyond the floor, but without an interval it is not called shown: join the groups of few clusters"
+        )
+        text += " to others, or leave them out."
     if verdict.kind == "not shown" and gap.has_interval:
         text += f" That does not show equal treatment either: a gap of up to {decimal(gap.high)} fits the data."
     return text

@@ -23,11 +23,13 @@ class Verdict:
             clear of parity (any interval, where the measure has no value of parity).
         p_adjusted: the p-value after Holm over the attributes that were judged together.
         text: the verdict in a few words, with n.
+        lacks_only_interval: whether it is beyond the floor with a small p, and an interval is all that is missing.
     """
 
     kind: Kind
     p_adjusted: float | None
     text: str
+    lacks_only_interval: bool = False
 
 
 def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None, floor: FloorWords = WITHIN_CLASS) -> Verdict:
@@ -42,7 +44,8 @@ def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None, floor: F
     if beyond and gap.has_interval and _clear_of_parity(gap, measure):
         return Verdict("shown", p_adjusted, "beyond its noise floor")
     if not floored or (beyond and not gap.has_interval):
-        return Verdict("not shown", p_adjusted, f"not judged: {_missing(gap)}, {size(gap.n)}")
+        text = f"not judged: {_missing(gap)}, {size(gap.n)}"
+        return Verdict("not shown", p_adjusted, text, lacks_only_interval=floored)
     where = "" if gap.n is None else f" at {size(gap.n)}"
     return Verdict("not shown", p_adjusted, f"not distinguishable from {floor.holds}{where}")
 
