@@ -12,7 +12,7 @@ from mindgap.report.estimate import Estimate, count, decimal, listed, p_text, pe
 from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import measure_of
 from mindgap.report.standing import Standing, small_groups
-from mindgap.report.verdict import Kind, Verdict, judge, verdicts
+from mindgap.report.verdict import Kind, Verdict, judge, of_u, verdicts
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def findings(
         subject: what is being judged, in words.
     """
     judged = verdicts(audits)
-    together = sum(verdict.p_adjusted is not None for part in judged.values() for verdict in _of_u(part))
+    together = sum(verdict.p_adjusted is not None for part in judged.values() for verdict in of_u(part))
     found: list[Finding] = []
     for label, audit in audits.items():
         for name in sorted(audit.get("attributes", {}), key=lambda name: name != lead):
@@ -71,10 +71,6 @@ def findings(
             finding = _finding(name, audit["attributes"][name], judged[label], words)
             found.append(replace(finding, title=f"{label}: {finding.title}", label=label) if label else finding)
     return found
-
-
-def _of_u(judged: Mapping[tuple[str, str], Verdict]) -> list[Verdict]:
-    return [verdict for (_, gap), verdict in judged.items() if gap == "unfairness"]
 
 
 def _finding(

@@ -14,7 +14,7 @@ from mindgap.report.estimate import Estimate, decimal, sentence, size
 from mindgap.report.gap_families import families, headline
 from mindgap.report.groups import whisker
 from mindgap.report.measures import Measure, in_page_order, measure_of
-from mindgap.report.verdict import Verdict
+from mindgap.report.verdict import TOO_FEW, Verdict
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class GapRow:
         if self.verdict.kind == "shown":
             return self.verdict.text
         if self.verdict.text.startswith("not judged"):
+            if TOO_FEW in self.verdict.text:
+                return "not judged: too few permutations"
             return "not judged: no interval" if self.gap.has_floor else "not judged: no noise floor"
         return f"not shown at {size(self.gap.n)}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mindgap.report.estimate import listed
+from mindgap.report.estimate import count, listed
 from mindgap.report.findings import Finding
 
 OPEN_FINDINGS = 6
@@ -24,6 +24,8 @@ def overview(findings: Sequence[Finding]) -> str:
     open_ = [found.over for found in findings if found.kind == "not shown" and not found.judged]
     undefined = [found.over for found in findings if found.kind == "not defined"]
     said = []
+    if any(finding.label for finding in findings):  # too many to name but those with a gap
+        chance, open_, undefined = (_pairs(names) for names in (chance, open_, undefined))
     if shown:
         said.append(f"A gap is shown over {listed(shown)}.")
     if chance and shown:
@@ -35,6 +37,11 @@ def overview(findings: Sequence[Finding]) -> str:
     if undefined:
         said.append(f"Over {listed(undefined)} the gap is not defined.")
     return " ".join(said)
+
+
+def _pairs(names: Sequence[str]) -> list[str]:
+    more = "pair" if len(names) == 1 else "pairs"
+    return [f"{count(len(names))} {more} of label and attribute"] if names else []
 
 
 def fold(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:

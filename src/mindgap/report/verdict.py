@@ -11,6 +11,7 @@ from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import Measure, measure_of
 
 LEVEL = 0.05
+TOO_FEW = "too few permutations for so many comparisons"
 Kind = Literal["shown", "not shown", "not defined"]
 
 
@@ -32,15 +33,33 @@ class Verdict:
     lacks_only_interval: bool = False
 
 
-def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None, floor: FloorWords = WITHIN_CLASS) -> Verdict:
+def judge(
+    gap: Estimate,
+    measure: Measure,
+    *,
+    p_adjusted: float | None,
+    floor: FloorWords = WITHIN_CLASS,
+    least_p: float = 0.0,
+) -> Verdict:
     """Judges one gap; a figure without floor, interval or p-value is never called shown.
 
     A gap within its floor, or of a large p, needs no interval to be called not distinguishable from it.
+
+    Args:
+        gap: the gap.
+        measure: what it is.
+        p_adjusted: its p after Holm.
+        floor: what its noise floor is called.
+        least_p: the p of a gap that no permutation reached, 1/(permutations + 1). One that small before Holm and over
+            .05 after it says that there are too few permutations, not that the gap is chance.
     """
     if gap.value is None:
         return Verdict("not defined", p_adjusted, f"not defined: {gap.reason}")
     floored = gap.has_floor and p_adjusted is not None
-    beyond = floored and _beyond_floor(gap, measure) and (p_adjusted or 0.0) <= LEVEL
+    small_p = p_adjusted is not None and p_adjusted <= LEVEL
+    if floored and not small_p and gap.p_value is not None and gap.p_value <= least_p * (1 + 1e-9):
+        return Verdict("not shown", p_adjusted, f"not judged: {TOO_FEW}, {size(gap.n)}")
+    beyond = floored and small_p and _beyond_floor(gap, measure)
     if beyond and gap.has_interval and _clear_of_parity(gap, measure):
         return Verdict("shown", p_adjusted, "beyond its noise floor")
     if not floored or (beyond and not gap.has_interval):
@@ -109,6 +128,21 @@ def verdicts(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[tuple[st
         for key, adjusted in holm(same).items():
             label, attribute, name = key
             result[label][attribute, name] = judge(
-                gaps[key], measure_of(name), p_adjusted=adjusted, floor=floor_words(audits[label])
+                gaps[key],
+                measure_of(name),
+                p_adjusted=adjusted,
+                floor=floor_words(audits[label]),
+                least_p=_least_p(audits[label]),
             )
     return result
+
+
+def of_u(judged: Mapping[tuple[str, str], Verdict]) -> list[Verdict]:
+    """The verdicts on U of one label, from ``verdicts``."""
+    return [verdict for (_, gap), verdict in judged.items() if gap == "unfairness"]
+
+
+def _least_p(audit: Mapping[str, Any]) -> float:
+    """The smallest p that the permutations of an AUDIT can give; 0 where it does not tell how many there were."""
+    permutations = (audit.get("settings") or {}).get("permutations")
+    return 1 / (permutations + 1) if permutations else 0.0
