@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from mindgap.core.errors import MindgapError
@@ -18,41 +17,10 @@ from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
 from mindgap.report.network_drawing import batch_shares, draw_network, ratio_rows, read_architecture
 from mindgap.report.origin import commands, option_rows, origin_rows
+from mindgap.report.page import KeyFigure, Section
 from mindgap.report.run_files import RunFiles
 from mindgap.report.search_progress import draw_progress, states_sentence, top_rows, unfinished
 from mindgap.report.standing import Standing
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of a page.
-
-    Attributes:
-        anchor: its id in the page; its template is ``<anchor>.html.j2``.
-        title: its heading.
-        short: its name in the contents.
-        content: what the template needs.
-    """
-
-    anchor: str
-    title: str
-    short: str
-    content: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def template(self) -> str:
-        """File of its template."""
-        return f"{self.anchor}.html.j2"
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """A large number at the top with what it rests on below."""
-
-    label: str
-    value: str
-    under: str
-    undefined: bool = False
 
 
 def sections(run: RunFiles) -> list[Section]:

@@ -1,0 +1,85 @@
+"""One HTML file that needs nothing else: a title and the sections under it, with the page's own style sheet."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from markupsafe import Markup
+
+from mindgap import __version__
+from mindgap.report.writing import environment
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a page.
+
+    Attributes:
+        anchor: its id in the page; its template is ``<anchor>.html.j2``.
+        title: its heading.
+        short: its name in the contents.
+        content: what the template needs.
+    """
+
+    anchor: str
+    title: str
+    short: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def template(self) -> str:
+        """File of its template."""
+        return f"{self.anchor}.html.j2"
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """A large number at the top with what it rests on below."""
+
+    label: str
+    value: str
+    under: str
+    undefined: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page.
+
+    Attributes:
+        title: its heading.
+        subtitle: one line below it.
+        made_from: what the figures come from, as in "made from the files of run 7".
+        sections: its parts in order; their contents share one set of names.
+    """
+
+    title: str
+    subtitle: str
+    made_from: str
+    sections: Sequence[Section]
+
+
+def render_page(page: Page) -> str:
+    """The page as text; every name and number is escaped, and only the page's own style may act."""
+    style = files("mindgap.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    context: dict[str, Any] = {
+        "title": page.title,
+        "subtitle": page.subtitle,
+        "made_from": page.made_from,
+        "version": __version__,
+        "style": Markup(style),  # noqa: S704  (our own file)
+        "style_hash": _hash(style),
+        "parts": page.sections,
+    }
+    for part in page.sections:
+        context |= part.content
+    return environment().get_template("report.html.j2").render(context)
+
+
+def _hash(style: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
