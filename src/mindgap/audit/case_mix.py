@@ -84,16 +84,19 @@ def class_mix_association(
     free = (wide[0] - 1) * (wide[1] - 1)
     drawn = min(permutations, max(FEWEST, MOST_ENTRIES // n))
     observed = float(_phi_squared(_table(groups, classes, wide)))
+    least = min(wide) - 1
+    plain = math.sqrt(min(observed / least, 1.0))
+    if not drawn:
+        return Association(math.nan, plain, math.nan, n, n_clusters, 0, "no permutations were asked for")
     permuted = np.concatenate(
         [_phi_squared(tables) for tables in _permuted_tables(groups, classes, members, wide, drawn, generator)]
     )
     chance = float(permuted.mean())
     # chance = free / (independent rows − 1), so its share of a dimension k − 1 is chance·(k − 1)/other dimension
     effective = [(k - 1) * (1 - chance * (k - 1) / free) for k in wide]
-    least = min(wide) - 1
     return Association(
         v=math.sqrt(min(max(observed - chance, 0.0) / max(min(effective), 1e-12), 1.0)),
-        plain_v=math.sqrt(min(observed / least, 1.0)),
+        plain_v=plain,
         p_value=(1 + int((permuted >= observed - 1e-12).sum())) / (1 + drawn),
         n=n,
         clusters=n_clusters,
@@ -108,7 +111,7 @@ def _table(groups: Integers, classes: Integers, wide: tuple[int, int]) -> Floats
 def _phi_squared(tables: Floats) -> Floats:
     """χ²/n of tables float64 (..., G, C); an empty row or column adds nothing."""
     margins = tables.sum(axis=-1, keepdims=True) * tables.sum(axis=-2, keepdims=True)
-    return (tables**2 / np.where(margins == 0, 1.0, margins)).sum(axis=(-1, -2)) - 1.0
+    return np.maximum((tables**2 / np.where(margins == 0, 1.0, margins)).sum(axis=(-1, -2)) - 1.0, 0.0)
 
 
 def _permuted_tables(

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.progress import progress
-from mindgap.data.decode import THUMBNAIL_PX, perceptual_hashes, thumbnail
+from mindgap.data.decode import perceptual_hashes, thumbnail
 
 _CHUNK = 512
 
@@ -35,16 +34,11 @@ def image_hashes(images: NDArray[np.uint8]) -> ImageHashes:
     count = len(images)
     digests = np.empty(count, dtype="S16")
     perceptual = np.empty((count, 2), dtype=np.uint64)
-    with progress(count, "comparing images") as bar:
-        for start in range(0, count, _CHUNK):
-            part = images[start : start + _CHUNK]
-            stop = start + len(part)
-            digests[start:stop] = [_digest(image) for image in part]
-            small = np.empty((len(part), THUMBNAIL_PX, THUMBNAIL_PX), dtype=np.uint8)
-            for k, image in enumerate(part):
-                small[k] = thumbnail(np.asarray(image))
-            perceptual[start:stop] = perceptual_hashes(small)
-            bar.advance(len(part))
+    for start in range(0, count, _CHUNK):
+        part = np.asarray(images[start : start + _CHUNK])
+        stop = start + len(part)
+        digests[start:stop] = [_digest(image) for image in part]
+        perceptual[start:stop] = perceptual_hashes(np.stack([thumbnail(image) for image in part]))
     identical = np.unique(digests, return_inverse=True)[1].ravel().astype(np.int64)
     return ImageHashes(identical, perceptual)
 
