@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
 
-from mindgap.audit.case_mix import class_mix_association
+from mindgap.audit.case_mix import class_mix_association, label_associations
 
 
 def mix(labels, group_ids, clusters=None, seed=0, permutations=400):
@@ -96,3 +96,15 @@ def test_without_permutations_only_the_plain_v_is_known():
     assert math.isnan(found.v)
     assert math.isnan(found.p_value)
     assert found.reason == "no permutations were asked for"
+
+
+def test_labels_together_are_what_each_is_alone():
+    generator = np.random.default_rng(2)
+    groups, clusters = generator.integers(-1, 3, size=400), np.sort(generator.integers(150, size=400))
+    labels = (generator.random((400, 3)) < [0.1, 0.5, 1.1]).astype(np.uint8)
+    labels[groups == 2, 1] = 1
+    found = label_associations(labels, groups, clusters, generator=np.random.default_rng(0), permutations=100)
+    for k in range(2):
+        assert found[k] == mix(labels[:, k], groups, clusters, permutations=100)
+    assert found[1].v > 0.3
+    assert found[2].reason == "fewer than two classes have images"

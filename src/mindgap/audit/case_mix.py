@@ -11,7 +11,7 @@ clusters of one image that is Bergsma's estimate and the ordinary permutation te
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,56 @@ class Association:
     reason: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Exchange:
+    """Rows sorted by cluster, and how clusters hand their groups to others.
+
+    Attributes:
+        order: int64 (n,), the rows as they came, sorted by cluster.
+        groups: int64 (n,), the group of every sorted row, in 0..G-1.
+        owners: int64 (n,), its cluster in 0..K-1, rising.
+        sizes: int64 (K,), rows of each cluster.
+    """
+
+    order: Integers
+    groups: Integers
+    owners: Integers
+    sizes: Integers
+
+    @staticmethod
+    def of(group_ids: Integers, clusters: Integers) -> _Exchange:
+        """The rows of known group, int64 (n,) each, with any numbers."""
+        members = np.unique(clusters, return_inverse=True)[1].astype(np.int64)
+        order = np.argsort(members, kind="stable")
+        groups = np.unique(group_ids, return_inverse=True)[1].astype(np.int64)
+        return _Exchange(order, groups[order], members[order], np.bincount(members))
+
+    @property
+    def n_groups(self) -> int:
+        """G."""
+        return int(self.groups.max(initial=-1)) + 1
+
+    def draws(self, permutations: int, generator: np.random.Generator) -> Iterator[Integers]:
+        """Groups int64 (r, n) in which each cluster has another's, in the order of its rows, from the start if longer.
+
+        Donor and receiver are of one size but for pooled rare sizes, so the sizes of the groups stay nearly the same.
+        Of very large sets fewer are drawn; of fewer than two groups none.
+        """
+        n = max(len(self.owners), 1)
+        drawn = min(permutations, max(FEWEST, MOST_ENTRIES // n)) if self.n_groups > 1 else 0
+        chunk = max(1, CHUNK_ENTRIES // n)
+        starts = np.cumsum(self.sizes) - self.sizes
+        slots = np.arange(len(self.owners)) - starts[self.owners]
+        strata = _size_strata(self.sizes)
+        for start in range(0, drawn, chunk):
+            count = min(chunk, drawn - start)
+            donors = np.empty((count, len(self.sizes)), dtype=np.int64)
+            for stratum in strata:
+                donors[:, stratum] = generator.permuted(np.tile(stratum, (count, 1)), axis=1)
+            donor = donors[:, self.owners]
+            yield self.groups[starts[donor] + slots % self.sizes[donor]]
+
+
 def class_mix_association(
     labels: Integers,
     group_ids: Integers,
@@ -73,76 +123,82 @@ def class_mix_association(
         Two groups of 50 images, one of class 0 only and one of class 1 only, each a cluster of its own: plain V is 1.
     """
     known = group_ids >= 0
-    classes = np.unique(labels[known], return_inverse=True)[1]
-    groups = np.unique(group_ids[known], return_inverse=True)[1]
-    members = np.unique(clusters[known], return_inverse=True)[1]
-    n, n_clusters = len(classes), int(members.max(initial=-1)) + 1
-    wide = (int(groups.max(initial=-1)) + 1, int(classes.max(initial=-1)) + 1)
-    if min(wide) < 2:
-        what = "groups" if wide[0] < 2 else "classes"
-        return Association(math.nan, math.nan, math.nan, n, n_clusters, 0, f"fewer than two {what} have images")
-    free = (wide[0] - 1) * (wide[1] - 1)
-    drawn = min(permutations, max(FEWEST, MOST_ENTRIES // n))
-    observed = float(_phi_squared(_table(groups, classes, wide)))
-    least = min(wide) - 1
-    plain = math.sqrt(min(observed / least, 1.0))
-    if not drawn:
-        return Association(math.nan, plain, math.nan, n, n_clusters, 0, "no permutations were asked for")
-    permuted = np.concatenate(
-        [_phi_squared(tables) for tables in _permuted_tables(groups, classes, members, wide, drawn, generator)]
-    )
+    classes = np.unique(labels[known], return_inverse=True)[1].astype(np.int64)
+    exchange = _Exchange.of(group_ids[known], clusters[known])
+    classes = classes[exchange.order]
+    permuted = [
+        _phi_squared(_tables(given, classes, exchange.n_groups)) for given in exchange.draws(permutations, generator)
+    ]
+    return _association(_tables(exchange.groups[None], classes, exchange.n_groups)[0], permuted, exchange)
+
+
+def label_associations(
+    labels: Integers,
+    group_ids: Integers,
+    clusters: Integers,
+    *,
+    generator: np.random.Generator,
+    permutations: int = 1000,
+) -> list[Association]:
+    """The same for each of L yes-or-no labels, 0/1 (n, L), over the same permutations."""
+    known = group_ids >= 0
+    exchange = _Exchange.of(group_ids[known], clusters[known])
+    ones = labels[known][exchange.order].astype(np.float32)
+    permuted = [
+        _phi_squared(_label_tables(given, ones, exchange.n_groups)) for given in exchange.draws(permutations, generator)
+    ]
+    observed = _label_tables(exchange.groups[None], ones, exchange.n_groups)[0]
+    return [
+        _association(table[:, table.sum(axis=0) > 0], [found[:, k] for found in permuted], exchange)
+        for k, table in enumerate(observed)
+    ]
+
+
+def _association(table: Floats, chunks: Sequence[Floats], exchange: _Exchange) -> Association:
+    """V of a table (G, C) from the φ² of its permutations, chunks of float64 (r,)."""
+    n, clusters = len(exchange.groups), len(exchange.sizes)
+    permuted = np.concatenate(chunks) if chunks else np.empty(0)
+    if min(table.shape) < 2:
+        what = "groups" if table.shape[0] < 2 else "classes"
+        return Association(math.nan, math.nan, math.nan, n, clusters, 0, f"fewer than two {what} have images")
+    dimensions = [k - 1 for k in table.shape]
+    observed = float(_phi_squared(table))
+    plain = math.sqrt(min(observed / min(dimensions), 1.0))
+    if not len(permuted):
+        return Association(math.nan, plain, math.nan, n, clusters, 0, "no permutations were asked for")
     chance = float(permuted.mean())
-    # chance = free / (independent rows − 1), so its share of a dimension k − 1 is chance·(k − 1)/other dimension
-    effective = [(k - 1) * (1 - chance * (k - 1) / free) for k in wide]
+    # chance = d1·d2 / (independent rows − 1), so Bergsma's d − d² / (rows − 1) is d·(1 − chance·d / (d1·d2))
+    left = min(d * (1 - chance * d / math.prod(dimensions)) for d in dimensions)
     return Association(
-        v=math.sqrt(min(max(observed - chance, 0.0) / max(min(effective), 1e-12), 1.0)),
+        v=math.sqrt(min(max(observed - chance, 0.0) / max(left, 1e-12), 1.0)),
         plain_v=plain,
-        p_value=(1 + int((permuted >= observed - 1e-12).sum())) / (1 + drawn),
+        p_value=(1 + int((permuted >= observed - 1e-12).sum())) / (1 + len(permuted)),
         n=n,
-        clusters=n_clusters,
-        permutations=drawn,
+        clusters=clusters,
+        permutations=len(permuted),
     )
 
 
-def _table(groups: Integers, classes: Integers, wide: tuple[int, int]) -> Floats:
-    return np.bincount(groups * wide[1] + classes, minlength=wide[0] * wide[1]).astype(np.float64).reshape(wide)
+def _tables(groups: Integers, classes: Integers, n_groups: int) -> Floats:
+    """Tables float64 (r, G, C) of groups (r, n) and classes (n,)."""
+    wide = int(classes.max(initial=-1)) + 1
+    cells = n_groups * wide
+    places = groups * wide + classes + np.arange(len(groups))[:, None] * cells
+    counts = np.bincount(places.ravel(), minlength=len(groups) * cells)
+    return counts.astype(np.float64).reshape(len(groups), n_groups, wide)
+
+
+def _label_tables(groups: Integers, ones: NDArray[np.float32], n_groups: int) -> Floats:
+    """Tables float64 (r, L, G, 2) of groups (r, n) and 0/1 labels (n, L); sums of 0 and 1 are exact in float32."""
+    sizes = _tables(groups, np.zeros(groups.shape[1], dtype=np.int64), n_groups)[:, None, :, 0]
+    hits = np.stack([(groups == g).astype(np.float32) @ ones for g in range(n_groups)], axis=-1).astype(np.float64)
+    return np.stack([sizes - hits, hits], axis=-1)
 
 
 def _phi_squared(tables: Floats) -> Floats:
     """χ²/n of tables float64 (..., G, C); an empty row or column adds nothing."""
     margins = tables.sum(axis=-1, keepdims=True) * tables.sum(axis=-2, keepdims=True)
     return np.maximum((tables**2 / np.where(margins == 0, 1.0, margins)).sum(axis=(-1, -2)) - 1.0, 0.0)
-
-
-def _permuted_tables(
-    groups: Integers,
-    classes: Integers,
-    members: Integers,
-    wide: tuple[int, int],
-    permutations: int,
-    generator: np.random.Generator,
-) -> Iterator[Floats]:
-    """Tables (r, G, C) in which each cluster has another's groups, in the order of its rows, from the start if longer.
-
-    Donor and receiver are of one size but for pooled rare sizes, so the sizes of the groups stay nearly the same.
-    """
-    order = np.argsort(members, kind="stable")
-    owners, groups, classes = members[order], groups[order], classes[order]
-    sizes = np.bincount(owners)
-    starts = np.cumsum(sizes) - sizes
-    slots = np.arange(len(owners)) - starts[owners]
-    strata = _size_strata(sizes)
-    cells = wide[0] * wide[1]
-    chunk = max(1, CHUNK_ENTRIES // max(len(owners), cells))
-    for start in range(0, permutations, chunk):
-        count = min(chunk, permutations - start)
-        donors = np.empty((count, len(sizes)), dtype=np.int64)
-        for stratum in strata:
-            donors[:, stratum] = generator.permuted(np.tile(stratum, (count, 1)), axis=1)
-        donor = donors[:, owners]
-        given = groups[starts[donor] + slots % sizes[donor]]
-        places = given * wide[1] + classes + np.arange(count)[:, None] * cells
-        yield np.bincount(places.ravel(), minlength=count * cells).astype(np.float64).reshape(count, *wide)
 
 
 def _size_strata(sizes: Integers) -> list[NDArray[np.intp]]:

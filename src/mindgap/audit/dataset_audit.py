@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.audit.answerable import answerable_gaps
-from mindgap.audit.case_mix import Association, class_mix_association
+from mindgap.audit.case_mix import Association, class_mix_association, label_associations
 from mindgap.audit.detectable import detectable_record
 from mindgap.audit.detectable_gap import ACCURACY, ICC
 from mindgap.audit.group_table import class_indicators, group_table, small_cells, small_groups
@@ -200,22 +200,14 @@ def _attribute(
 
 def _case_mix(data: DatasetArrays, groups: Groups, *, permutations: int, seed: int) -> Record:
     """Cramér's V of the classes; of several labels one each."""
-
-    def association(labels: Integers, what: str) -> Record:
-        found = class_mix_association(
-            labels,
-            groups.ids,
-            data.clusters,
-            generator=numpy_generator(seed, "case mix", groups.attribute, what),
-            permutations=permutations,
-        )
-        return _association(found)
-
-    if not data.multi_label:
-        return association(data.labels.astype(np.int64), "")
-    return {
-        "labels": {name: association(data.labels[:, k].astype(np.int64), name) for k, name in enumerate(data.classes)}
+    rest: Record = {
+        "generator": numpy_generator(seed, "case mix", groups.attribute),
+        "permutations": permutations,
     }
+    if not data.multi_label:
+        return _association(class_mix_association(data.labels.astype(np.int64), groups.ids, data.clusters, **rest))
+    found = label_associations(data.labels, groups.ids, data.clusters, **rest)
+    return {"labels": {name: _association(one) for name, one in zip(data.classes, found, strict=True)}}
 
 
 def _association(found: Association) -> Record:
