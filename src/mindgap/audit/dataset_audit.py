@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.audit.answerable import answerable_gaps
-from mindgap.audit.case_mix import Association, class_mix_association, label_associations
+from mindgap.audit.class_mix import Association, class_mix_association, label_associations
 from mindgap.audit.detectable import detectable_record
 from mindgap.audit.detectable_gap import ACCURACY, ICC
 from mindgap.audit.group_table import class_indicators, group_table, small_cells, small_groups

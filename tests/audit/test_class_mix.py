@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
 
-from mindgap.audit.case_mix import class_mix_association, label_associations
+from mindgap.audit.class_mix import class_mix_association, label_associations
 
 
 def mix(labels, group_ids, clusters=None, seed=0, permutations=400):
