@@ -38,13 +38,25 @@ def _attribute(name: str, part: Record, record: Record) -> Iterator[str]:
         )
     for label, answerable in _answerables(part):
         where = f"{name}, label {label}" if label else name
-        for key, gap in answerable["gaps"].items():
-            if not gap["defined"]:
-                yield f"{measure_of(key).label} over {where}, {judged}, cannot be computed: {gap['reason']}."
-            elif gap["note"] and key != "unfairness_standardized":
-                yield f"{measure_of(key).label} over {where}, {judged}: {gap['note']}."
+        for reason, keys in _by_text(answerable, "reason").items():
+            yield f"{_labels(keys)} over {where}, {judged}, cannot be computed: {reason}."
+        for note, keys in _by_text(answerable, "note").items():
+            yield f"{_labels(keys)} over {where}, {judged}: {note}."
     if part["unknown"]:
         yield f"{name} is unknown for {count(part['unknown'])} of {many(record['n'], 'image')}, which no gap speaks of."
+
+
+def _by_text(answerable: Record, key: str) -> dict[str, list[str]]:
+    """Gaps by the reason why they cannot be computed, or by the note on those that can."""
+    found: dict[str, list[str]] = {}
+    for name, gap in answerable["gaps"].items():
+        if gap["defined"] == (key == "note") and gap[key] and (key, name) != ("note", "unfairness_standardized"):
+            found.setdefault(gap[key], []).append(name)
+    return found
+
+
+def _labels(keys: list[str]) -> str:
+    return listed([measure_of(key).label for key in keys])
 
 
 def _answerables(part: Record) -> Iterator[tuple[str, Record]]:
