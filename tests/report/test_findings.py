@@ -195,7 +195,9 @@ def test_groups_whose_intervals_overlap_the_lowest_are_named(make_audit) -> None
 
 def test_no_gap_is_said_with_its_n_and_without_a_promise(make_audit) -> None:
     first = findings({"": make_audit(shown=False)}, lead="sex")[0]
-    assert first.title == "No gap over sex shown beyond chance and case mix at this n (594 images)."
+    assert first.title == (
+        "No gap over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n (594 images)."
+    )
     said = " ".join(first.details)
     assert "may itself be chance" in said
     assert "a gap of up to 0.091 fits the data" in said
@@ -275,7 +277,7 @@ def test_groups_that_do_differ_within_their_floor_are_not_called_chance(make_aud
 @pytest.mark.parametrize(
     ("lacks", "reason", "said"),
     [
-        (("low", "high"), "no interval: group 'dark' has 1 cluster", "no interval: group 'dark' has 1 cluster"),
+        (("low", "high"), "no interval: group 'dark' has 1 cluster", "no interval, as group 'dark' has 1 cluster"),
         (("noise_p95",), "no noise floor: no permutations were asked for", "no noise floor: no permutations"),
         (("noise_p95",), None, "no noise floor"),
         (("low", "high", "noise_p95"), None, "no noise floor or interval"),
@@ -287,3 +289,10 @@ def test_what_is_missing_to_judge_is_said_once(lacks: tuple[str, ...], reason: s
     assert text.startswith(f"not judged: {said}")
     assert text.count("no interval") <= 1
     assert text.count("no noise floor") <= 1
+
+
+@pytest.mark.parametrize("changed", [{"value": 0.09}, {}])
+def test_a_gap_within_its_floor_needs_no_interval_to_be_called_so(changed: dict) -> None:
+    bare = Estimate(**(vars(SURE) | {"low": None, "high": None, "reason": "no interval: 1 cluster"} | changed))
+    text = judge(bare, U, p_adjusted=0.001 if changed else 0.4).text
+    assert text.startswith("not distinguishable from chance and case mix")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
-from mindgap.report.case_mix import case_mix_sentence
-from mindgap.report.estimate import Estimate, count, decimal, p_text, percent, sentence, size
+from mindgap.report.case_mix import case_mix_sentence, split_sentence
+from mindgap.report.estimate import Estimate, count, decimal, listed, p_text, percent, sentence, size
 from mindgap.report.measures import measure_of
 from mindgap.report.standing import Standing, small_groups
 from mindgap.report.verdict import Kind, Verdict, judge, verdicts
@@ -20,15 +20,24 @@ class Finding:
 
     Attributes:
         attribute: its name.
+        label: of a multi-label task; empty otherwise.
         kind: of the verdict on U.
         title: one sentence.
         details: what it rests on, sentence by sentence.
+        judged: whether floor, interval and p were there to judge it by.
     """
 
     attribute: str
     kind: Kind
     title: str
     details: tuple[str, ...]
+    label: str = ""
+    judged: bool = True
+
+    @property
+    def over(self) -> str:
+        """What the gap lies over, in words: the attribute, of its label where there are labels."""
+        return f"{self.attribute} (label {self.label})" if self.label else self.attribute
 
 
 def findings(
@@ -47,7 +56,7 @@ def findings(
     for label, audit in audits.items():
         for name in sorted(audit.get("attributes", {}), key=lambda name: name != lead):
             finding = _finding(name, audit["attributes"][name], judged[label], subject, together)
-            found.append(replace(finding, title=f"{label}: {finding.title}") if label else finding)
+            found.append(replace(finding, title=f"{label}: {finding.title}", label=label) if label else finding)
     return found
 
 
@@ -62,13 +71,15 @@ def _finding(
     verdict = judged.get((attribute, "unfairness")) or judge(gap, measure_of("unfairness"), p_adjusted=None)
     standing = Standing.of(part)
     details = [
-        _extremes_sentence(standing, shown=verdict.kind == "shown"),
+        _extremes_sentence(standing, part, shown=verdict.kind == "shown"),
         _gap_sentence(gap, verdict, standing, together),
+        split_sentence(attribute, part, judged),
         case_mix_sentence(attribute, part, judged),
         _small_sentence(small_groups(part)),
     ]
     title = _title(attribute, standing, verdict, gap, subject)
-    return Finding(attribute, verdict.kind, title, tuple(filter(None, details)))
+    judged_by_all = not verdict.text.startswith("not judged")
+    return Finding(attribute, verdict.kind, title, tuple(filter(None, details)), judged=judged_by_all)
 
 
 def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, subject: str) -> str:
@@ -77,7 +88,10 @@ def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, 
     small = f"; every group has under {SMALL_GROUP} images" if standing.all_small else ""
     if verdict.kind == "not defined" or verdict.text.startswith("not judged"):
         return f"The gap over {attribute} is {verdict.text}{small}."
-    return f"No gap over {attribute} shown beyond chance and case mix at this n ({count(gap.n)} images){small}."
+    return (
+        f"No gap over {attribute} shown: a U of {decimal(gap.value)} is not distinguishable from chance and case mix "
+        f"at this n ({count(gap.n)} images){small}."
+    )
 
 
 def _shown_between(standing: Standing, subject: str) -> str:
@@ -110,7 +124,7 @@ def _open_to_small_groups(standing: Standing) -> str:
     return f"which group is best off is open, as the highest, {high.sized if high else ''}, is too small"
 
 
-def _extremes_sentence(standing: Standing, *, shown: bool) -> str:
+def _extremes_sentence(standing: Standing, part: Mapping[str, Any], *, shown: bool) -> str:
     if len(standing.ordered) < 2:
         return ""
     worst, best = standing.ordered[0], standing.ordered[-1]
@@ -119,12 +133,21 @@ def _extremes_sentence(standing: Standing, *, shown: bool) -> str:
     start = f"Of the groups with at least {SMALL_GROUP} images, the {name}" if standing.left_out else f"The {name}"
     text = (
         f"{start} {worst.name}, right for {sentence(worst.accuracy, unit='percent')}, and {best.name}, right for "
-        f"{sentence(best.accuracy, unit='percent')}: {decimal(100 * (best.value - worst.value), 1)} points apart."
+        f"{sentence(best.accuracy, unit='percent')}: {decimal(100 * (best.value - worst.value), 1)} points apart"
+        f"{_difference_interval(best.value - worst.value, part)}."
     )
     text += _tied(standing) if contrasted else "" if shown else _not_shown(standing)
     for group, where in ((standing.low_doubt, "lower"), (standing.high_doubt, "higher")):
         text += f" {group.sized} lies {where} still, but has too few images to place it." if group else ""
     return text
+
+
+def _difference_interval(difference: float, part: Mapping[str, Any]) -> str:
+    """The interval of the difference, where the AUDIT has it: its own difference is over all groups, the small too."""
+    recorded = Estimate.read(part.get("gaps", {}).get("accuracy_difference"))
+    if recorded.value is None or not recorded.has_interval or abs(recorded.value - difference) > 1e-9:
+        return ""
+    return f" (95\u202f% interval {decimal(100 * (recorded.low or 0), 1)} to {decimal(100 * (recorded.high or 0), 1)})"
 
 
 def _not_shown(standing: Standing) -> str:
@@ -141,7 +164,7 @@ def _tied(standing: Standing) -> str:
     tied = [group.name for group in others if high is not None and (group.accuracy.low or 0.0) <= high]
     if not tied:
         return ""
-    return f" The interval of {lowest.name} overlaps that of {', '.join(tied)}: which of them is worst off is open."
+    return f" The interval of {lowest.name} overlaps that of {listed(tied)}: which of them is worst off is open."
 
 
 def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, together: int) -> str:
@@ -167,4 +190,4 @@ def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, together:
 
 
 def _small_sentence(small: Sequence[str]) -> str:
-    return f"Too few images to say anything of: {', '.join(small)}." if small else ""
+    return f"Too few images to say anything of: {listed(small)}." if small else ""

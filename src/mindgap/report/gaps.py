@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mindgap.report.case_mix import CASE_MIX
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import Estimate, decimal, sentence, size
 from mindgap.report.groups import whisker
@@ -29,8 +30,12 @@ class GapRow:
         """The verdict in the fewest words, with n."""
         if self.verdict.kind == "not defined":
             return "not defined"
-        if self.verdict.kind == "shown" or self.verdict.text.startswith("not judged"):
+        if self.measure.name == CASE_MIX:
+            return "describes the data, not judged"
+        if self.verdict.kind == "shown":
             return self.verdict.text
+        if self.verdict.text.startswith("not judged"):
+            return "not judged: no interval" if self.gap.has_floor else "not judged: no noise floor"
         return f"not shown at {size(self.gap.n)}"
 
 

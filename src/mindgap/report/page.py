@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -13,6 +14,10 @@ from markupsafe import Markup
 
 from mindgap import __version__
 from mindgap.report.writing import environment
+
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]")
+_STRONG = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
+_RIGHT_TO_LEFT = re.compile(f"[{_STRONG}](?:[{_STRONG} ]*[{_STRONG}])?")
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,16 @@ def render_page(page: Page) -> str:
     }
     for part in page.sections:
         context |= part.content
-    return environment().get_template("report.html.j2").render(context)
+    return readable(environment().get_template("report.html.j2").render(context))
+
+
+def readable(text: str) -> str:
+    """The text without characters that would turn or hide what follows them; words from right to left are set apart.
+
+    A group called with a right-to-left override would mirror the figures after its name, and Hebrew before ``(n = 12)``
+    draws the bracket to its other side.
+    """
+    return _RIGHT_TO_LEFT.sub("\u2068\\g<0>\u2069", _UNREADABLE.sub("\ufffd", text))
 
 
 def _hash(style: str) -> str:

@@ -30,12 +30,17 @@ class Verdict:
 
 
 def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdict:
-    """Judges one gap; a figure without floor, interval or p-value is never called shown."""
+    """Judges one gap; a figure without floor, interval or p-value is never called shown.
+
+    A gap within its floor, or of a large p, needs no interval to be called not distinguishable from it.
+    """
     if gap.value is None:
         return Verdict("not defined", p_adjusted, f"not defined: {gap.reason}")
-    if gap.has_floor and p_adjusted is not None and _clear_of_chance(gap, measure) and p_adjusted <= LEVEL:
+    floored = gap.has_floor and p_adjusted is not None
+    beyond = floored and _beyond_floor(gap, measure) and (p_adjusted or 0.0) <= LEVEL
+    if beyond and gap.has_interval and _clear_of_parity(gap, measure):
         return Verdict("shown", p_adjusted, "beyond its noise floor")
-    if not gap.has_floor or p_adjusted is None or not gap.has_interval:
+    if not floored or (beyond and not gap.has_interval):
         return Verdict("not shown", p_adjusted, f"not judged: {_missing(gap)}, {size(gap.n)}")
     where = "" if gap.n is None else f" at {size(gap.n)}"
     return Verdict("not shown", p_adjusted, f"not distinguishable from chance and case mix{where}")
@@ -44,7 +49,7 @@ def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdi
 def _missing(gap: Estimate) -> str:
     """What a figure lacks to be judged by, with the reason the record gives."""
     if gap.reason and gap.reason.startswith(("no interval", "no noise floor")):
-        return gap.reason
+        return gap.reason.replace("no interval: ", "no interval, as ", 1)
     if gap.has_interval:
         return "no noise floor"
     return ("no interval" if gap.has_floor else "no noise floor or interval") + (
@@ -52,12 +57,18 @@ def _missing(gap: Estimate) -> str:
     )
 
 
-def _clear_of_chance(gap: Estimate, measure: Measure) -> bool:
-    if gap.value is None or gap.low is None or gap.high is None or gap.noise_p95 is None:
+def _beyond_floor(gap: Estimate, measure: Measure) -> bool:
+    if gap.value is None or gap.noise_p95 is None:
         return False
-    if measure.worse_is_larger(gap):
-        return gap.value > gap.noise_p95 and (measure.parity is None or gap.low > measure.parity)
-    return gap.value < gap.noise_p95 and (measure.parity is None or gap.high < measure.parity)
+    return gap.value > gap.noise_p95 if measure.worse_is_larger(gap) else gap.value < gap.noise_p95
+
+
+def _clear_of_parity(gap: Estimate, measure: Measure) -> bool:
+    if gap.low is None or gap.high is None:
+        return False
+    if measure.parity is None:
+        return True
+    return gap.low > measure.parity if measure.worse_is_larger(gap) else gap.high < measure.parity
 
 
 def holm(p_values: Mapping[Any, float | None]) -> dict[Any, float | None]:

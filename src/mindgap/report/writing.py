@@ -24,6 +24,7 @@ def environment() -> Environment:
         amount=words.amount,
         decimal=words.decimal,
         percent=words.percent,
+        whole_percent=lambda value: words.percent(value, 0),
         p=words.p_text,
         chip=_chip,
         figure=_figure,
@@ -35,6 +36,7 @@ def environment() -> Environment:
         interval_percent=lambda value: words.interval(value, unit="percent") if value.has_interval else "–",
         interval_decimal=lambda value: words.interval(value) if value.has_interval else "–",
         under_gap=_under_gap,
+        under_figure=lambda value: value.reason if value.value is None else words.interval(value),
     )
     found.globals["small_group"] = SMALL_GROUP
     return found
