@@ -10,7 +10,7 @@ from mindgap.audit.dataset_audit import DatasetArrays, audit_dataset
 from mindgap.audit.tone_table import Tones
 from mindgap.core.groups import Groups
 from mindgap.report.store_drawing import OTHER, class_parts, draw_classes, draw_detectable, points
-from mindgap.report.store_findings import attribute_finding, leak_finding, listed, store_findings
+from mindgap.report.store_findings import attribute_finding, leak_finding, store_findings
 from mindgap.report.store_limits import store_limits
 from mindgap.report.store_page import render_store_page
 
@@ -210,9 +210,3 @@ def test_beyond_eight_classes_the_smallest_are_one_part():
 def test_a_difference_that_would_not_show_is_an_outline_with_its_reason():
     assert "nothing would show, x has 1 cluster" in draw_detectable("x", None, reason="x has 1 cluster", most=0.2)
     assert "a difference of 12.0" in draw_detectable("x", 0.12, reason=None, most=0.2)
-
-
-def test_names_are_listed_and_many_are_cut_short():
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
-    assert listed(map(str, range(15))).endswith("11 and 3 more")

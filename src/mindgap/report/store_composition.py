@@ -8,13 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mindgap.metrics.interval import MIN_CLUSTERS
 from mindgap.report.estimate import percent
-from mindgap.report.groups import flag_text
+from mindgap.report.groups import flag_texts
 from mindgap.report.store_drawing import OTHER, PARTS, class_parts, draw_classes, draw_label, draw_splits
-from mindgap.report.store_findings import case_mix_sentence, listed, standardized_sentence
+from mindgap.report.store_findings import case_mix_sentence, standardized_sentence
 
 Record = Mapping[str, Any]
-_FLAGS = {"few_clusters": "under 5 clusters", "no_images": "no image", "small": flag_text("small")}
+_FLAGS = {"few_clusters": f"under {MIN_CLUSTERS} clusters", "no_images": "no image"}
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ def _composition_rows(part: Record, parts: Mapping[str, tuple[str, ...]] | None)
     for name, group in part["groups"].items():
         sizes = {split: one["groups"][name]["n"] for split, one in part["splits"].items()}
         flags = part["splits"][judged]["groups"][name]["flags"]
-        lacking = [flag.partition(":")[2] for flag in flags if flag.startswith("no_positives:")]
-        said = [_FLAGS[flag] for flag in flags if flag in _FLAGS]
-        said += [f"no {listed(lacking)}"] if lacking else []
+        said = flag_texts(_FLAGS.get(flag, flag) for flag in flags if not flag.startswith("no_negatives"))
         rows.append(
             CompositionRow(
                 name,
@@ -75,7 +74,7 @@ def _composition_rows(part: Record, parts: Mapping[str, tuple[str, ...]] | None)
                 None if parts is None else draw_classes(name, group["classes"], parts),
                 draw_splits(name, sizes, most=most),
                 tuple(sizes.values()),
-                tuple(said),
+                said,
             )
         )
     return rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
-from mindgap.report.estimate import count, decimal, p_text, percent, size
+from mindgap.report.estimate import count, decimal, listed, p_text, percent, size
 from mindgap.report.store_drawing import points
 
 Record = Mapping[str, Any]
@@ -27,6 +27,18 @@ def store_findings(record: Record) -> list[StoreFinding]:
     found = [_too_small(record), leak_finding(record)]
     found += [attribute_finding(name, part) for name, part in record["attributes"].items()]
     return [*found, _tone(record)]
+
+
+def overview(record: Record) -> str:
+    """The smallest gap that each attribute could show, in one sentence."""
+    best = {}
+    for name, part in record["attributes"].items():
+        deltas = [one["versus_rest"]["value"] for one in part["detectable"]["groups"].values()]
+        best[name] = min((delta for delta in deltas if delta is not None), default=None)
+    shown = [f"{points(delta)} over {name}" for name, delta in best.items() if delta is not None]
+    never = [name for name, delta in best.items() if delta is None]
+    said = f"The smallest gap that would show is {listed(shown)}." if shown else ""
+    return f"{said} No gap over {listed(never, last='or')} would show.".strip() if never else said
 
 
 def small_by_attribute(record: Record) -> dict[str, list[str]]:
@@ -191,14 +203,6 @@ def _tone(record: Record) -> StoreFinding:
     line = f"The angle was not measured on {many(tone['unknown'], 'image')}."
     details = (line, f"Under {SMALL_GROUP}: the set cannot answer a question about dark skin.") if few else (line,)
     return StoreFinding(title, details, "shown" if few else "")
-
-
-def listed(names: Iterable[str], *, most: int = 12) -> str:
-    """``a, b and c``; beyond ``most``, how many more."""
-    words = list(names)
-    if len(words) > most:
-        return f"{', '.join(words[:most])} and {len(words) - most} more"
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def many(n: int, noun: str) -> str:

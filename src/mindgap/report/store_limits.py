@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
-from mindgap.report.estimate import count, size
+from mindgap.report.estimate import count, listed, size
 from mindgap.report.measures import measure_of
-from mindgap.report.store_findings import listed, many
+from mindgap.report.store_findings import many
 
 Record = Mapping[str, Any]
 
