@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mindgap.workflows.audit import audit
     from mindgap.workflows.plugins import list_plugins
     from mindgap.workflows.prepare import prepare
     from mindgap.workflows.report import report
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mindgap.workflows.train import train
     from mindgap.workflows.worker import worker
 
-__all__ = ["list_plugins", "prepare", "report", "search", "status", "synth", "train", "worker"]
+__all__ = ["audit", "list_plugins", "prepare", "report", "search", "status", "synth", "train", "worker"]
 
 _MODULES = {"list_plugins": "plugins", "status": "search"}
 

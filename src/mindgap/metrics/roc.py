@@ -59,8 +59,10 @@ def auroc(positive: Bools, scores: Floats) -> float:
 
 
 def curve_area(curve: Curve) -> float:
-    """Area under a curve of ``roc_curve``."""
+    """Area under a curve of ``roc_curve``; NaN where either kind of rows is missing."""
     fpr, tpr = curve
+    if len(fpr) < 2:
+        return float("nan")
     return float((np.diff(fpr) * (tpr[1:] + tpr[:-1])).sum() / 2)
 
 

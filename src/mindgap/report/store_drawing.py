@@ -86,7 +86,7 @@ def draw_tones(edges: Sequence[float], counts: Sequence[int]) -> Markup:
     """Histogram of the individual typology angle, dark skin on the left, with the cut-offs of the tone bands."""
     most = max([1, *counts])
     plot = Plot(
-        x=Axis(-90.0, 90.0, "Individual typology angle, darker ← degrees", lambda v: decimal(v, 0)),
+        x=Axis(-90.0, 90.0, "Typology angle in degrees, lighter", lambda v: decimal(v, 0)),
         y=Axis(0.0, most * 1.15, "Images", count),
         height_px=260,
     )
