@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mindgap.cli.summary import printable
 from mindgap.report.store_findings import StoreFinding, store_findings
 
 Record = dict[str, Any]
-_NARROW_SPACES = str.maketrans({"\u202f": " ", "\u00a0": " "})  # a page's spaces, which a terminal may lack
 
 
 def store_lines(record: Record) -> list[str]:
@@ -30,4 +30,4 @@ def store_lines(record: Record) -> list[str]:
 
 def _finding_lines(finding: StoreFinding) -> list[str]:
     title = f"caution: {finding.title}" if finding.kind == "shown" else finding.title
-    return [line.translate(_NARROW_SPACES) for line in (title, *(f"  {detail}" for detail in finding.details[:2]))]
+    return [printable(title), *("  " + printable(detail) for detail in finding.details[:2])]
