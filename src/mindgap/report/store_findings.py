@@ -110,9 +110,13 @@ def attribute_finding(name: str, part: Record) -> StoreFinding:
         return StoreFinding(title, tuple(_details(part)), "shown")
     title = f"{name}: a group must be {_span(large or shown)} less accurate than the rest to show"
     lines = []
-    small = [f"{g} ({'nothing' if value is None else points(value)})" for g, value in found.items() if g not in large]
+    small = [
+        f"{g} ({'nothing would show' if value is None else points(value)})"
+        for g, value in found.items()
+        if g not in large
+    ]
     if small and large:
-        lines.append(f"So the groups of {SMALL_GROUP} or more images; of the others, it takes in {listed(small)}.")
+        lines.append(f"That is for groups of {SMALL_GROUP} or more images; smaller ones: {listed(small)}.")
     return StoreFinding(title, (*lines, *_details(part)))
 
 

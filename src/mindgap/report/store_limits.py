@@ -56,7 +56,7 @@ def _by_text(answerable: Record, key: str) -> dict[str, list[str]]:
 
 
 def _labels(keys: list[str]) -> str:
-    return listed([measure_of(key).label for key in keys])
+    return "; ".join(measure_of(key).label for key in keys)
 
 
 def _answerables(part: Record) -> Iterator[tuple[str, Record]]:
