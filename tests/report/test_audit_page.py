@@ -127,19 +127,18 @@ def test_hostile_names_stay_text_and_cannot_turn_the_line_round(make_predictions
 
 
 @pytest.mark.parametrize(
-    ("groups", "classes", "said"),
+    ("groups", "classes", "says"),
     [
-        (200, 3, "194 smaller groups are not drawn; the tables have them."),
-        (3, 100, "84 classes with a smaller ABROCA are not drawn"),
-        (3, 100, "the other 81 are one row and column"),
+        (200, 3, ["194 more groups are not drawn; the tables have them."]),
+        (3, 100, ["84 classes with a smaller ABROCA are not drawn", "the other 81 are one row and column"]),
     ],
 )
-def test_many_groups_or_classes_stay_one_usable_page(make_predictions, make_audit_of, groups, classes, said) -> None:
+def test_many_groups_or_classes_stay_one_usable_page(make_predictions, make_audit_of, groups, classes, says) -> None:
     tones, names = (tuple(f"{kind} {k}" for k in range(n)) for kind, n in (("site", groups), ("class", classes)))
     predictions = make_predictions(n=3000, tones=tones, classes=names)
     page = render_audit(make_audit_of(predictions, resamples=3), predictions, source="p.csv", options=OPTIONS)
     assert len(page.encode()) < 1_000_000
-    assert said in words(page)
+    assert [line for line in says if line not in words(page)] == []
 
 
 def test_a_multi_label_audit_has_a_part_per_label_and_folds_away_the_many(make_audit_of) -> None:

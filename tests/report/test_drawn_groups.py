@@ -24,5 +24,5 @@ def test_the_lowest_group_is_one_large_enough_to_say(make_audit) -> None:
 
 def test_what_is_not_drawn_is_counted() -> None:
     assert not_drawn(SIZES, ("a", "b", "c", "d")) == ""
-    assert not_drawn(SIZES, ("a", "b", "c")) == "1 smaller group is not drawn; the tables have it."
-    assert not_drawn(SIZES, ("a",)).startswith("3 smaller groups are not drawn")
+    assert not_drawn(SIZES, ("a", "b", "c")) == "1 more group is not drawn; the tables have it."
+    assert not_drawn(SIZES, ("a",)).startswith("3 more groups are not drawn")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mindgap.report.estimate import Estimate
 from mindgap.report.findings import findings
 from mindgap.report.measures import measure_of
+from mindgap.report.overview import overview
 from mindgap.report.verdict import holm, judge, verdicts
 
 U, RATIO = measure_of("unfairness"), measure_of("accuracy_ratio")
@@ -296,3 +297,24 @@ def test_a_gap_within_its_floor_needs_no_interval_to_be_called_so(changed: dict)
     bare = Estimate(**(vars(SURE) | {"low": None, "high": None, "reason": "no interval: 1 cluster"} | changed))
     text = judge(bare, U, p_adjusted=0.001 if changed else 0.4).text
     assert text.startswith("not distinguishable from chance and case mix")
+
+
+def test_a_floor_redrawn_over_all_classes_is_not_said_to_hold_the_case_mix(make_audit) -> None:
+    audit = make_audit(shown=False, groups={"a": (0.6, 300), "b": (0.8, 300)}) | {"settings": {"floor": "all-classes"}}
+    first, second = findings({"": audit}, lead="sex")
+    said = " ".join([first.title, *first.details[:2]])
+    assert "not distinguishable from chance at this n" in said
+    assert "groups redrawn at random can differ as much" in said
+    assert "Groups drawn at random among all images, whatever their class, give 0.030 on average" in said
+    assert "chance and case mix" not in said + overview([first, second])
+
+
+def test_a_gap_that_lacks_only_an_interval_is_not_called_chance_and_says_what_to_do(make_audit) -> None:
+    audit = make_audit(shown=True, groups=APART)
+    audit["attributes"]["sex"]["gaps"]["unfairness"] |= {"low": None, "high": None, "reason": "no interval: group 'x'"}
+    first = findings({"": audit}, lead="sex")[0]
+    said = " ".join(first.details)
+    assert first.title.startswith("The gap over sex is not judged: no interval, as group 'x'")
+    assert "That is beyond the floor, but without an interval it is not called shown" in said
+    assert "may itself be chance" not in said
+    assert "worst" not in said

@@ -12,6 +12,7 @@ from mindgap.report.audit_summary import audit_summary
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.drawn_predictions import drawn_sections
 from mindgap.report.estimate import count
+from mindgap.report.floor_words import floor_words
 from mindgap.report.limits import data_limits
 from mindgap.report.origin import option_rows
 from mindgap.report.page import Page, Section, render_page
@@ -68,7 +69,7 @@ def audit_sections(
     return [
         Section("summary", "In plain words", "In plain words", audit_summary(audit, source=source, options=options)),
         Section("groups", "Groups side by side", "Groups", groups),
-        Section("gaps", "Gaps against their noise floors", "Gaps and floors"),
+        Section("gaps", "Gaps against their noise floors", "Gaps and floors", {"floor_words": floor_words(audit)}),
         *drawn_sections(parts, predictions),
         Section("limits", "What the data cannot answer", "What it cannot answer", {"limits": data_limits(named)}),
         Section("origin", "What was audited", "What was audited", origin | {"commands": []}),

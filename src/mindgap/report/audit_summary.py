@@ -10,6 +10,7 @@ from mindgap.report.audited import single_label_audits
 from mindgap.report.cautions import cautions
 from mindgap.report.estimate import Estimate, count, listed
 from mindgap.report.findings import findings
+from mindgap.report.floor_words import floor_words
 from mindgap.report.key_figures import attribute_figures, number_figure, rate_figure
 from mindgap.report.overview import fold, overview
 from mindgap.report.page import KeyFigure
@@ -70,7 +71,8 @@ def _key_figures(audit: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]
     if Estimate.read(calibrated).value is not None:
         figures.append(number_figure("Calibration error (ECE)", calibrated))
     if "" in parts:
-        judged = verdicts(parts)[""]
-        for name, part in list(parts[""].get("attributes", {}).items())[:2]:
-            figures += attribute_figures(name, part, judged.get((name, "unfairness")))
+        judged, floor = verdicts(parts)[""], floor_words(audit)
+        of_u = {name: judged.get((name, "unfairness")) for name in parts[""].get("attributes", {})}
+        for name, verdict in sorted(of_u.items(), key=lambda item: item[1] is None or item[1].kind != "shown")[:2]:
+            figures += attribute_figures(name, parts[""]["attributes"][name], verdict, floor=floor)
     return figures

@@ -48,9 +48,10 @@ class ConfusionTable:
     rows: tuple[ConfusionRow, ...]
 
     @property
-    def wide(self) -> bool:
-        """Whether it takes a page's whole width."""
-        return len(self.columns) > 4
+    def layout(self) -> str:
+        """How such tables stand: three or two abreast, or one below the other."""
+        classes = len(self.columns)
+        return "confusions narrow" if classes <= 2 else "confusions" if classes <= 4 else "stacked"
 
 
 @dataclass(frozen=True)

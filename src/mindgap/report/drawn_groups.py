@@ -56,6 +56,6 @@ def not_drawn(sizes: Mapping[str, int], drawn: Iterable[str]) -> str:
     if left <= 0:
         return ""
     return (
-        f"{count(left)} smaller group{'s are' if left > 1 else ' is'} not drawn; the tables have "
+        f"{count(left)} more group{'s are' if left > 1 else ' is'} not drawn; the tables have "
         f"{'them' if left > 1 else 'it'}."
     )

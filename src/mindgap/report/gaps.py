@@ -11,6 +11,7 @@ from markupsafe import Markup
 from mindgap.report.case_mix import CASE_MIX
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import Estimate, decimal, sentence, size
+from mindgap.report.gap_families import families, headline
 from mindgap.report.groups import whisker
 from mindgap.report.measures import Measure, in_page_order, measure_of
 from mindgap.report.verdict import Verdict
@@ -42,18 +43,23 @@ class GapRow:
 def gap_rows(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> list[GapRow]:
     """All gaps of an attribute in the page's order.
 
-    Differences share one scale, sums over classes have each their own, ratios and rates run from 0 to 1.
+    The differences of one table share a scale, sums over classes have each their own, ratios and rates run from 0 to 1.
     """
     gaps = {name: Estimate.read(record) for name, record in part.get("gaps", {}).items()}
-    shared = _end([gap for name, gap in gaps.items() if _is_difference(name) and not measure_of(name).own_scale])
+    names = in_page_order(list(gaps))
+    shared = {
+        name: _end([gaps[other] for other in table if _is_difference(other) and not measure_of(other).own_scale])
+        for table in (headline(names), *families(names).values())
+        for name in table
+    }
     return [
         GapRow(
             measure_of(name),
             gaps[name],
             judged[attribute, name],
-            draw_gap(gaps[name], measure_of(name), high=_scale(name, gaps[name], shared=shared)),
+            draw_gap(gaps[name], measure_of(name), high=_scale(name, gaps[name], shared=shared[name])),
         )
-        for name in in_page_order(list(gaps))
+        for name in names
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.estimate import Estimate, decimal, interval, percent, size
+from mindgap.report.floor_words import WITHIN_CLASS, FloorWords
 from mindgap.report.measures import measure_of
 from mindgap.report.page import KeyFigure
 from mindgap.report.standing import Standing
@@ -21,24 +22,27 @@ def rate_figure(label: str, record: object) -> KeyFigure:
     return KeyFigure(label, percent(estimate.value), f"{interval(estimate, unit='percent')}, {size(estimate.n)}")
 
 
-def number_figure(label: str, record: object) -> KeyFigure:
-    """A figure of an AUDIT as a decimal; of a gap, what chance and case mix alone give stands below."""
+def number_figure(label: str, record: object, *, floor: FloorWords = WITHIN_CLASS) -> KeyFigure:
+    """A figure of an AUDIT as a decimal; of a gap, what its floor gives alone stands below."""
     estimate = Estimate.read(record)
     if estimate.value is None:
         return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
     under = f"{interval(estimate)}, {size(estimate.n)}"
     if estimate.has_floor:
-        under += f"; chance and case mix alone: {decimal(estimate.noise_mean)}"
+        under += f"; {floor.holds} alone: {decimal(estimate.noise_mean)}"
     return KeyFigure(label, decimal(estimate.value), under)
 
 
-def attribute_figures(name: str, part: Mapping[str, Any], verdict: Verdict | None) -> list[KeyFigure]:
+def attribute_figures(
+    name: str, part: Mapping[str, Any], verdict: Verdict | None, *, floor: FloorWords
+) -> list[KeyFigure]:
     """The lowest group accuracy and U of one attribute; none where it has no U.
 
     Args:
         name: the attribute.
         part: ``audit["attributes"][name]``.
         verdict: on its U. Only of a shown gap is the lowest group called the worst.
+        floor: what its noise floor is called.
     """
     gaps = part.get("gaps", {})
     if "unfairness" not in gaps:
@@ -46,7 +50,7 @@ def attribute_figures(name: str, part: Mapping[str, Any], verdict: Verdict | Non
     shown = verdict is not None and verdict.kind == "shown"
     return [
         _lowest(name, part, shown=shown),
-        number_figure(f"{measure_of('unfairness').label}, {name}", gaps["unfairness"]),
+        number_figure(f"{measure_of('unfairness').label}, {name}", gaps["unfairness"], floor=floor),
     ]
 
 

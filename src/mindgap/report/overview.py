@@ -27,9 +27,9 @@ def overview(findings: Sequence[Finding]) -> str:
     if shown:
         said.append(f"A gap is shown over {listed(shown)}.")
     if chance and shown:
-        said.append(f"Over {listed(chance)} none is shown beyond chance and case mix.")
+        said.append(f"Over {listed(chance)} none is shown beyond {findings[0].beyond}.")
     elif chance:
-        said.append(f"No gap is shown beyond chance and case mix over {listed(chance, last='or')}.")
+        said.append(f"No gap is shown beyond {findings[0].beyond} over {listed(chance, last='or')}.")
     if open_:
         said.append(f"Over {listed(open_)} the gap is not judged.")
     if undefined:

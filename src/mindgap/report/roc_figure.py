@@ -163,4 +163,4 @@ def _without(curves: ClassCurves) -> list[str]:
 
 
 def _undrawn(number: int) -> tuple[str, ...]:
-    return (f"{number} smaller group{'s' if number > 1 else ''} not drawn",) if number > 0 else ()
+    return (f"{number} more group{'s' if number > 1 else ''} not drawn",) if number > 0 else ()

@@ -12,6 +12,7 @@ from mindgap.report.cautions import cautions
 from mindgap.report.drawn_predictions import drawn_sections
 from mindgap.report.estimate import Estimate, amount, decimal, size
 from mindgap.report.findings import findings
+from mindgap.report.floor_words import floor_words
 from mindgap.report.folds import fold_table
 from mindgap.report.front import candidates, draw_front
 from mindgap.report.key_figures import attribute_figures, rate_figure
@@ -35,7 +36,7 @@ def sections(run: RunFiles) -> list[Section]:
     parts = [
         Section("summary", "In plain words", "In plain words", _summary(run)),
         Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
-        Section("gaps", "Gaps against their noise floors", "Gaps and floors"),
+        Section("gaps", "Gaps against their noise floors", "Gaps and floors", {"floor_words": floor_words(audit)}),
         *_drawn(run),
     ]
     if run.metrics.get("folds"):
@@ -134,7 +135,9 @@ def _key_figures(run: RunFiles, audit: Mapping[str, Any], lead: str | None) -> l
     ]
     if lead is not None and lead in audit.get("attributes", {}):
         judged = verdicts(single_label_audits(audit))[""]
-        figures += attribute_figures(lead, audit["attributes"][lead], judged.get((lead, "unfairness")))
+        figures += attribute_figures(
+            lead, audit["attributes"][lead], judged.get((lead, "unfairness")), floor=floor_words(audit)
+        )
     cost = run.metrics.get("cost") or {}
     latency = cost.get("latency_ms")
     timed = (

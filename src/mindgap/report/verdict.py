@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mindgap.report.estimate import Estimate, size
+from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import Measure, measure_of
 
 LEVEL = 0.05
@@ -22,14 +23,16 @@ class Verdict:
             clear of parity (any interval, where the measure has no value of parity).
         p_adjusted: the p-value after Holm over the attributes that were judged together.
         text: the verdict in a few words, with n.
+        lacks_only_interval: whether it is beyond the floor with a small p, and an interval is all that is missing.
     """
 
     kind: Kind
     p_adjusted: float | None
     text: str
+    lacks_only_interval: bool = False
 
 
-def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdict:
+def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None, floor: FloorWords = WITHIN_CLASS) -> Verdict:
     """Judges one gap; a figure without floor, interval or p-value is never called shown.
 
     A gap within its floor, or of a large p, needs no interval to be called not distinguishable from it.
@@ -41,9 +44,10 @@ def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdi
     if beyond and gap.has_interval and _clear_of_parity(gap, measure):
         return Verdict("shown", p_adjusted, "beyond its noise floor")
     if not floored or (beyond and not gap.has_interval):
-        return Verdict("not shown", p_adjusted, f"not judged: {_missing(gap)}, {size(gap.n)}")
+        text = f"not judged: {_missing(gap)}, {size(gap.n)}"
+        return Verdict("not shown", p_adjusted, text, lacks_only_interval=floored)
     where = "" if gap.n is None else f" at {size(gap.n)}"
-    return Verdict("not shown", p_adjusted, f"not distinguishable from chance and case mix{where}")
+    return Verdict("not shown", p_adjusted, f"not distinguishable from {floor.holds}{where}")
 
 
 def _missing(gap: Estimate) -> str:
@@ -104,5 +108,7 @@ def verdicts(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[tuple[st
         same = {key: gap.p_value if gap.value is not None else None for key, gap in gaps.items() if key[2] == gap_name}
         for key, adjusted in holm(same).items():
             label, attribute, name = key
-            result[label][attribute, name] = judge(gaps[key], measure_of(name), p_adjusted=adjusted)
+            result[label][attribute, name] = judge(
+                gaps[key], measure_of(name), p_adjusted=adjusted, floor=floor_words(audits[label])
+            )
     return result
