@@ -68,7 +68,7 @@ def test_a_page_on_a_gap_is_called_as_the_audit_page_calls_it(page: Path) -> Non
 def test_a_worked_example_is_a_table_and_a_block_that_asserts(page: Path) -> None:
     example = sections(page.read_text(encoding="utf-8"))["Worked example"]
     assert re.search(r"^\| --- \|", example, flags=re.MULTILINE)
-    assert f'"{page.stem}"' in "".join(blocks(example)) or page.stem in {"abroca"}
+    assert f'"{page.stem}"' in "".join(blocks(example))
     assert any("assert " in block for block in blocks(example))
 
 
