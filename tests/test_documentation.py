@@ -77,6 +77,20 @@ def test_no_page_says_the_test_split_is_read_once_for_all(page: Path) -> None:
         assert text[found.end() :].startswith((" in a run", " per run", " in this run")), text[found.start() :][:60]
 
 
+def formulas(text: str) -> list[str]:
+    """What stands between dollars, outside code."""
+    prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [block or inline for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", prose, flags=re.DOTALL)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs" in page.parts], ids=lambda page: page.name)
+def test_every_formula_can_be_drawn_without_a_network(page: Path) -> None:
+    mathtext = pytest.importorskip("matplotlib.mathtext", reason="matplotlib is not installed")
+    parser = mathtext.MathTextParser("path")
+    for formula in formulas(page.read_text(encoding="utf-8")):
+        parser.parse(f"${' '.join(formula.split())}$")
+
+
 @pytest.mark.slow
 def test_the_documentation_builds_and_loads_nothing_from_the_network(tmp_path: Path) -> None:
     pytest.importorskip("sphinx", reason="sphinx is not installed; pip install -e '.[docs]'")
