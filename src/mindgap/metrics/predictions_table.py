@@ -19,7 +19,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mindgap.core.errors import DataError, near_names
-from mindgap.core.files import atomic_path
 from mindgap.core.groups import Groups
 from mindgap.metrics.predictions import (
     MultiLabelPredictions,
@@ -30,13 +29,13 @@ from mindgap.metrics.predictions import (
     row_name,
 )
 from mindgap.metrics.text_table import (
-    PARQUET_SUFFIXES,
     Column,
     Table,
     number_column,
     read_table,
     require_column,
     text_column,
+    write_columns,
 )
 
 _RESERVED = ("id", "label", "prediction", "cluster", "split")
@@ -113,12 +112,22 @@ def write_predictions(
     columns["cluster"] = pd.array(names, dtype="str")
     if split is not None:
         columns["split"] = np.full(first.n, split, dtype=object) if isinstance(split, str) else np.asarray(split)
-    frame = pd.DataFrame(columns)
-    with atomic_path(path) as temporary:
-        if Path(path).suffix.lower() in PARQUET_SUFFIXES:
-            frame.to_parquet(temporary, index=False)
-        else:
-            frame.to_csv(temporary, index=False)
+    write_columns(path, columns)
+
+
+def write_unlabelled(
+    path: Path | str, ids: Sequence[str], probabilities: NDArray[np.float64], *, classes: Sequence[str]
+) -> None:
+    """Writes predictions of images whose labels are not known: ``id`` and one ``prob_<class>`` per class.
+
+    Args:
+        path: CSV or Parquet file; it is replaced as a whole or not at all.
+        ids: the n names, unique.
+        probabilities: float64 (n, C), in 0..1.
+        classes: the C names.
+    """
+    columns: dict[str, Any] = {"id": np.asarray(ids, dtype=object)}
+    write_columns(path, columns | {f"prob_{name}": probabilities[:, k] for k, name in enumerate(classes)})
 
 
 def _single_label_columns(predictions: Predictions) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mindgap.core.errors import DataError, near_names
+from mindgap.core.files import atomic_path
 
 Column = NDArray[Any]
 Table = Mapping[str, Column]
@@ -44,6 +45,16 @@ def read_table(path: Path | str) -> dict[str, Column]:
     except (ValueError, csv.Error, pd.errors.ParserWarning, pa.ArrowException) as error:
         line = " ".join(str(error).split())[:160]
         raise DataError(f"{file}: not a table ({line}); give a CSV file in UTF-8 or a Parquet file") from None
+
+
+def write_columns(path: Path | str, columns: Mapping[str, Any]) -> None:
+    """Writes columns of equal length as a Parquet or CSV file (by suffix), as a whole or not at all."""
+    frame = pd.DataFrame(columns)
+    with atomic_path(path) as temporary:
+        if Path(path).suffix.lower() in PARQUET_SUFFIXES:
+            frame.to_parquet(temporary, index=False)
+        else:
+            frame.to_csv(temporary, index=False)
 
 
 def text_column(table: Table, name: str) -> Column:
