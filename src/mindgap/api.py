@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mindgap.workflows.export import export
     from mindgap.workflows.plugins import list_plugins
+    from mindgap.workflows.predict import predict
     from mindgap.workflows.prepare import prepare
     from mindgap.workflows.report import report
     from mindgap.workflows.search import search, status
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from mindgap.workflows.train import train
     from mindgap.workflows.worker import worker
 
-__all__ = ["list_plugins", "prepare", "report", "search", "status", "synth", "train", "worker"]
+__all__ = ["export", "list_plugins", "predict", "prepare", "report", "search", "status", "synth", "train", "worker"]
 
 _MODULES = {"list_plugins": "plugins", "status": "search"}
 

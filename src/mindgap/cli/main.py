@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from mindgap.core.errors import MindgapError, TrainingFailure
 
-VERBS = ("synth", "prepare", "train", "search", "worker", "report", "list")
+VERBS = ("synth", "prepare", "train", "search", "worker", "predict", "export", "report", "list")
 INTERRUPTED = 130
 
 
