@@ -66,12 +66,12 @@ class OnnxExporter(AbstractExporter):
         Weights have 7 bits, so that sums do not saturate on processors without 8-bit dot products and every processor
         gives the same answers.
         """
-        from onnxruntime import quantization
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-
         prepared = path.with_name(path.name + ".prepared")
         try:
             with _quiet():
+                from onnxruntime import quantization
+                from onnxruntime.quantization.shape_inference import quant_pre_process
+
                 quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
                 quantization.quantize_static(
                     str(prepared),
