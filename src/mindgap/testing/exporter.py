@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +99,12 @@ class ExporterConformance:
     ) -> None:
         narrow, rows = tmp_path / "8_bits" / file.name, np.arange(len(images))
         narrow.parent.mkdir()
-        try:
-            exporter.quantize(file, narrow, [images[:20], images[20:]], facts=facts)
-        except ConfigError as error:
-            assert "--int8" in str(error)
+        quantize = functools.partial(exporter.quantize, file, narrow, [images[:20], images[20:]], facts=facts)
+        if type(exporter).quantize is AbstractExporter.quantize:
+            with pytest.raises(ConfigError, match="--int8"):
+                quantize()
             return
+        quantize()
         assert [path.name for path in narrow.parent.iterdir()] == [narrow.name]
         found = agreement(exporter.run(file, images, rows), exporter.run(narrow, images, rows), task="single-label")
         assert 0 < found.max_difference < 0.1
