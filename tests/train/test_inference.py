@@ -103,7 +103,7 @@ def test_every_block_of_ours_is_known(architecture):
 
 def test_the_choice_of_the_type_is_timed_once(architecture, monkeypatch):
     first = inference_modes(architecture)
-    assert set(first) in ({"fp32"}, {"bf16-mended"})
+    assert set(first) in ({"fp32"}, {"bf16"})
     assert len(first) == len(architecture.blocks) + 2
 
     def again(_):
@@ -112,4 +112,4 @@ def test_the_choice_of_the_type_is_timed_once(architecture, monkeypatch):
     monkeypatch.setattr("mindgap.train.inference._timed", again)
     assert inference_modes(architecture) == first
     assert set(inference_modes(architecture, precision="fp32")) == {"fp32"}
-    assert set(inference_modes(architecture, precision="bf16")) == {"bf16-mended"}
+    assert set(inference_modes(architecture, precision="bf16")) == {"bf16"}

@@ -22,12 +22,13 @@ from mindgap.space.layers import ACTIVATIONS, Residual
 from mindgap.space.network import Network
 from mindgap.train.memory import channels_last, keep_freed_memory
 from mindgap.train.modes import Mode, in_mode
-from mindgap.train.precision import BF16, FP32, Precision
+from mindgap.train.precision import FP32, Precision, PrecisionPlan
 from mindgap.train.remembered import remembered
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 _PLAIN = {nn.Sequential, nn.Conv2d, nn.BatchNorm2d, nn.Identity, nn.MaxPool2d, Residual, *ACTIVATIONS.values()}
 """Modules that compute in the type of their weights; others may expect float32 ones."""
+_BF16 = PrecisionPlan(fixed="bf16")
 _MARGIN, _ROUNDS, _PIXELS = 1.03, 3, 2**16
 
 
@@ -83,7 +84,7 @@ def inference_modes(
     if precision == "auto" and torch.device(device).type == "cpu":
         choice = remembered("inference", architecture.to_json(), _Choice, measure=lambda: _timed(architecture))
         precision = choice.precision
-    return (FP32 if precision == "fp32" else BF16).modes(architecture)
+    return (FP32 if precision == "fp32" else _BF16).modes(architecture)
 
 
 class _Choice(StrictModel):
@@ -100,7 +101,7 @@ class _Choice(StrictModel):
 def _timed(architecture: Architecture) -> _Choice:
     keep_freed_memory()
     network, px = architecture.build(), architecture.input_px
-    contestants = {plan: InferenceNetwork(network, plan.modes(architecture)) for plan in (FP32, BF16)}
+    contestants = {plan: InferenceNetwork(network, plan.modes(architecture)) for plan in (FP32, _BF16)}
     images = torch.randn(max(1, _PIXELS // px**2), 3, px, px).contiguous(memory_format=torch.channels_last)
     best: dict[str, float] = {}
     with torch.inference_mode():
@@ -110,7 +111,7 @@ def _timed(architecture: Architecture) -> _Choice:
                 contestant(images)
                 seconds, key = time.process_time() - begin, str(plan.fixed)
                 best[key] = min(best.get(key, seconds), seconds) if turn > 1 else seconds
-    return _Choice(fp32_ms=1000 * best[str(FP32.fixed)], bf16_ms=1000 * best[str(BF16.fixed)])
+    return _Choice(fp32_ms=1000 * best[str(FP32.fixed)], bf16_ms=1000 * best[str(_BF16.fixed)])
 
 
 class _Typed(nn.Module):

@@ -21,7 +21,7 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="File to write, .csv or .parquet.")],
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Of a store: train, validation, test or all.", show_default="test"),
+        typer.Option("--split", help="Of a store: train, validation, test or all [default: test]."),
     ] = None,
     precision: Annotated[
         str, typer.Option("--precision", help="Of a run: fp32, bf16, or auto, the faster of the two.")
@@ -29,7 +29,9 @@ def predict(
     device: Annotated[
         str, typer.Option("--device", help="Of a run: cpu or cuda; auto takes a GPU if there is one.")
     ] = "auto",
-    workers: Annotated[int | None, typer.Option("--workers", help="Decoding processes.", show_default="cores")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Decoding processes [default: one per core].")
+    ] = None,
     force: ForceFileOption = False,
 ) -> None:
     """Write a model's predictions of a store's split, or of a folder of images without labels."""
