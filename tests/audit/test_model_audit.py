@@ -17,12 +17,16 @@ from mindgap.core.groups import Groups
 from mindgap.metrics.metric import METRICS
 from mindgap.metrics.predictions import multi_label_from_arrays, predictions_from_arrays
 
-GROUP_METRICS = {"accuracy", "balanced_accuracy", "macro_f1"}
+GROUP_METRICS = {"accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "ece"}
 GAPS = {
-    "unfairness", "unfairness_standardized", "accuracy_ratio", "accuracy_difference", "f1_difference", "spd",
-    "selection_rate_ratio", "equalized_odds_abs_mean", "worst_group_accuracy",
+    "unfairness", "unfairness_standardized", "unfairness_case_mix", "unfairness_within_class", "accuracy_ratio",
+    "accuracy_difference", "f1_difference", "spd", "selection_rate_ratio", "worst_group_accuracy", "worst_group_auroc",
+    "equalized_odds_abs_mean", "equalized_odds_worst", "equalized_odds_worst_max", "equalized_odds_fairprune",
+    "equalized_odds_scp", "equalized_odds_fairadabn", "equalized_odds_medfair", "equalized_odds_deo",
+    "equalized_odds_pairs_max", "equalized_odds_pairs_mean", "eopp0", "eopp1", "abroca", "uei",
 }  # fmt: skip
-CLASS_GAPS = {"selection_rate_ratio", "equalized_odds_abs_mean"}
+CLASS_GAPS = {"selection_rate_ratio", "equalized_odds_abs_mean", "equalized_odds_worst", "uei", "abroca"}
+CLASS_RATES = {"underestimation"}
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 V_KEYS = {"value", "low", "high", "n", "reason"}
 G_KEYS = V_KEYS | {"noise_mean", "noise_p95", "p_value"}
@@ -60,7 +64,7 @@ def every_record(node, path=()):
 def test_the_record_has_the_documented_keys_and_no_others(audited):
     predictions, audit = audited
     assert (audit["schema"], audit["task"], audit["n"], audit["classes"]) == (1, "single-label", 900, list(CLASSES))
-    assert set(audit) == {"schema", "task", "n", "classes", "class_support", "overall", "attributes"}
+    assert set(audit) == {"schema", "task", "n", "classes", "class_support", "settings", "overall", "attributes"}
     assert set(audit["overall"]) == GROUP_METRICS
     for name, attribute in audit["attributes"].items():
         assert list(attribute["groups"]) == list(predictions.groups[name].names)
@@ -69,7 +73,7 @@ def test_the_record_has_the_documented_keys_and_no_others(audited):
         assert list(attribute["per_class"]) == list(CLASSES)
         for group in attribute["groups"].values():
             assert set(group) == GROUP_METRICS | {"n", "flags"}
-        assert all(set(record) == CLASS_GAPS for record in attribute["per_class"].values())
+        assert all(set(record) == CLASS_GAPS | CLASS_RATES for record in attribute["per_class"].values())
     assert json.loads(json.dumps(audit, allow_nan=False)) == audit
 
 
@@ -78,7 +82,8 @@ def test_every_value_has_its_interval_or_a_reason(audited):
     found = list(every_record(audit))
     assert len(found) > 60
     for path, record in found:
-        assert set(record) == (G_KEYS if "gaps" in path or "per_class" in path else V_KEYS)
+        is_gap = "gaps" in path or ("per_class" in path and not CLASS_RATES & set(path))
+        assert set(record) == (G_KEYS if is_gap else V_KEYS)
         if record["value"] is None:
             assert record["reason"]
             assert record["low"] is None
@@ -112,7 +117,9 @@ def test_values_are_those_of_the_rows(audited):
 def test_the_adverse_tail_is_low_where_larger_is_better(audited):
     _, audit = audited
     for name, gap in audit["attributes"]["age"]["gaps"].items():
-        if METRICS.get(name).direction == "larger":
+        if gap["value"] is None:
+            assert gap["reason"]
+        elif METRICS.get(name).direction == "larger":
             assert gap["noise_p95"] <= gap["noise_mean"]
         else:
             assert gap["noise_p95"] >= gap["noise_mean"]

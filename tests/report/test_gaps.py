@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mindgap.metrics.metric import gap_metrics
 from mindgap.report.estimate import Estimate
 from mindgap.report.gaps import draw_gap, gap_rows
 from mindgap.report.measures import in_page_order, measure_of
@@ -48,3 +49,27 @@ def test_a_row_says_its_reading_in_few_words_with_n(make_audit) -> None:
     assert (
         gap_rows("sex", shown["sex"], verdicts({"": {"attributes": shown}})[""])[0].reading == "beyond its noise floor"
     )
+
+
+def test_a_sum_over_classes_does_not_shrink_the_differences_beside_it(make_audit) -> None:
+    part = make_audit(shown=True)["attributes"]["sex"]
+    before = {
+        row.measure.name: row.drawing
+        for row in gap_rows("sex", part, verdicts({"": {"attributes": {"sex": part}}})[""])
+    }
+    part["gaps"]["equalized_odds_fairprune"] = {**part["gaps"]["unfairness"], "value": 7.0, "low": 6.0, "high": 8.0}
+    after = {
+        row.measure.name: row.drawing
+        for row in gap_rows("sex", part, verdicts({"": {"attributes": {"sex": part}}})[""])
+    }
+    assert {name: drawn for name, drawn in after.items() if name != "equalized_odds_fairprune"} == before
+
+
+def test_every_registered_gap_has_its_words() -> None:
+    known = {metric.name: metric for metric in gap_metrics()}
+    for name, metric in known.items():
+        measure = measure_of(name)
+        assert measure.says != "a gap of a plug-in", name
+        assert measure.larger_is_better == (metric.direction == "larger")
+        if measure.parity is not None:
+            assert measure.parity == metric.ideal

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, cast, get_args
 
 import numpy as np
 
-from mindgap.audit.attribute_audit import audit_attribute, collect, group_measures, rarest_class
-from mindgap.audit.record import Record, rate_bounds, value_record
-from mindgap.core.errors import DataError
-from mindgap.core.seed import numpy_generator
-from mindgap.metrics.bootstrap import bootstrap_counts
-from mindgap.metrics.cluster_types import ClusteredRows
-from mindgap.metrics.counts import count_rows
+from mindgap.audit.attribute_audit import audit_attribute, rarest_class
+from mindgap.audit.measured import AuditOptions, FloorName, IntervalName, measure_groups
+from mindgap.audit.record import NO_SCORES, Record, rate_bounds, value_record
+from mindgap.core.errors import ConfigError, DataError, near_names
+from mindgap.core.groups import Groups
+from mindgap.metrics.counts import Floats
 from mindgap.metrics.metric import group_metrics
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
 from mindgap.metrics.pseudo_clusters import clusters_by_cell
+from mindgap.metrics.resampling import Resampling
 
+MANY_ROWS = 20_000
 SCHEMA = 1
 
 
 def audit_predictions(
-    predictions: Predictions | MultiLabelPredictions, *, bootstrap: int = 2000, permutations: int = 1000, seed: int = 0
+    predictions: Predictions | MultiLabelPredictions,
+    *,
+    bootstrap: int = 2000,
+    permutations: int = 1000,
+    seed: int = 0,
+    interval: IntervalName = "percentile",
+    floor: FloorName = "within-class",
+    attribute_done: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Audits predictions: overall, per group, and the gaps between the groups of every attribute.
 
@@ -33,72 +44,133 @@ def audit_predictions(
         bootstrap: bootstrap replicates; 0 leaves the intervals out.
         permutations: permutations; 0 leaves the noise floors out.
         seed: the same seed gives the same record.
+        interval: ``percentile`` or ``bca``, of the figures that are not gaps.
+        floor: ``within-class`` keeps the case mix of the groups, so that the floor holds what it explains;
+            ``all-classes`` moves labels among all clusters: no effect of the group, and no difference in case mix.
+        attribute_done: called with the name of each attribute (of each label) when it is done.
 
     Returns:
         The AUDIT record, JSON-ready: what is undefined is None with a reason.
 
     Raises:
+        ConfigError: an option has no such value.
         DataError: there are no rows.
     """
     if not predictions.n:
         raise DataError("audit: the predictions have no rows; give at least one")
+    options = checked_options(bootstrap, permutations, seed=seed, interval=interval, floor=floor)
+    done = attribute_done or (lambda _: None)
     if isinstance(predictions, MultiLabelPredictions):
-        return _audit_multi_label(predictions, bootstrap=bootstrap, permutations=permutations, seed=seed)
+        return _multi_label(predictions, options, done)
+    return _single_label(predictions, options, done)
+
+
+def checked_options(bootstrap: int, permutations: int, *, seed: int, interval: str, floor: str) -> AuditOptions:
+    """The options of an audit.
+
+    Raises:
+        ConfigError: one has no such value.
+    """
+    for name, value, known in (("interval", interval, get_args(IntervalName)), ("floor", floor, get_args(FloorName))):
+        if value not in known:
+            raise ConfigError(f"{name} {value!r} is unknown; {near_names(value, known)}")
+    for name, number in (("bootstrap", bootstrap), ("permutations", permutations)):
+        if number < 0:
+            raise ConfigError(f"{name}={number}: give 0 or more")
+    return AuditOptions(bootstrap, permutations, seed, cast("IntervalName", interval), cast("FloorName", floor))
+
+
+def _single_label(predictions: Predictions, options: AuditOptions, done: Callable[[str], None]) -> dict[str, Any]:
+    def audit(item: tuple[str, Groups]) -> tuple[str, Record]:
+        name, groups = item
+        record = audit_attribute(predictions, groups, options)
+        done(name)
+        return name, record
+
     return {
         "schema": SCHEMA,
         "task": "single-label",
         "n": predictions.n,
         "classes": list(predictions.classes),
         "class_support": _class_support(predictions),
-        "overall": _overall({"": predictions}, bootstrap=bootstrap, seed=seed),
-        "attributes": {
-            name: audit_attribute(predictions, groups, bootstrap=bootstrap, permutations=permutations, seed=seed)
-            for name, groups in predictions.groups.items()
-        },
+        "settings": asdict(options),
+        "overall": _overall({"": predictions}, options),
+        "attributes": dict(_in_threads(audit, list(predictions.groups.items()), rows=predictions.n)),
     }
 
 
-def _audit_multi_label(
-    predictions: MultiLabelPredictions, *, bootstrap: int, permutations: int, seed: int
+def _in_threads(
+    work: Callable[[tuple[str, Groups]], tuple[str, Record]], items: list[tuple[str, Groups]], *, rows: int
+) -> Iterable[tuple[str, Record]]:
+    """The work on every item in order; side by side where there is much, as its large steps let others run."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if rows < MANY_ROWS or min(cores, len(items)) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(cores, len(items))) as pool:
+        return list(pool.map(work, items))
+
+
+def _multi_label(
+    predictions: MultiLabelPredictions, options: AuditOptions, done: Callable[[str], None]
 ) -> dict[str, Any]:
     parts = {name: predictions.by_label[name] for name in predictions.label_names}
-    labels = {
-        name: audit_predictions(part, bootstrap=bootstrap, permutations=permutations, seed=seed)
-        for name, part in parts.items()
+    return {
+        "schema": SCHEMA,
+        "task": "multi-label",
+        "n": predictions.n,
+        "settings": asdict(options),
+        "labels": {name: _single_label(part, options, done) for name, part in parts.items()},
+        "overall": _overall(parts, options),
     }
-    overall = _overall(parts, bootstrap=bootstrap, seed=seed)
-    return {"schema": SCHEMA, "task": "multi-label", "n": predictions.n, "labels": labels, "overall": overall}
 
 
-def _overall(by_label: Mapping[str, Predictions], *, bootstrap: int, seed: int) -> Record:
-    """The group metrics over all rows; of several labels their means, resampled together."""
-    parts = list(by_label.values())
-    first = parts[0]
-    part_of_row = np.repeat(np.arange(len(parts)), first.n)
-    labels = np.concatenate([part.labels for part in parts])
-    predicted = np.concatenate([part.predicted for part in parts])
-    cells = tuple(f"{label}: {name}" if label else name for label in by_label for name in first.classes)
-    clusters = np.tile(first.clusters, len(parts))
-    names = tuple(str(k) for k in range(len(parts)))
-    observed = count_rows(labels, predicted, part_of_row, groups=names, classes=first.classes)
-    rows = ClusteredRows.of(labels, predicted, part_of_row, clusters, n_groups=len(parts), n_classes=len(first.classes))
-    stream = bootstrap_counts(rows, replicates=bootstrap, generator=numpy_generator(seed, "bootstrap"))
-    resampled = collect((observed.replicates(counts) for counts in stream), group_measures(observed))
-    by_class = np.concatenate(list(clusters_by_cell(rows)))
+def _overall(by_label: Mapping[str, Predictions], options: AuditOptions) -> Record:
+    """The group figures over all rows; of several labels their means, resampled together."""
+    resampling, cells = _stacked(by_label)
+    measured = measure_groups(resampling, options, stream="")
+    observed, reference = resampling.observed, resampling.reference
+    by_class = np.concatenate(list(clusters_by_cell(resampling.rows)))
+    n = next(iter(by_label.values())).n
     record: Record = {}
-    for metric in group_metrics():
-        replicates = resampled["group", metric.name]
-        value = float(metric.value(observed.counts).mean())
+    for metric in group_metrics(resampling.classes):
+        value = float(metric.of_groups(observed).mean())
         bounds = rate_bounds(
             metric,
             value,
-            replicates=replicates.mean(axis=1) if replicates.size else replicates,
-            clusters=rows.n_clusters,
+            reference=float(metric.of_groups(reference).mean()),
+            replicates=_mean(measured.resampled["group", metric.name]),
+            jackknife=_mean(measured.jackknife["group", metric.name]) if measured.jackknife else None,
+            clusters=resampling.rows.n_clusters,
             rarest=rarest_class(cells, by_class),
             who="the sample",
         )
-        record[metric.name] = value_record(value, bounds, n=first.n, reason=metric.reason(observed.counts[0]))
+        known = observed.has(metric.statistic)
+        record[metric.name] = value_record(
+            value, bounds, n=n, reason=metric.reason(observed, 0) if known else NO_SCORES
+        )
     return record
+
+
+def _stacked(by_label: Mapping[str, Predictions]) -> tuple[Resampling, tuple[str, ...]]:
+    """All labels' rows one after another, a group per label, in the same clusters; and the names of group × class."""
+    parts = list(by_label.values())
+    first = parts[0]
+    chances = [part.probabilities for part in parts if part.probabilities is not None]
+    resampling = Resampling.of(
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.predicted for part in parts]),
+        np.repeat(np.arange(len(parts)), first.n),
+        np.tile(first.clusters, len(parts)),
+        groups=tuple(str(k) for k in range(len(parts))),
+        classes=first.classes,
+        probabilities=np.concatenate(chances) if len(chances) == len(parts) else None,
+        paired=False,
+    )
+    return resampling, tuple(f"{label}: {name}" if label else name for label in by_label for name in first.classes)
+
+
+def _mean(replicates: Floats) -> Floats:
+    return replicates.mean(axis=1) if replicates.size else replicates
 
 
 def _class_support(predictions: Predictions) -> dict[str, int]:

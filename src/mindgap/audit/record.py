@@ -7,10 +7,12 @@ from typing import Any
 
 from mindgap.metrics.counts import Floats
 from mindgap.metrics.interval import MIN_CLUSTERS, Bounds, exact_interval, interval, no_bounds
-from mindgap.metrics.metric import AbstractGroupMetric, AbstractMetric
+from mindgap.metrics.metric import AbstractGroupFigure, AbstractGroupMetric, AbstractMetric
 from mindgap.metrics.noise_floor import noise_floor
 
 Record = dict[str, Any]
+
+NO_SCORES = "no probabilities, only predicted classes"
 
 
 def value_record(value: float, bounds: Bounds, *, n: int, reason: str) -> Record:
@@ -29,25 +31,37 @@ def value_record(value: float, bounds: Bounds, *, n: int, reason: str) -> Record
 
 
 def rate_bounds(
-    metric: AbstractGroupMetric,
+    metric: AbstractGroupFigure,
     value: float,
     *,
+    reference: float,
     replicates: Floats,
     clusters: int,
     rarest: tuple[str, int],
     who: str,
+    jackknife: Floats | None = None,
 ) -> Bounds:
-    """The interval of a figure of one set of rows: from its replicates (R,), or exact where it is 0 or 1.
+    """The interval of a figure of one set of rows: from its replicates (R,), or exact where it is a rate of 0 or 1.
 
     Args:
         metric: whose value it is.
         value: the observed value, NaN if undefined.
-        replicates: float64 (R,), its bootstrap replicates.
+        reference: the same measured as the replicates are, from which it may differ by the binning of scores.
+        replicates: float64 (R,), its bootstrap replicates, or their distances.
         clusters: clusters among the rows.
         rarest: the class with fewest clusters among them, and how many; what a mean over classes rests on.
         who: what a reason calls the rows.
+        jackknife: float64 (m,), values without a block of clusters each, for a BCa interval.
     """
-    bounds = interval(metric.interval, value, replicates=replicates, distances=replicates, limits=metric.range)
+    shift = value - reference if metric.interval == "percentile" else 0.0
+    bounds = interval(
+        metric.interval,
+        value,
+        replicates=replicates + shift,
+        distances=replicates,
+        limits=metric.range,
+        jackknife=jackknife,
+    )
     if math.isnan(value) or not len(replicates):
         return bounds
     if clusters < MIN_CLUSTERS:
@@ -55,7 +69,7 @@ def rate_bounds(
     name, of_class = rarest
     if metric.averages_classes and of_class < MIN_CLUSTERS:
         return no_bounds(few_clusters(f"class {name!r} of {who}", of_class))
-    if value not in {0.0, 1.0}:
+    if value not in {0.0, 1.0} or not isinstance(metric, AbstractGroupMetric):
         return bounds
     return exact_interval(value, of_class if metric.averages_classes else clusters)
 

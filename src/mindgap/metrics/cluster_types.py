@@ -82,16 +82,21 @@ class ClusterTypes:
 
 
 def cluster_types(rows: ClusteredRows) -> ClusterTypes:
-    """Types of clusters, in strata by the set of groups a cluster holds; sets held by one cluster share a stratum."""
+    """Types of clusters, in the strata of the bootstrap."""
     owners, cells, times = count_tokens(rows.clusters, rows.cells)
     tokens = np.unique(np.stack([cells, times]), axis=1, return_inverse=True)[1].reshape(-1)
     types = sequence_ids(owners, tokens, n_owners=rows.n_clusters)
     _, first, sizes = np.unique(types, return_index=True, return_counts=True)
-    group_owners, groups, _ = count_tokens(rows.clusters, rows.group_ids)
-    sets = sequence_ids(group_owners, groups, n_owners=rows.n_clusters)
-    strata = np.where(np.bincount(sets)[sets] > 1, sets, sets.max(initial=0) + 1)[first]
+    strata = bootstrap_strata(rows)[first]
     contributions = SparseCounts.of(owners, cells, times, shape=(rows.n_clusters, rows.n_cells)).take(first)
     return ClusterTypes(sizes.astype(np.int64), strata, contributions)
+
+
+def bootstrap_strata(rows: ClusteredRows) -> Integers:
+    """The stratum of every cluster, int64 (K,): its set of groups; sets held by one cluster share a stratum."""
+    owners, groups, _ = count_tokens(rows.clusters, rows.group_ids)
+    sets = sequence_ids(owners, groups, n_owners=rows.n_clusters)
+    return np.where(np.bincount(sets)[sets] > 1, sets, sets.max(initial=0) + 1).astype(np.int64)
 
 
 def count_tokens(owners: Integers, tokens: Integers) -> tuple[Integers, Integers, Integers]:

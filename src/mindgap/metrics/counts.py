@@ -117,6 +117,20 @@ def macro_f1(confusion: Floats) -> Floats:
     return mean_of_defined(np.where(support > 0, f1, np.nan))
 
 
+def positive_f1(confusion: Floats) -> Floats:
+    """F1 of the second class of two, 2 TP / (positives + predicted positive), float64 (...) in 0..1.
+
+    NaN without positives, and with another number of classes.
+
+    Args:
+        confusion: float64 (..., 2, 2), rows by [true, predicted].
+    """
+    if confusion.shape[-1] != 2:
+        return np.full(confusion.shape[:-2], np.nan)
+    positives, selected = confusion[..., 1, :].sum(axis=-1), confusion[..., :, 1].sum(axis=-1)
+    return np.where(positives > 0, divide(2 * confusion[..., 1, 1], positives + selected), np.nan)
+
+
 def spread(values: Floats, *, axis: int = -1) -> Floats:
     """Largest minus smallest along an axis: a seminorm; NaN where any entry is."""
     with np.errstate(invalid="ignore"):

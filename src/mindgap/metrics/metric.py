@@ -1,22 +1,31 @@
-"""What a metric is: a name, what it measures on counts, and which interval fits it.
+"""What a metric is: a name, the statistic it measures, what it measures on it, and which interval fits it.
 
-A group metric turns one confusion matrix into a number, overall and per group. A gap metric compares the groups of an
-attribute. Both are vectorised over replicates, and every choice that depends on the sample (which classes are compared,
-which group is the minority) is made on ``observed``, the counts of the real predictions, and then kept in replicates.
+A group figure describes each group by itself (and all rows together), a gap metric compares the groups of an attribute,
+a class rate is a figure of each class in each group. Most need counts alone; others ROC curves or reliability. All are
+vectorised over replicates, and every choice that depends on the sample (which classes are compared, which group is the
+minority) is made on ``observed``, the statistic of the real predictions, and then kept in replicates.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from typing import Any, ClassVar, Generic, Literal, cast
 
 import numpy as np
+from typing_extensions import TypeVar
 
 from mindgap.core.registry import Registry
 from mindgap.metrics.counts import Floats, GroupCounts
+from mindgap.metrics.group_roc import GroupRoc
+from mindgap.metrics.group_sample import GroupSample, Statistic
 
 Direction = Literal["larger", "smaller"]
 IntervalKind = Literal["percentile", "log", "norm_pivot"]
+
+
+S = TypeVar("S", bound=GroupCounts | GroupRoc, default=GroupCounts)
 
 
 class AbstractMetric(ABC):
@@ -24,6 +33,7 @@ class AbstractMetric(ABC):
 
     Attributes:
         name: the key in an audit.
+        statistic: which part of a ``GroupSample`` it is measured on.
         direction: which values are better, ``larger`` or ``smaller``.
         range: smallest and largest possible value.
         ideal: the value of a model without errors or gaps.
@@ -31,14 +41,20 @@ class AbstractMetric(ABC):
     """
 
     name: ClassVar[str]
+    statistic: ClassVar[Statistic] = "counts"
     direction: ClassVar[Direction]
     range: ClassVar[tuple[float, float]]
     ideal: ClassVar[float]
     interval: ClassVar[IntervalKind]
 
+    def applies_to(self, classes: tuple[str, ...]) -> bool:
+        """Whether it makes sense for a task of these classes; where not, an audit leaves it out."""
+        del classes
+        return True
 
-class AbstractGroupMetric(AbstractMetric):
-    """A measure of one set of rows, given overall and for every group.
+
+class AbstractGroupFigure(AbstractMetric):
+    """A figure of one set of rows, given overall and for every group.
 
     Attributes:
         averages_classes: whether every class weighs the same, so that the rarest class limits what is known.
@@ -51,71 +67,93 @@ class AbstractGroupMetric(AbstractMetric):
     averages_classes: ClassVar[bool] = False
 
     @abstractmethod
+    def of_groups(self, sample: GroupSample) -> Floats:
+        """The figure of every group, float64 (..., G); NaN if undefined."""
+
+    def resampled(self, sample: GroupSample, observed: GroupSample) -> Floats:
+        """The figure of every group of replicates, float64 (..., G); NaN where it has become another quantity."""
+        del observed
+        return self.of_groups(sample)
+
+    def distance(self, sample: GroupSample, observed: GroupSample) -> Floats:
+        """How far each replicate lies from the sample, float64 (..., G) ≥ 0, for a figure that is a norm."""
+        del sample, observed
+        raise TypeError(f"{self.name} has a percentile interval and no distance")
+
+    def reason(self, observed: GroupSample, index: int) -> str:
+        """Why the figure of one group is NaN."""
+        return "no rows" if not observed.counts.sizes[index] else "undefined on these rows"
+
+
+class AbstractGroupMetric(AbstractGroupFigure):
+    """A group figure that a confusion matrix alone gives."""
+
+    @abstractmethod
     def value(self, confusion: Floats) -> Floats:
         """The measure, float64 (...), of confusion counts (..., C, C) by [true, predicted]; NaN if undefined."""
 
-    def resampled(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+    def of_groups(self, sample: GroupSample) -> Floats:
+        """The measure of every group's counts."""
+        return self.value(sample.counts.counts)
+
+    def resampled(self, sample: GroupSample, observed: GroupSample) -> Floats:
         """The measure of every group of replicates, float64 (..., G).
 
         Of a mean over classes it is NaN where a class that the group has was lost: the mean over the others is another
         quantity.
         """
-        values = self.value(counts.counts)
+        values = self.of_groups(sample)
         if not self.averages_classes:
             return values
-        lost = ((observed.support > 0) & (counts.support == 0)).any(axis=-1)
+        lost = ((observed.counts.support > 0) & (sample.counts.support == 0)).any(axis=-1)
         return np.where(lost, np.nan, values)
 
-    def reason(self, confusion: Floats) -> str:
-        """Why the value of one confusion matrix (C, C) is NaN."""
-        return "no rows" if not confusion.sum() else "undefined on these rows"
 
-
-class AbstractGapMetric(AbstractMetric):
-    """A comparison of the groups of one attribute."""
+class AbstractGapMetric(AbstractMetric, Generic[S]):
+    """A comparison of the groups of one attribute, on counts or another statistic S."""
 
     direction: ClassVar[Direction] = "smaller"
     ideal: ClassVar[float] = 0.0
 
     @abstractmethod
-    def value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
-        """The measure, float64 (...), for every replicate in ``counts``; NaN if undefined."""
+    def value(self, counts: S, observed: S) -> Floats:
+        """The measure, float64 (...), of every replicate in ``counts``, whichever statistic; NaN if undefined."""
 
-    def distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+    def distance(self, counts: S, observed: S) -> Floats:
         """How far each replicate lies from the observed counts, float64 (...) ≥ 0, for intervals made by a pivot."""
         del counts, observed
         raise TypeError(f"{self.name} has a percentile interval and no distance")
 
-    def upper_distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+    def upper_distance(self, counts: S, observed: S) -> Floats:
         """How far the value may rise on the log scale, float64 (...) ≥ 0, where that is not how far it may fall."""
         return self.distance(counts, observed)
 
-    def limits(self, observed: GroupCounts) -> tuple[float, float]:
+    def limits(self, observed: S) -> tuple[float, float]:
         """Smallest and largest value that these groups can have, where an interval ends: the range, or within it."""
         del observed
         return self.range
 
-    def no_interval(self, observed: GroupCounts) -> str | None:
+    def no_interval(self, observed: S) -> str | None:
         """Why the observed value can have no interval; None if it can."""
         del observed
         return None
 
-    def reason(self, observed: GroupCounts) -> str:
+    def reason(self, observed: S) -> str:
         """Why the value is NaN."""
         empty = [group for group, size in zip(observed.groups, observed.sizes, strict=True) if not size]
         return f"group {empty[0]!r} has no rows" if empty else "undefined on these rows"
 
-    def note(self, observed: GroupCounts) -> str | None:
+    def note(self, observed: S) -> str | None:
         """What a reader of the value must know, such as the classes left out; None if nothing."""
         del observed
         return None
 
-    def rows(self, observed: GroupCounts) -> int:
+    def rows(self, observed: S) -> int:
         """Number of rows the value rests on: those of all groups compared, unless the metric looks at fewer."""
         return int(observed.sizes.sum())
 
 
-class AbstractNormGap(AbstractGapMetric):
+class AbstractNormGap(AbstractGapMetric[GroupCounts]):
     """A gap that is a norm or seminorm s(v) of a vector v of group rates or deviations."""
 
     interval: ClassVar[IntervalKind] = "norm_pivot"
@@ -138,29 +176,29 @@ class AbstractNormGap(AbstractGapMetric):
         return self.norm(self.vector(counts, observed) - self.vector(observed, observed))
 
 
-class AbstractClassGap(AbstractGapMetric):
+class AbstractClassGap(AbstractGapMetric[S], Generic[S]):
     """A gap measured for every class against the rest, and summarised over the classes where it is defined."""
 
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     @abstractmethod
-    def class_value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+    def class_value(self, counts: S, observed: S) -> Floats:
         """The measure of every class, float64 (..., C); NaN for a class left out."""
 
     @abstractmethod
-    def class_distance(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
+    def class_distance(self, counts: S, observed: S) -> Floats:
         """How far each replicate lies from the observed counts in every class, float64 (..., C)."""
 
     @abstractmethod
-    def class_reason(self, observed: GroupCounts, index: int) -> str:
+    def class_reason(self, observed: S, index: int) -> str:
         """Why the value of one class is NaN."""
 
-    def class_rows(self, observed: GroupCounts, index: int) -> int:
+    def class_rows(self, observed: S, index: int) -> int:
         """Rows of the smallest group or cell that the value of one class rests on."""
         del index
         return int(observed.sizes.min())
 
-    def note(self, observed: GroupCounts) -> str | None:
+    def note(self, observed: S) -> str | None:
         """The classes left out."""
         missing = np.flatnonzero(np.isnan(self.class_value(observed, observed)))
         if not missing.size:
@@ -169,16 +207,55 @@ class AbstractClassGap(AbstractGapMetric):
         return f"classes left out ({listed})"
 
 
+class AbstractClassRate(AbstractMetric):
+    """A figure of every class in every group that stands by itself and compares no groups, such as predicted over true.
+
+    ``ideal`` is a value to be near, from either side; ``direction`` is the side that is less of a worry.
+    """
+
+    direction: ClassVar[Direction] = "larger"
+    range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    ideal: ClassVar[float] = 1.0
+    interval: ClassVar[IntervalKind] = "log"
+
+    @abstractmethod
+    def rates(self, counts: GroupCounts) -> Floats:
+        """The figures, float64 (..., G, C); NaN if undefined."""
+
+    @abstractmethod
+    def reason(self, observed: GroupCounts, group_index: int, class_index: int) -> str:
+        """Why the figure of one class in one group is NaN."""
+
+    @abstractmethod
+    def rows(self, observed: GroupCounts, group_index: int, class_index: int) -> int:
+        """Number of rows that the figure rests on."""
+
+    def no_interval(self, observed: GroupCounts, group_index: int, class_index: int) -> str | None:
+        """Why a figure that is defined can have no interval; None if it can."""
+        del observed, group_index, class_index
+        return None
+
+
 METRICS: Registry[type[AbstractMetric]] = Registry("metrics", package="mindgap.metrics.definitions")
 
 
-def group_metrics() -> tuple[AbstractGroupMetric, ...]:
-    """All registered group metrics, by name."""
-    found = (METRICS.get(name)() for name in METRICS.names())
-    return tuple(metric for metric in found if isinstance(metric, AbstractGroupMetric))
+def group_metrics(classes: tuple[str, ...] | None = None) -> tuple[AbstractGroupFigure, ...]:
+    """The registered group figures, by name; of a task of these classes only those that apply to it."""
+    return tuple(metric for metric in _metrics(classes) if isinstance(metric, AbstractGroupFigure))
 
 
-def gap_metrics() -> tuple[AbstractGapMetric, ...]:
-    """All registered gap metrics, by name."""
+def gap_metrics(classes: tuple[str, ...] | None = None) -> tuple[AbstractGapMetric[Any], ...]:
+    """The registered gap metrics, by name; of a task of these classes only those that apply to it."""
+    return tuple(
+        cast("AbstractGapMetric[Any]", metric) for metric in _metrics(classes) if isinstance(metric, AbstractGapMetric)
+    )
+
+
+def class_rates(classes: tuple[str, ...] | None = None) -> tuple[AbstractClassRate, ...]:
+    """The registered rates per class and group, by name; of a task of these classes only those that apply to it."""
+    return tuple(metric for metric in _metrics(classes) if isinstance(metric, AbstractClassRate))
+
+
+def _metrics(classes: tuple[str, ...] | None) -> Iterator[AbstractMetric]:
     found = (METRICS.get(name)() for name in METRICS.names())
-    return tuple(metric for metric in found if isinstance(metric, AbstractGapMetric))
+    return (metric for metric in found if classes is None or metric.applies_to(classes))

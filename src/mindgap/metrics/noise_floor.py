@@ -15,7 +15,7 @@ import numpy as np
 from mindgap.metrics.cluster_types import ClusteredRows
 from mindgap.metrics.counts import Floats, Integers
 from mindgap.metrics.metric import Direction
-from mindgap.metrics.permutation_strata import Stratum, permutation_strata
+from mindgap.metrics.permutation_strata import Stratum, Within, permutation_strata
 from mindgap.metrics.sparse_counts import SparseCounts
 
 ADVERSE_TAIL = 0.95
@@ -26,15 +26,18 @@ _EQUAL = 1e-12  # permuted values that differ by rounding alone are as adverse a
 Floor = tuple[float, float, float]
 
 
-def permuted_counts(rows: ClusteredRows, *, replicates: int, generator: np.random.Generator) -> Iterator[Floats]:
+def permuted_counts(
+    rows: ClusteredRows, *, replicates: int, generator: np.random.Generator, within: Within = "class"
+) -> Iterator[Floats]:
     """Counts after permuting group labels among the clusters of a stratum, in chunks of float64 (r, G, C, C).
 
     Args:
         rows: the sample.
         replicates: how many permutations in all.
         generator: source of the random numbers.
+        within: whether labels move among clusters of the same classes, or among all.
     """
-    moving, fixed = permutation_strata(rows)
+    moving, fixed = permutation_strata(rows, within=within)
     chunk = max(1, min(replicates, CHUNK_ENTRIES // rows.n_cells))
     for start in range(0, replicates, chunk):
         size = min(chunk, replicates - start)

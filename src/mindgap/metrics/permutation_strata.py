@@ -1,18 +1,23 @@
 """Strata of clusters among which group labels could have been swapped.
 
-The stratum of a cluster of one class and one group is its class; of any other cluster, its multiset of classes. A
-cluster of several groups hands over its whole pattern of groups, row by row in the order of its classes.
+Within classes, which keeps the case mix, the stratum of a cluster of one class and one group is its class; of any other
+cluster, its multiset of classes. A cluster of several groups hands over its whole pattern of groups, row by row in the
+order of its classes. Over all classes, clusters of one group are one stratum, and others one per number of rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.metrics.cluster_types import ClusteredRows, count_tokens, sequence_ids
 from mindgap.metrics.counts import Floats, Integers
+
+Within = Literal["class", "all"]
+"""Whether a group label may move only among clusters of the same classes, or among all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +32,8 @@ class Stratum:
         row_slots: int64 (m,), the row's slot in 0..S-1 in its cluster.
         row_cells: int64 (m,), the row's pair of true and predicted class, in 0..U-1.
         columns: int64 (G, U), the place in the flattened counts of every group and pair.
+        clusters: int64 (K,), which clusters of the sample these are.
+        rows: int64 (m,), which rows of the sample.
     """
 
     outcomes: Integers
@@ -36,6 +43,8 @@ class Stratum:
     row_slots: Integers
     row_cells: Integers
     columns: Integers
+    clusters: Integers
+    rows: Integers
 
     @property
     def n_outcomes(self) -> int:
@@ -48,18 +57,27 @@ class Stratum:
         return len(self.pattern_groups)
 
 
-def permutation_strata(rows: ClusteredRows) -> tuple[list[Stratum], Floats]:
-    """The strata in which a permutation can change the counts, and the counts (G·C·C,) of all other clusters."""
-    strata, simple = _strata_of_clusters(rows)
-    ordered = _ordered_rows(rows, strata)
+def permutation_strata(
+    rows: ClusteredRows, *, within: Within = "class", by_prediction: bool = True
+) -> tuple[list[Stratum], Floats]:
+    """The strata in which a permutation can change something, and the counts (G·C·C,) of all other clusters.
+
+    Args:
+        rows: the sample.
+        within: what the strata keep.
+        by_prediction: whether clusters that are predicted alike are alike; scores tell them apart.
+    """
+    kept_alike = rows if within == "class" else replace(rows, labels=np.zeros_like(rows.labels))
+    strata, simple = _strata_of_clusters(kept_alike)
+    ordered = _ordered_rows(kept_alike, strata)
     owners = rows.clusters[ordered]
     starts = np.searchsorted(owners, np.arange(rows.n_clusters))
-    outcomes = sequence_ids(owners, rows.predicted[ordered], n_owners=rows.n_clusters)
+    cells = rows.labels[ordered] * rows.n_classes + rows.predicted[ordered]
+    outcomes = sequence_ids(owners, cells, n_owners=rows.n_clusters) if by_prediction else np.arange(rows.n_clusters)
     sequences = sequence_ids(owners, rows.group_ids[ordered], n_owners=rows.n_clusters)
     first_group = rows.group_ids[ordered][starts]
     patterns = np.where(simple, first_group, rows.n_groups + sequences)
     slots = np.where(simple[owners], 0, np.arange(len(owners)) - starts[owners])
-    cells = rows.labels[ordered] * rows.n_classes + rows.predicted[ordered]
     groups = rows.group_ids[ordered]
 
     moving: list[Stratum] = []
@@ -84,6 +102,8 @@ def permutation_strata(rows: ClusteredRows) -> tuple[list[Stratum], Floats]:
                 row_slots=slots[places],
                 row_cells=row_cells.astype(np.int64),
                 columns=np.arange(rows.n_groups)[:, None] * rows.n_classes**2 + pairs,
+                clusters=members,
+                rows=ordered[places],
             )
         )
     return moving, fixed

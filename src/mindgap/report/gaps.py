@@ -35,20 +35,33 @@ class GapRow:
 
 
 def gap_rows(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> list[GapRow]:
-    """All gaps of an attribute in the page's order; differences share one scale, ratios and rates run from 0 to 1."""
+    """All gaps of an attribute in the page's order.
+
+    Differences share one scale, sums over classes have each their own, ratios and rates run from 0 to 1.
+    """
     gaps = {name: Estimate.read(record) for name, record in part.get("gaps", {}).items()}
-    differences = [gap for name, gap in gaps.items() if _is_difference(name)]
-    ends = [end for gap in differences for end in (gap.value, gap.high, gap.noise_p95) if end is not None]
-    high = max([0.05, *ends]) * 1.04
+    shared = _end([gap for name, gap in gaps.items() if _is_difference(name) and not measure_of(name).own_scale])
     return [
         GapRow(
             measure_of(name),
             gaps[name],
             judged[attribute, name],
-            draw_gap(gaps[name], measure_of(name), high=high if _is_difference(name) else 1.0),
+            draw_gap(gaps[name], measure_of(name), high=_scale(name, gaps[name], shared=shared)),
         )
         for name in in_page_order(list(gaps))
     ]
+
+
+def _scale(name: str, gap: Estimate, *, shared: float) -> float:
+    if measure_of(name).own_scale:
+        return _end([gap])
+    return shared if _is_difference(name) else 1.0
+
+
+def _end(gaps: list[Estimate]) -> float:
+    """A little beyond the largest value, bound or floor."""
+    ends = [end for gap in gaps for end in (gap.value, gap.high, gap.noise_p95) if end is not None]
+    return max([0.05, *ends]) * 1.04
 
 
 def _is_difference(name: str) -> bool:

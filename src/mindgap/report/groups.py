@@ -16,6 +16,7 @@ _LABELS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "Macro F1",
+    "positive_f1": "F1 of the positive class",
     "macro_auroc": "Macro AUROC",
     "ece": "Calibration error (ECE)",
 }

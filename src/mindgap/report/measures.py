@@ -17,6 +17,7 @@ class Measure:
         says: one line, what it is.
         parity: the value of equal treatment, None where there is no such value.
         larger_is_better: True for ratios and worst-group figures; None where the record has to tell.
+        own_scale: whether it is a sum over classes, which would make differences drawn on its scale too small to see.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Measure:
     says: str
     parity: float | None = 0.0
     larger_is_better: bool | None = False
+    own_scale: bool = False
 
     def worse_is_larger(self, gap: Estimate) -> bool:
         """Direction of harm; a gap we do not know tells by its floor's adverse tail."""
@@ -39,6 +41,16 @@ _KNOWN = (
         "Standardised U",
         "U with every group given the same mix of classes",
     ),
+    Measure(
+        "unfairness_case_mix",
+        "U, case-mix part",
+        "what U would be if groups were treated alike within every class; its floor is its value",
+    ),
+    Measure(
+        "unfairness_within_class",
+        "U, within-class part",
+        "sum over groups of |group accuracy − what its mix of classes would give|",
+    ),
     Measure("accuracy_difference", "Accuracy difference", "best group's accuracy − worst group's"),
     Measure(
         "accuracy_ratio",
@@ -49,22 +61,48 @@ _KNOWN = (
     ),
     Measure("f1_difference", "Macro F1 difference", "best group's macro F1 − worst group's"),
     Measure(
+        "positive_f1_difference",
+        "Positive-class F1 difference",
+        "best group's F1 of the positive class − worst group's",
+    ),
+    Measure(
         "equalized_odds_abs_mean",
         "Equalised odds, abs-mean",
         "mean over classes of half the TPR range + half the FPR range",
     ),
     Measure("equalized_odds_worst", "Equalised odds, worst", "mean over classes of the larger of TPR and FPR range"),
     Measure("equalized_odds_worst_max", "Equalised odds, worst-max", "largest over classes of TPR or FPR range"),
+    Measure(
+        "equalized_odds_pairs_max",
+        "Equalised odds, pairs-max",
+        "mean over classes of half of |ΔTPR| + |ΔFPR| of the pair of groups that differs most",
+    ),
+    Measure(
+        "equalized_odds_pairs_mean",
+        "Equalised odds, pairs-mean",
+        "mean over classes and pairs of groups of half of |ΔTPR| + |ΔFPR|",
+    ),
     Measure("equalized_odds_deo", "Equalised odds, deo", "largest over classes of the recall range"),
     Measure(
-        "equalized_odds_fairprune", "Equalised odds, fairprune", "sum over classes of |ΔTPR + ΔFPR|; they may cancel"
+        "equalized_odds_fairprune",
+        "Equalised odds, fairprune",
+        "sum over classes of the range of TPR + FPR, in which the two may cancel",
+        own_scale=True,
     ),
-    Measure("equalized_odds_scp", "Equalised odds, scp", "mean over classes of |ΔTPR + ΔFPR| ÷ 2; they may cancel"),
-    Measure("equalized_odds_fairadabn", "Equalised odds, fairadabn", "mean over classes of |ΔTPR + ΔTNR|"),
+    Measure(
+        "equalized_odds_scp",
+        "Equalised odds, scp",
+        "mean over classes of half the range of TPR + FPR, in which the two may cancel; empty cells count as 0",
+    ),
+    Measure(
+        "equalized_odds_fairadabn",
+        "Equalised odds, fairadabn",
+        "mean over classes of the range of TPR + TNR, in which the two may cancel",
+    ),
     Measure(
         "equalized_odds_medfair",
         "Equalised odds, medfair",
-        "1 − half of |ΔFPR| + |ΔTPR|; 1 is parity",
+        "two classes: 1 − half the TPR range − half the FPR range; 1 is parity",
         1.0,
         larger_is_better=True,
     ),
@@ -79,7 +117,18 @@ _KNOWN = (
         larger_is_better=True,
     ),
     Measure("abroca", "ABROCA", "area between the groups' ROC curves"),
-    Measure("uei", "UEI", "distance between predicted and true joint shares; 0 is not few errors"),
+    Measure(
+        "uei",
+        "UEI",
+        "distance between predicted and true joint shares of classes and groups; 0 is not few errors",
+    ),
+    Measure(
+        "underestimation",
+        "Underestimation score",
+        "share given a class ÷ share that has it; 1 is ideal",
+        1.0,
+        larger_is_better=None,
+    ),
     Measure(
         "worst_group_accuracy",
         "Worst-group accuracy",

@@ -1,0 +1,199 @@
+"""ROC curves of every group and class: areas under them, and the areas between the groups' curves.
+
+Of the sample the areas are exact (``mindgap.metrics.roc``). Of replicates a curve is known at 256 midpoints of the
+false positive rate, where it is exact too (for binned scores: up to the bins); an area between two curves is the mean
+of their distance there. Up to 20 groups are compared in pairs, more each with the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.metrics.counts import Floats, Integers, divide
+from mindgap.metrics.roc import Curve, area_between, curve_area, sorted_roc_curve
+
+GRID = 256
+MOST_PAIRED_GROUPS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class GroupRoc:
+    """ROC curves by group and class, one class against the rest; leading axes are replicates.
+
+    Attributes:
+        auroc: float64 (..., G, C) in 0..1; NaN without positives or negatives.
+        tpr: float32 (..., G, C, 256), true positive rates at midpoints of the false positive rate; (..., 2G, C, 256)
+            with the curves of each group's rest behind, where groups are compared with the rest.
+        support: float64 (..., G, C), positives.
+        sizes: float64 (..., G), rows.
+        groups: the G group names.
+        classes: the C class names.
+        exact: float64 (P, C), exact areas between the curves of each pair; None for replicates.
+    """
+
+    auroc: Floats
+    tpr: NDArray[np.float32]
+    support: Floats
+    sizes: Floats
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    exact: Floats | None = None
+
+    @property
+    def against_rest(self) -> bool:
+        """Whether each group is compared with the rest rather than with each other group."""
+        return self.tpr.shape[-3] > len(self.groups)
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Which curves are compared, as places along the curves' axis of ``tpr``."""
+        return pairs_of(len(self.groups), against_rest=self.against_rest)
+
+    @cached_property
+    def macro_auroc(self) -> Floats:
+        """Float64 (..., G): mean over the classes that have positives and negatives in the group."""
+        defined = ~np.isnan(self.auroc)
+        total = np.where(defined, self.auroc, 0.0).sum(axis=-1)
+        return divide(total, defined.sum(axis=-1).astype(np.float64))
+
+    @cached_property
+    def areas(self) -> Floats:
+        """Float64 (..., P, C): the area between the curves of each pair."""
+        return self.exact if self.exact is not None else self.areas_from(None)
+
+    def areas_from(self, other: GroupRoc | None) -> Floats:
+        """Float64 (..., P, C): mean over the grid of |difference of a pair − that of the other|; None is no difference.
+
+        It is the norm whose value on the curves' differences is ABROCA.
+        """
+        parts: list[Floats] = []
+        for a, b in self.pairs:
+            difference = self.tpr[..., a, :, :] - self.tpr[..., b, :, :]
+            if other is not None:
+                difference = difference - (other.tpr[..., a, :, :] - other.tpr[..., b, :, :])
+            parts.append(np.abs(difference).mean(axis=-1, dtype=np.float64))
+        return np.stack(parts, axis=-2)
+
+    def usable(self) -> NDArray[np.bool_]:
+        """Bool (..., C): the classes with positives and negatives in every group."""
+        return np.all((self.support > 0) & (self.support < self.sizes[..., None]), axis=-2)
+
+    def lost(self, observed: GroupRoc) -> NDArray[np.bool_]:
+        """Bool (..., G): replicates in which a group lost a class that it has in the sample."""
+        return np.isnan(np.where(np.isnan(observed.auroc), 0.0, self.auroc).sum(axis=-1))
+
+    def on_the_grid(self) -> GroupRoc:
+        """The same with its areas taken as those of replicates are."""
+        return replace(self, exact=None)
+
+    def keep(self, groups: NDArray[np.bool_]) -> GroupRoc:
+        """The curves of some groups, chosen by a bool (G,) mask that leaves out only groups without rows."""
+        if groups.all():
+            return self
+        names = tuple(name for name, kept in zip(self.groups, groups, strict=True) if kept)
+        curves = np.tile(groups, 2) if self.against_rest else groups
+        exact = self.exact
+        if exact is not None:
+            kept_pairs = [bool(curves[a] and curves[b]) for a, b in self.pairs]
+            exact = exact[np.array(kept_pairs, dtype=bool)]
+        return GroupRoc(
+            auroc=self.auroc[..., groups, :],
+            tpr=self.tpr[..., curves, :, :],
+            support=self.support[..., groups, :],
+            sizes=self.sizes[..., groups],
+            groups=names,
+            classes=self.classes,
+            exact=exact,
+        )
+
+
+def pairs_of(n_groups: int, *, against_rest: bool) -> tuple[tuple[int, int], ...]:
+    """All pairs of groups, or each group g with its rest, the curve number G + g."""
+    if against_rest:
+        return tuple((g, n_groups + g) for g in range(n_groups))
+    return tuple(combinations(range(n_groups), 2))
+
+
+def exact_areas(
+    labels: Integers, scores: Floats, group_ids: Integers, *, n_groups: int, pairs: tuple[tuple[int, int], ...]
+) -> tuple[Floats, Floats]:
+    """Areas under and between the curves, exact on all scores.
+
+    Args:
+        labels: int64 (n,) true classes.
+        scores: float64 (n, C).
+        group_ids: int64 (n,) in 0..G-1.
+        n_groups: G.
+        pairs: which curves are compared; curve G + g is that of the rest of group g.
+
+    Returns:
+        AUROC, float64 (G, C), and the areas of the pairs, float64 (P, C).
+    """
+    n_classes = scores.shape[1]
+    rests = any(b >= n_groups for _, b in pairs)
+    under, between = np.empty((n_groups, n_classes)), np.empty((len(pairs), n_classes))
+    for k in range(n_classes):
+        curves = _curves(labels == k, scores[:, k], group_ids, n_groups, rests=rests)
+        under[:, k] = [curve_area(curve) for curve in curves[:n_groups]]
+        between[:, k] = [area_between(curves[a], curves[b]) for a, b in pairs]
+    return under, between
+
+
+def _curves(
+    positive: NDArray[np.bool_], scores: Floats, group_ids: Integers, n_groups: int, *, rests: bool
+) -> list[Curve]:
+    order = np.argsort(-scores, kind="stable")
+    positive, scores, group_ids = positive[order], scores[order], group_ids[order]
+    members = [group_ids == g for g in range(n_groups)]
+    if rests:
+        members += [~mask for mask in members]
+    return [sorted_roc_curve(positive[mask], scores[mask]) for mask in members]
+
+
+def curves_of_levels(
+    positives: NDArray[np.float32] | Floats, negatives: NDArray[np.float32] | Floats
+) -> tuple[Floats, NDArray[np.float32]]:
+    """AUROC and the true positive rates on the grid of many replicates at once.
+
+    Args:
+        positives: (L, r), positives at every level, highest score first.
+        negatives: (L, r), negatives.
+
+    Returns:
+        AUROC, float64 (r,), and the curve, float32 (r, 256); NaN where a replicate lacks either kind.
+    """
+    levels, replicates = positives.shape
+    if not levels:
+        return np.full(int(replicates), np.nan), np.full((int(replicates), GRID), np.nan, dtype=np.float32)
+    right, wrong = np.cumsum(positives, axis=0, dtype=np.float64), np.cumsum(negatives, axis=0, dtype=np.float64)
+    n_positive, n_negative = right[-1], wrong[-1]
+    # a negative is beaten by the positives of higher levels, and by half of those of its own
+    beaten = np.einsum("lr,lr->r", negatives, right - 0.5 * positives, dtype=np.float64)
+    under = divide(beaten, n_positive * n_negative)
+    curve = _on_grid(right, wrong) / np.where(n_positive > 0, n_positive, np.nan)[:, None]
+    curve[n_negative == 0] = np.nan
+    return under, curve.astype(np.float32)
+
+
+def _on_grid(right: Floats, wrong: Floats) -> Floats:
+    """Positives at the grid's false positive rates, float64 (r, 256), from cumulated counts (L, r)."""
+    levels, replicates = right.shape
+    total = np.maximum(wrong[-1], 1)
+    # the first grid point at or right of each level's false positive rate; a level counts for it and all after it
+    first: Integers = np.ceil(wrong * (GRID / total) - 0.5).astype(np.int64)
+    column: Integers = np.arange(replicates, dtype=np.int64)
+    places: Integers = np.minimum(first, GRID) + column * (GRID + 1)
+    passed = np.bincount(places.ravel(), minlength=replicates * (GRID + 1)).reshape(replicates, GRID + 1)
+    after = np.minimum(np.cumsum(passed[:, :GRID], axis=1), levels - 1).T
+    before = np.maximum(after - 1, 0)
+    started = after > 0
+    low_right, low_wrong = (np.where(started, part[before, column], 0.0) for part in (right, wrong))
+    x = (np.arange(GRID)[:, None] + 0.5) / GRID * total
+    step = wrong[after, column] - low_wrong
+    slope = (right[after, column] - low_right) / np.where(step > 0, step, 1.0)
+    return (low_right + slope * (x - low_wrong)).T

@@ -1,0 +1,44 @@
+"""All that metrics measure of one sample, or of many resamples of it: counts, ROC curves, reliability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.metrics.counts import GroupCounts
+from mindgap.metrics.group_roc import GroupRoc
+from mindgap.metrics.reliability import GroupReliability
+
+Statistic = Literal["counts", "roc", "reliability"]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupSample:
+    """What metrics measure, all of the same rows; leading axes are replicates.
+
+    Attributes:
+        counts: confusion counts of every group.
+        roc: ROC curves; None where only predicted classes are known.
+        reliability: confidence against accuracy; None likewise.
+    """
+
+    counts: GroupCounts
+    roc: GroupRoc | None = None
+    reliability: GroupReliability | None = None
+
+    def has(self, statistic: Statistic) -> bool:
+        """Whether the statistic is known."""
+        return getattr(self, statistic) is not None
+
+    def keep(self, groups: NDArray[np.bool_]) -> GroupSample:
+        """The sample of some groups, chosen by a bool (G,) mask."""
+        if groups.all():
+            return self
+        return GroupSample(
+            self.counts.keep(groups),
+            None if self.roc is None else self.roc.keep(groups),
+            None if self.reliability is None else self.reliability.keep(groups),
+        )

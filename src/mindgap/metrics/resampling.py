@@ -1,0 +1,260 @@
+"""Resamples of one sample: whole clusters drawn anew, or group labels permuted; every metric sees the same ones.
+
+Where only predicted classes are known, counts are all there is, and they have shorter ways
+(``mindgap.metrics.bootstrap``, ``mindgap.metrics.noise_floor``). With scores, replicates are numbers of times that each
+cluster (or, permuted, each unit in each group) occurs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.metrics.bootstrap import bootstrap_counts
+from mindgap.metrics.cluster_types import ClusteredRows, bootstrap_strata
+from mindgap.metrics.counts import Floats, GroupCounts, Integers, count_rows
+from mindgap.metrics.group_roc import GRID, MOST_PAIRED_GROUPS, GroupRoc, curves_of_levels, exact_areas, pairs_of
+from mindgap.metrics.group_sample import GroupSample
+from mindgap.metrics.noise_floor import permuted_counts
+from mindgap.metrics.permutation_strata import Within
+from mindgap.metrics.permuted_units import PermutedUnits
+from mindgap.metrics.pseudo_clusters import PseudoClusters
+from mindgap.metrics.reliability import N_BINS, GroupReliability, confidence_bins
+from mindgap.metrics.score_levels import ScoreLevels, bins_for
+from mindgap.metrics.sparse_counts import Incidence
+from mindgap.metrics.tallies import Tallies, Weights
+from mindgap.metrics.weights import draw_weights
+
+MOST_REPLICATES = 64
+CHUNK_ENTRIES = 16_000_000
+
+LevelPair = tuple[Weights, Weights]
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """The rows of known group of one sample, ready to be resampled.
+
+    Attributes:
+        rows: labels, predictions, groups and clusters of the rows.
+        groups: the G group names.
+        classes: the C class names.
+        probabilities: float64 (n, C) of these rows, or None where only predicted classes are known.
+        paired: whether groups are compared at all; if not, areas between their curves are left out.
+    """
+
+    rows: ClusteredRows
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    probabilities: Floats | None = None
+    paired: bool = True
+
+    @staticmethod
+    def of(
+        labels: Integers,
+        predicted: Integers,
+        group_ids: Integers,
+        clusters: Integers,
+        *,
+        groups: tuple[str, ...],
+        classes: tuple[str, ...],
+        probabilities: Floats | None = None,
+        paired: bool = True,
+    ) -> Resampling:
+        """From (n,) columns; rows whose group id is -1 are left out."""
+        rows = ClusteredRows.of(labels, predicted, group_ids, clusters, n_groups=len(groups), n_classes=len(classes))
+        chances = None if probabilities is None else probabilities[group_ids >= 0]
+        return Resampling(rows, groups, classes, chances, paired)
+
+    @cached_property
+    def observed(self) -> GroupSample:
+        """The sample itself, exact."""
+        counts = self._counts
+        if self.probabilities is None:
+            return GroupSample(counts)
+        under, between = exact_areas(
+            self.rows.labels,
+            self.probabilities,
+            self.rows.group_ids,
+            n_groups=len(self.groups),
+            pairs=pairs_of(len(self.groups), against_rest=self.against_rest) if self.paired else (),
+        )
+        curves = self.reference.roc
+        roc = None if curves is None else replace(curves, auroc=under, exact=between)
+        return GroupSample(counts, roc, self.reference.reliability)
+
+    @cached_property
+    def reference(self) -> GroupSample:
+        """The sample measured as replicates are: on score bins where those are, areas on the grid."""
+        if self.probabilities is None:
+            return GroupSample(self._counts)
+        return _first(self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)))
+
+    @property
+    def against_rest(self) -> bool:
+        """Whether each group is compared with the rest, as there are too many for pairs."""
+        return self.paired and len(self.groups) > MOST_PAIRED_GROUPS
+
+    def binned_note(self) -> str | None:
+        """What binning the scores for resampling changes on the sample itself; None where no score was binned."""
+        exact, binned = self.observed.roc, self.reference.roc
+        if exact is None or binned is None or not self.levels.binned:
+            return None
+        under, between = (
+            float(np.nanmax(np.abs(one - other), initial=0.0))
+            for one, other in ((exact.auroc, binned.auroc), (exact.areas, binned.areas))
+        )
+        return (
+            f"scores were resampled on up to {max(self.levels.sizes)} quantile bins; on the sample this moves an AUROC "
+            f"by at most {under:.1g} and an area between curves by at most {between:.1g}"
+        )
+
+    def bootstrap(self, *, replicates: int, generator: np.random.Generator) -> Iterator[GroupSample]:
+        """Replicates of the cluster bootstrap, stratified by a cluster's set of groups, in chunks."""
+        if self.probabilities is None:
+            for counts in bootstrap_counts(self.rows, replicates=replicates, generator=generator):
+                yield GroupSample(self._counts.replicates(counts))
+            return
+        strata, pseudo = bootstrap_strata(self.rows), PseudoClusters.of(self.rows)
+        for size in _chunks(replicates, self._most(self._n_cells, self.rows.n_clusters)):
+            sample = self.weighted(draw_weights(strata, replicates=size, generator=generator))
+            pseudo.add(sample.counts.counts, generator)
+            yield sample
+
+    def permutations(
+        self, *, replicates: int, generator: np.random.Generator, within: Within = "class"
+    ) -> Iterator[GroupSample]:
+        """Replicates with group labels permuted among clusters (of the same classes, or of all), in chunks."""
+        if self.probabilities is None:
+            for counts in permuted_counts(self.rows, replicates=replicates, generator=generator, within=within):
+                yield GroupSample(self._counts.replicates(counts))
+            return
+        units = PermutedUnits.of(self.rows, within=within)
+        tallies = self._tally(np.zeros_like(self.rows.labels), units.of_row, n_groups=1, n_owners=units.n_units)
+        for size in _chunks(replicates, self._most(tallies.n_cells, units.n_units)):
+            yield self._permuted(tallies, units.draw(replicates=size, generator=generator))
+
+    def jackknife(self, *, blocks: int) -> Iterator[GroupSample]:
+        """Replicates that each leave out one of so many blocks of clusters (or one cluster), in chunks."""
+        n_clusters = self.rows.n_clusters
+        block = np.arange(n_clusters) % max(1, min(blocks, n_clusters))
+        n_blocks, start = int(block.max(initial=-1)) + 1, 0
+        for size in _chunks(n_blocks, self._most(self._n_cells, n_clusters)):
+            yield self.weighted((block[:, None] != start + np.arange(size)).astype(np.float32))
+            start += size
+
+    def weighted(self, weights: Weights) -> GroupSample:
+        """Replicates in which the clusters, numbered as in ``rows``, occur so often, (K, r)."""
+        n_groups, n_classes = len(self.groups), len(self.classes)
+        if self.probabilities is None:
+            totals = self._count_tally.totals(weights)
+            return GroupSample(self._counts.replicates(_by_replicate(totals, (n_groups, n_classes, n_classes))))
+        tallies = self._tallies
+        counts = _by_replicate(tallies.counts.totals(weights), (n_groups, n_classes, n_classes))
+        surplus = _by_replicate(tallies.surplus.totals(weights), (n_groups, N_BINS))
+        return self._sample(counts, lambda k: list(tallies.levels[k].by_group(weights)), surplus)
+
+    @cached_property
+    def _counts(self) -> GroupCounts:
+        rows = self.rows
+        return count_rows(rows.labels, rows.predicted, rows.group_ids, groups=self.groups, classes=self.classes)
+
+    @cached_property
+    def _count_tally(self) -> Incidence:
+        return Incidence.of(self.rows.cells, self.rows.clusters, shape=(self.rows.n_cells, self.rows.n_clusters))
+
+    @property
+    def _n_cells(self) -> int:
+        return self.rows.n_cells if self.probabilities is None else self._tallies.n_cells
+
+    @cached_property
+    def levels(self) -> ScoreLevels:
+        """The rows' score levels, exact or binned."""
+        assert self.probabilities is not None  # noqa: S101  (only asked for with scores)
+        return ScoreLevels.of(self.probabilities, bins=bins_for(len(self.rows.labels), many_groups=self.against_rest))
+
+    @cached_property
+    def _tallies(self) -> Tallies:
+        return self._tally(
+            self.rows.group_ids, self.rows.clusters, n_groups=len(self.groups), n_owners=self.rows.n_clusters
+        )
+
+    def _tally(self, group_ids: Integers, owners: Integers, *, n_groups: int, n_owners: int) -> Tallies:
+        rows = self.rows
+        assert self.probabilities is not None  # noqa: S101  (only asked for with scores)
+        return Tallies.of(
+            labels=rows.labels,
+            predicted=rows.predicted,
+            group_ids=group_ids,
+            owners=owners,
+            n_groups=n_groups,
+            n_classes=rows.n_classes,
+            n_owners=n_owners,
+            levels=self.levels,
+            reliability=confidence_bins(rows.labels, rows.predicted, self.probabilities),
+            every_level=self.against_rest,
+        )
+
+    def _most(self, n_cells: int, n_owners: int) -> int:
+        """Replicates at a time, so that a chunk stays small."""
+        curves = len(self.groups) * (2 if self.against_rest else 1) * len(self.classes) * GRID
+        return max(1, min(MOST_REPLICATES, CHUNK_ENTRIES // max(n_cells, n_owners, curves)))
+
+    def _permuted(self, tallies: Tallies, unit_groups: NDArray[np.int16]) -> GroupSample:
+        """The sample of replicates in which every unit is in these groups, (units, r)."""
+        n_classes = len(self.classes)
+        members = [(unit_groups == g).astype(np.float32) for g in range(len(self.groups))]
+        counts = [_by_replicate(tallies.counts.totals(one), (n_classes, n_classes)) for one in members]
+        surplus = [_by_replicate(tallies.surplus.totals(one), (N_BINS,)) for one in members]
+        return self._sample(
+            np.stack(counts, axis=1),
+            lambda k: [next(tallies.levels[k].by_group(one)) for one in members],
+            np.stack(surplus, axis=1),
+        )
+
+    def _sample(self, counts: Floats, levels_of: Callable[[int], list[LevelPair]], surplus: Floats) -> GroupSample:
+        """From counts (r, G, C, C), the positives and negatives by level of each group, and surplus (r, G, 15)."""
+        counted = self._counts.replicates(counts)
+        under, curves = zip(*(self._curves(levels_of(k)) for k in range(len(self.classes))), strict=True)
+        roc = GroupRoc(
+            auroc=np.stack(under, axis=-1)[:, : len(self.groups)],
+            tpr=np.stack(curves, axis=-2),
+            support=counted.support,
+            sizes=counted.sizes,
+            groups=self.groups,
+            classes=self.classes,
+        )
+        return GroupSample(counted, roc, GroupReliability(surplus, counted.sizes, self.groups))
+
+    def _curves(self, pairs: list[LevelPair]) -> tuple[Floats, NDArray[np.float32]]:
+        """AUROC (r, curves) and rates on the grid (r, curves, 256) of the groups, and of the rest of each."""
+        if self.against_rest:
+            right, wrong = (np.sum([pair[side] for pair in pairs], axis=0) for side in (0, 1))
+            pairs = pairs + [(right - own, wrong - others) for own, others in pairs]
+        under, curves = zip(*(curves_of_levels(*pair) for pair in pairs), strict=True)
+        return np.stack(under, axis=1), np.stack(curves, axis=1)
+
+
+def _by_replicate(totals: Floats, shape: tuple[int, ...]) -> Floats:
+    """(r, *shape) in double precision from (cells, r)."""
+    return np.ascontiguousarray(totals.T, dtype=np.float64).reshape(-1, *shape)
+
+
+def _first(sample: GroupSample) -> GroupSample:
+    """The first replicate, without the replicates' axis."""
+    counts, roc, reliability = sample.counts, sample.roc, sample.reliability
+    if roc is not None:
+        named = {name: getattr(roc, name)[0] for name in ("auroc", "tpr", "support", "sizes")}
+        roc = GroupRoc(**named, groups=roc.groups, classes=roc.classes)
+    if reliability is not None:
+        reliability = GroupReliability(reliability.surplus[0], reliability.sizes[0], reliability.groups)
+    return GroupSample(counts.replicates(counts.counts[0]), roc, reliability)
+
+
+def _chunks(replicates: int, most: int) -> Iterator[int]:
+    for start in range(0, replicates, most):
+        yield min(most, replicates - start)
