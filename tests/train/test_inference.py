@@ -102,7 +102,9 @@ def test_every_block_of_ours_is_known(architecture):
 
 
 def test_the_choice_of_the_type_is_timed_once(architecture, monkeypatch):
+    before = torch.random.get_rng_state()
     first = inference_modes(architecture)
+    assert torch.equal(torch.random.get_rng_state(), before)
     assert set(first) in ({"fp32"}, {"bf16"})
     assert len(first) == len(architecture.blocks) + 2
 

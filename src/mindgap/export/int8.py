@@ -12,8 +12,11 @@ from mindgap.core.errors import DataError
 from mindgap.core.seed import numpy_generator
 from mindgap.data.image_store import Store
 from mindgap.export.agreement import Probabilities, agreement
+from mindgap.export.paired_change import paired_changes
+from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
 from mindgap.train.store_predictions import to_predictions
 
+AnyPredictions = Predictions | MultiLabelPredictions
 CALIBRATION_IMAGES = 512
 _BATCH = 32
 
@@ -41,18 +44,29 @@ def refuse_without_images(store: Store) -> None:
 def compare_int8(
     store: Store, float32: Probabilities, int8: Probabilities, *, bootstrap: int, permutations: int
 ) -> dict[str, Any]:
-    """The record of an int8 file: how far it agrees with the float32 one, and an AUDIT of each.
+    """The record of an int8 file: how far it agrees with the float32 one, an AUDIT of each, and the paired changes.
 
     Args:
         store: whose validation images were predicted.
         float32: float64 (n, C), in the order of its classes.
         int8: float64 (n, C).
-        bootstrap: replicates of the intervals; both audits have the same seed.
+        bootstrap: replicates of the intervals.
         permutations: of the noise floors.
     """
     rows = store.rows("validation")
+    wide, narrow = (to_predictions(store, rows, chances) for chances in (float32, int8))
     audits = {
-        name: audit_predictions(to_predictions(store, rows, chances), bootstrap=bootstrap, permutations=permutations)
-        for name, chances in (("float32", float32), ("int8", int8))
+        name: audit_predictions(predictions, bootstrap=bootstrap, permutations=permutations)
+        for name, predictions in (("float32", wide), ("int8", narrow))
     }
-    return agreement(float32, int8, task=store.task).to_record() | audits
+    found = agreement(float32, int8, task=store.task).to_record()
+    return found | audits | {"change": _change(wide, narrow, replicates=bootstrap)}
+
+
+def _change(wide: AnyPredictions, narrow: AnyPredictions, *, replicates: int) -> dict[str, Any]:
+    if isinstance(wide, Predictions) and isinstance(narrow, Predictions):
+        return paired_changes(wide, narrow, replicates=replicates)
+    if isinstance(wide, MultiLabelPredictions) and isinstance(narrow, MultiLabelPredictions):
+        parts = {name: (wide.by_label[name], narrow.by_label[name]) for name in wide.label_names}
+        return {"labels": {name: paired_changes(*pair, replicates=replicates) for name, pair in parts.items()}}
+    raise TypeError("predictions of two different tasks")

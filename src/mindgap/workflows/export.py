@@ -46,7 +46,7 @@ def export(
     Returns:
         ``file``, ``format``, ``bytes``, ``facts``, ``attribute``, ``agreement`` of the float32 file with the network
         (``images``, ``n``, ``max_difference``, ``flipped``), and ``int8``: None, or its agreement with the float32
-        file and an AUDIT of each.
+        file, an AUDIT of each, and the paired ``change`` of accuracy and U.
 
     Raises:
         MindgapError: the run, an option or the place is wrong, a package is missing, or the file does not agree.

@@ -54,6 +54,8 @@ def test_8_bit_integers_say_what_they_change(run, store, exported, tmp_path):
         assert audit["attributes"]["sex"]["gaps"]["unfairness"]["noise_p95"] is not None
     metrics = read_json(run / "metrics.json")["validation"]["overall"]["accuracy"]["value"]
     assert compared["float32"]["overall"]["accuracy"]["value"] == metrics
+    gaps = [compared[name]["attributes"]["sex"]["gaps"]["unfairness"]["value"] for name in ("float32", "int8")]
+    assert compared["change"]["unfairness"]["sex"]["value"] == pytest.approx(gaps[1] - gaps[0])
     lines = export_lines(record)
     assert [line.partition(":")[0].strip() for line in lines[3:]] == [
         f"{figure}, {of}" for figure in ("accuracy", "U (sex)") for of in ("float32", "int8", "change")

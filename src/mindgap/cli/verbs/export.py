@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,23 +48,36 @@ def export_lines(record: dict[str, Any]) -> list[str]:
     if compared is None:
         return lines
     lines.append(f"int8 against float32, {compared['n']} validation images: {_agreement(compared)}")
-    wide, narrow = compared["float32"], compared["int8"]
-    lines += _change("accuracy", wide["overall"]["accuracy"], narrow["overall"]["accuracy"], show=number)
-    for name in wide.get("labels", {}):
-        lines += _gap_lines(record["attribute"], wide["labels"][name], narrow["labels"][name], prefix=f"label {name}: ")
-    return lines + ([] if "labels" in wide else _gap_lines(record["attribute"], wide, narrow))
+    audits, change = (compared["float32"], compared["int8"]), compared["change"]
+    for name in change.get("labels", {}):
+        parts = [audit["labels"][name] for audit in audits]
+        lines += _label_lines(record["attribute"], parts, change["labels"][name], title=f"label {name}: ")
+    return lines if "labels" in change else lines + _label_lines(record["attribute"], audits, change)
 
 
-def _gap_lines(attribute: str, wide: dict[str, Any], narrow: dict[str, Any], *, prefix: str = "") -> list[str]:
-    gaps = [audit["attributes"][attribute]["gaps"]["unfairness"] for audit in (wide, narrow)]
-    return _change(f"{prefix}U ({attribute})", *gaps, show=gap)
+def _label_lines(
+    attribute: str, audits: Sequence[dict[str, Any]], change: dict[str, Any], *, title: str = ""
+) -> list[str]:
+    accuracies = [audit["overall"]["accuracy"] for audit in audits]
+    lines = _change(f"{title}accuracy", accuracies, change["accuracy"], show=number)
+    if any(attribute not in audit["attributes"] for audit in audits):
+        return lines
+    gaps = [audit["attributes"][attribute]["gaps"]["unfairness"] for audit in audits]
+    return lines + _change(f"{title}U ({attribute})", gaps, change["unfairness"][attribute], show=gap)
 
 
-def _change(title: str, wide: dict[str, Any], narrow: dict[str, Any], *, show: Any) -> list[str]:
-    lines = [f"  {title}, float32: {show(wide)}", f"  {title}, int8:    {show(narrow)}"]
-    if wide["value"] is not None and narrow["value"] is not None:
-        lines.append(f"  {title}, change:  {narrow['value'] - wide['value']:+.4f}")
-    return lines
+def _change(title: str, figures: Sequence[Any], change: Any, *, show: Callable[[Any], str]) -> list[str]:
+    """Before, after, and the paired change."""
+    before, after = (show(figure) for figure in figures)
+    return [f"  {title}, float32: {before}", f"  {title}, int8: {after}", f"  {title}, change: {_signed(change)}"]
+
+
+def _signed(change: dict[str, Any]) -> str:
+    if change["value"] is None:
+        return number(change)
+    interval = f" [{change['low']:+.4f}, {change['high']:+.4f}]" if change["low"] is not None else ""
+    why = f" ({change['reason']})" if change["reason"] else ""
+    return f"{change['value']:+.4f}{interval}{why}"
 
 
 def _agreement(found: dict[str, Any]) -> str:
