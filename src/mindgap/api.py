@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mindgap.workflows.audit import audit
     from mindgap.workflows.export import export
     from mindgap.workflows.plugins import list_plugins
     from mindgap.workflows.predict import predict
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
     from mindgap.workflows.train import train
     from mindgap.workflows.worker import worker
 
-__all__ = ["export", "list_plugins", "predict", "prepare", "report", "search", "status", "synth", "train", "worker"]
+__all__ = [
+    "audit",
+    "export",
+    "list_plugins",
+    "predict",
+    "prepare",
+    "report",
+    "search",
+    "status",
+    "synth",
+    "train",
+    "worker",
+]
 
 _MODULES = {"list_plugins": "plugins", "status": "search"}
 

@@ -38,3 +38,11 @@ def test_seeds_depend_on_every_part_its_kind_and_order():
     assert len(seeds) == 5
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert numpy_generator(3, "x").integers(1000) == numpy_generator(3, "x").integers(1000)
+
+
+def test_groups_are_renumbered_in_an_order_that_names_all_of_them():
+    groups = Groups("age", ("10-20", "5-10"), np.array([0, 1, -1, 0]))
+    ordered = groups.in_order(("0-5", "5-10", "10-20"))
+    assert ordered.names == ("5-10", "10-20")
+    assert ordered.ids.tolist() == [1, 0, -1, 1]
+    assert groups.in_order(("5-10",)) is groups

@@ -200,7 +200,7 @@ def test_no_rows_are_refused(tmp_path):
         (b"", "the table has no columns; its first line must name them"),
         (b"id,label,label\n1,a,b\n", "column 'label' is there twice; keep one"),
         (b"id,label,sex,prediction\n1,a,f,a,9,9\n", "not a table ("),
-        (b"id,label\n\xff\xfe,b\n", "not a table ("),
+        (b"id,label,sex,prediction\n\xff\xfe,b,f,b\n", "not a table (it is not in UTF-8); "),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path, content, message):

@@ -98,12 +98,18 @@ def measure_attribute(
         replicates=options.permutations if gaps else 0,
         generator=numpy_generator(options.seed, "noise", attribute),
         within=WITHIN[options.floor],
+        scores=any(metric.statistic != "counts" and _is_defined(metric, compared) for metric in known),
     )
     return Measured(
         collect(replicates, measures),
         _jackknife(resampling, options),
         collect(permutations, _on_present(present, _permutation_measures(known, compared))),
     )
+
+
+def _is_defined(metric: AbstractGapMetric[Any], compared: GroupSample) -> bool:
+    observed = getattr(compared, metric.statistic)
+    return not bool(np.isnan(metric.value(observed, observed)))
 
 
 def collect(chunks: Iterator[GroupSample], measures: Mapping[Any, Measure]) -> dict[Any, Floats]:
@@ -160,7 +166,14 @@ def _gap_measure(
     measure: Callable[[Any, Any], Floats], metric: AbstractGapMetric[Any], compared: GroupSample
 ) -> Measure:
     observed = getattr(compared, metric.statistic)
-    return lambda sample: measure(getattr(sample, metric.statistic), observed)
+
+    def measured(sample: GroupSample) -> Floats:
+        statistic = getattr(sample, metric.statistic)
+        if statistic is None:
+            return np.full(sample.counts.counts.shape[:-3], np.nan)
+        return measure(statistic, observed)
+
+    return measured
 
 
 def _on_present(present: np.ndarray, measures: dict[Any, Measure]) -> dict[Any, Measure]:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 import typer
 from typer.main import get_command
 
+from mindgap.cli.summary import printable
 from mindgap.core.errors import MindgapError, TrainingFailure
 
-VERBS = ("synth", "prepare", "train", "search", "worker", "predict", "export", "report", "list")
+VERBS = ("synth", "prepare", "audit", "train", "search", "worker", "predict", "export", "report", "list")
 INTERRUPTED = 130
 
 
@@ -107,7 +108,7 @@ def _warnings_shown() -> Generator[None]:
 
 
 def _refuse(message: str) -> int:
-    typer.echo("error: " + " ".join(message.split()), err=True)
+    typer.echo("error: " + printable(" ".join(message.split()), most=2000), err=True)
     return 2
 
 

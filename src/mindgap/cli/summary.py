@@ -9,6 +9,13 @@ from mindgap.report.cautions import arbitrary_choice
 Record = dict[str, Any]
 
 
+def printable(text: str, *, most: int = 600) -> str:
+    """Text for a terminal: one line of limited length, in which no character steers the terminal."""
+    plain = text.replace("\u202f", " ").replace("\u00a0", " ")
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in plain)
+    return safe if len(safe) <= most else safe[: most - 1] + "…"
+
+
 def number(value: Record) -> str:
     """A value with its interval, or why there is none."""
     if value["value"] is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,15 @@ class Groups:
         counts = self.counts().astype(np.float64)
         total = counts.sum()
         return counts / total if total else np.full(len(self.names), np.nan)
+
+    def in_order(self, names: Sequence[str]) -> Groups:
+        """The same groups numbered as they come in ``names``, if that holds all of them; else as they are."""
+        mine = set(self.names)
+        ordered = tuple(name for name in names if name in mine)
+        if len(ordered) < len(self.names):
+            return self
+        numbers = np.array([*(ordered.index(name) for name in self.names), -1], dtype=np.int64)
+        return Groups(self.attribute, ordered, numbers[self.ids])
 
     def take(self, rows: NDArray[np.int64]) -> Groups:
         """The groups of some rows, in that order; names and numbers stay."""

@@ -82,7 +82,7 @@ class Factor:
         return self._quantiles(values) if self.quantiles else self._categories(values)
 
     def _categories(self, values: pd.Series) -> Grouped:
-        names = sorted(set(values.dropna()))
+        names = sorted(values.dropna().unique().tolist())
         ids = numbered(values, names)
         return Grouped(Groups(self.column, tuple(names), ids), np.zeros(len(values), dtype=np.bool_))
 

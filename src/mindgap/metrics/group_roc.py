@@ -19,6 +19,9 @@ from mindgap.metrics.roc import Curve, area_between, curve_area, sorted_roc_curv
 
 GRID = 256
 MOST_PAIRED_GROUPS = 20
+_BLOCK = 64
+
+Levels = NDArray[np.float32] | Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +30,9 @@ class GroupRoc:
 
     Attributes:
         auroc: float64 (..., G, C) in 0..1; NaN without positives or negatives.
-        tpr: float32 (..., G, C, 256), true positive rates at midpoints of the false positive rate; (..., 2G, C, 256)
-            with the curves of each group's rest behind, where groups are compared with the rest.
+        tpr: float32 (..., G, C, 256), true positive rates at midpoints of the false positive rate, NaN for classes
+            that not all groups have; (..., 2G, C, 256) with the curves of each group's rest behind, where groups are
+            compared with the rest.
         support: float64 (..., G, C), positives.
         sizes: float64 (..., G), rows.
         groups: the G group names.
@@ -69,15 +73,18 @@ class GroupRoc:
     def areas_from(self, other: GroupRoc | None) -> Floats:
         """Float64 (..., P, C): mean over the grid of |difference of a pair − that of the other|; None is no difference.
 
-        It is the norm whose value on the curves' differences is ABROCA.
+        It is the norm whose value on the curves' differences is ABROCA. NaN for classes whose curves are not known.
         """
-        parts: list[Floats] = []
-        for a, b in self.pairs:
-            difference = self.tpr[..., a, :, :] - self.tpr[..., b, :, :]
-            if other is not None:
-                difference = difference - (other.tpr[..., a, :, :] - other.tpr[..., b, :, :])
-            parts.append(np.abs(difference).mean(axis=-1, dtype=np.float64))
-        return np.stack(parts, axis=-2)
+        known = ~np.isnan(self.tpr[..., 0]).all(axis=tuple(range(self.tpr.ndim - 2)))
+        areas = np.full((*self.tpr.shape[:-3], len(self.pairs), len(self.classes)), np.nan)
+        own = self.tpr[..., known, :]
+        others = None if other is None else other.tpr[..., known, :]
+        for p, (a, b) in enumerate(self.pairs):
+            difference = own[..., a, :, :] - own[..., b, :, :]
+            if others is not None:
+                difference -= others[..., a, :, :] - others[..., b, :, :]
+            areas[..., p, known] = np.abs(difference, out=difference).mean(axis=-1, dtype=np.float64)
+        return areas
 
     def usable(self) -> NDArray[np.bool_]:
         """Bool (..., C): the classes with positives and negatives in every group."""
@@ -155,45 +162,63 @@ def _curves(
     return [sorted_roc_curve(positive[mask], scores[mask]) for mask in members]
 
 
-def curves_of_levels(
-    positives: NDArray[np.float32] | Floats, negatives: NDArray[np.float32] | Floats
-) -> tuple[Floats, NDArray[np.float32]]:
-    """AUROC and the true positive rates on the grid of many replicates at once.
+def auroc_of_levels(positives: Levels, negatives: Levels) -> Floats:
+    """AUROC of many replicates at once, float64 (r,), NaN where a replicate lacks either kind.
 
     Args:
         positives: (L, r), positives at every level, highest score first.
         negatives: (L, r), negatives.
-
-    Returns:
-        AUROC, float64 (r,), and the curve, float32 (r, 256); NaN where a replicate lacks either kind.
     """
+    return _auroc(positives, negatives, running_totals(positives))
+
+
+def curves_of_levels(positives: Levels, negatives: Levels) -> tuple[Floats, NDArray[np.float32]]:
+    """``auroc_of_levels`` and the true positive rates on the grid, float32 (r, 256)."""
     levels, replicates = positives.shape
     if not levels:
         return np.full(int(replicates), np.nan), np.full((int(replicates), GRID), np.nan, dtype=np.float32)
-    right, wrong = np.cumsum(positives, axis=0, dtype=np.float64), np.cumsum(negatives, axis=0, dtype=np.float64)
+    right, wrong = running_totals(positives), running_totals(negatives)
     n_positive, n_negative = right[-1], wrong[-1]
-    # a negative is beaten by the positives of higher levels, and by half of those of its own
-    beaten = np.einsum("lr,lr->r", negatives, right - 0.5 * positives, dtype=np.float64)
-    under = divide(beaten, n_positive * n_negative)
     curve = _on_grid(right, wrong) / np.where(n_positive > 0, n_positive, np.nan)[:, None]
     curve[n_negative == 0] = np.nan
-    return under, curve.astype(np.float32)
+    return _auroc(positives, negatives, right), curve.astype(np.float32, copy=False)
 
 
-def _on_grid(right: Floats, wrong: Floats) -> Floats:
-    """Positives at the grid's false positive rates, float64 (r, 256), from cumulated counts (L, r)."""
+def running_totals(values: Levels) -> Levels:
+    """Cumulated sums along the first axis of (L, r): by blocks of 64 rows, ten times faster than ``cumsum``.
+
+    Whole numbers stay exact, below 2**24 in single precision.
+    """
+    levels, replicates = values.shape
+    blocks = -(-levels // _BLOCK)
+    padded = np.zeros((blocks * _BLOCK, replicates), dtype=values.dtype)
+    padded[:levels] = values
+    within = np.tri(_BLOCK, dtype=values.dtype) @ padded.reshape(blocks, _BLOCK, replicates)
+    within[1:] += np.cumsum(within[:-1, -1], axis=0)[:, None]
+    return within.reshape(-1, replicates)[:levels]
+
+
+def _auroc(positives: Levels, negatives: Levels, right: Levels) -> Floats:
+    # a negative is beaten by the positives of higher levels, and by half of those of its own
+    beaten = np.einsum("lr,lr->r", negatives, right - positives / 2, dtype=np.float64)
+    return divide(beaten, positives.sum(axis=0, dtype=np.float64) * negatives.sum(axis=0, dtype=np.float64))
+
+
+def _on_grid(right: Levels, wrong: Levels) -> Levels:
+    """Positives at the grid's false positive rates, (r, 256), from cumulated counts (L, r)."""
     levels, replicates = right.shape
     total = np.maximum(wrong[-1], 1)
     # the first grid point at or right of each level's false positive rate; a level counts for it and all after it
-    first: Integers = np.ceil(wrong * (GRID / total) - 0.5).astype(np.int64)
-    column: Integers = np.arange(replicates, dtype=np.int64)
+    first: NDArray[np.int32] = np.ceil(wrong * (GRID / total) - 0.5).astype(np.int32)
+    column: Integers = np.arange(int(replicates), dtype=np.int64)
     places: Integers = np.minimum(first, GRID) + column * (GRID + 1)
-    passed = np.bincount(places.ravel(), minlength=replicates * (GRID + 1)).reshape(replicates, GRID + 1)
-    after = np.minimum(np.cumsum(passed[:, :GRID], axis=1), levels - 1).T
-    before = np.maximum(after - 1, 0)
+    passed = np.bincount(places.ravel(), minlength=int(replicates) * (GRID + 1)).reshape(-1, GRID + 1)
+    after = np.minimum(np.cumsum(passed[:, :GRID], axis=1), levels - 1)
     started = after > 0
-    low_right, low_wrong = (np.where(started, part[before, column], 0.0) for part in (right, wrong))
-    x = (np.arange(GRID)[:, None] + 0.5) / GRID * total
-    step = wrong[after, column] - low_wrong
-    slope = (right[after, column] - low_right) / np.where(step > 0, step, 1.0)
-    return (low_right + slope * (x - low_wrong)).T
+    high: Integers = after * int(replicates) + column[:, None]
+    low: Integers = np.where(started, high - int(replicates), 0)
+    low_right, low_wrong = (np.where(started, np.take(part, low), 0) for part in (right, wrong))
+    high_right, high_wrong = (np.take(part, high) for part in (right, wrong))
+    x = (np.arange(GRID) + 0.5) / GRID * total[:, None]
+    step = high_wrong - low_wrong
+    return low_right + (high_right - low_right) * (x - low_wrong) / np.where(step > 0, step, 1)

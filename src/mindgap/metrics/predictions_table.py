@@ -12,31 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mindgap.core.errors import DataError, near_names
+from mindgap.core.errors import DataError
+from mindgap.core.files import atomic_path
 from mindgap.core.groups import Groups
-from mindgap.metrics.predictions import (
-    MultiLabelPredictions,
-    Predictions,
-    check_probabilities,
-    multi_label_from_arrays,
-    predictions_from_arrays,
-    row_name,
-)
-from mindgap.metrics.text_table import (
-    Column,
-    Table,
-    number_column,
-    read_table,
-    require_column,
-    text_column,
-    write_columns,
-)
+from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
+from mindgap.metrics.table_file import PARQUET_SUFFIXES, TableFile, open_table
+from mindgap.metrics.table_predictions import predictions_from_table
+from mindgap.metrics.text_table import TextTable, distinct, first_row, is_word, require_column
 
 _RESERVED = ("id", "label", "prediction", "cluster", "split")
 
@@ -55,30 +43,52 @@ def read_predictions(
     Raises:
         DataError: the file is refused as a whole; the line names the column, the row and the value.
     """
-    table = read_table(path)
-    return predictions_from_table(table, attributes=attributes, cluster=cluster, split=split, source=str(path))
+    file = open_table(path)
+    table = rows_of_split(read_columns(file, attributes, cluster=cluster, source=str(path)), split)
+    groups = {name: _groups(name, table) for name in dict.fromkeys(attributes)}
+    return predictions_from_table(table, groups=groups, cluster=cluster)
 
 
-def predictions_from_table(
-    table: Table,
-    *,
-    attributes: Sequence[str],
-    cluster: str | None = None,
-    split: str | None = None,
-    source: str = "predictions",
-) -> Predictions | MultiLabelPredictions:
-    """Predictions from columns already read; arguments and refusals as ``read_predictions``."""
-    require_column(table, "id", purpose="row names", source=source)
-    _check_columns(table, attributes, source)
-    table = _rows_of_split(table, split, source)
-    ids = text_column(table, "id")
-    _refuse_empty(ids, "id", None, source)
-    _refuse_duplicates(ids, source)
-    groups = {name: _groups(name, text_column(table, name), source) for name in dict.fromkeys(attributes)}
-    clusters = _clusters(table, cluster, source)
-    if "label" in table:
-        return _single_label(table, ids=ids, groups=groups, clusters=clusters, source=source)
-    return _multi_label(table, ids=ids, groups=groups, clusters=clusters, source=source)
+def read_columns(file: TableFile, attributes: Sequence[str], *, cluster: str | None = None, source: str) -> TextTable:
+    """Reads what a judgement needs: the predictions' own columns, the cluster, the split, and columns of groups.
+
+    Args:
+        file: the table.
+        attributes: columns of groups.
+        cluster: as ``read_predictions``.
+        source: what an error message calls the table.
+
+    Raises:
+        DataError: a column is missing or cannot be what it is asked to be, or the file is damaged.
+    """
+    require_column("id", file.names, purpose="row names", source=source)
+    for name in attributes:
+        require_column(name, file.names, purpose="attribute", source=source)
+        refuse_own_column(name, source)
+    if cluster is not None:
+        require_column(cluster, file.names, purpose="clusters", source=source)
+    for prefix, noun, form in (("prob_", "class", "prob_<class>"), ("label_", "label", "label_<name>")):
+        if prefix in file.names:
+            raise DataError(f"{source}: column {prefix!r} names no {noun}; call it {form}")
+    probabilities = [name for name in file.names if name.startswith("prob_")]
+    of_model = [name for name in file.names if name in {"id", "label", "prediction"} or name.startswith("label_")]
+    filled = [*(name for name in of_model if name not in attributes), *probabilities]
+    others = [name for name in file.names if name in {"split", cluster or "cluster", *attributes}]
+    chosen = dict.fromkeys([*of_model, *probabilities, *others])
+    return file.read(
+        [name for name in file.names if name in chosen], numbers=frozenset(probabilities), filled=frozenset(filled)
+    )
+
+
+def refuse_own_column(name: str, source: str) -> None:
+    """Checks that a column of groups is none that the predictions need themselves.
+
+    Raises:
+        DataError: it is.
+    """
+    if name in {"id", "label", "prediction", "split"} or name.startswith("prob_"):
+        advice = "choose a column that names groups"
+        raise DataError(f"{source}: {name!r} is no attribute but a column of the predictions; {advice}")
 
 
 def write_predictions(
@@ -112,7 +122,7 @@ def write_predictions(
     columns["cluster"] = pd.array(names, dtype="str")
     if split is not None:
         columns["split"] = np.full(first.n, split, dtype=object) if isinstance(split, str) else np.asarray(split)
-    write_columns(path, columns)
+    _write(path, columns)
 
 
 def write_unlabelled(
@@ -127,7 +137,16 @@ def write_unlabelled(
         classes: the C names.
     """
     columns: dict[str, Any] = {"id": np.asarray(ids, dtype=object)}
-    write_columns(path, columns | {f"prob_{name}": probabilities[:, k] for k, name in enumerate(classes)})
+    _write(path, columns | {f"prob_{name}": probabilities[:, k] for k, name in enumerate(classes)})
+
+
+def _write(path: Path | str, columns: dict[str, Any]) -> None:
+    frame = pd.DataFrame(columns)
+    with atomic_path(path) as temporary:
+        if Path(path).suffix.lower() in PARQUET_SUFFIXES:
+            frame.to_parquet(temporary, index=False)
+        else:
+            frame.to_csv(temporary, index=False)
 
 
 def _single_label_columns(predictions: Predictions) -> dict[str, Any]:
@@ -142,137 +161,30 @@ def _single_label_columns(predictions: Predictions) -> dict[str, Any]:
     return columns
 
 
-def _rows_of_split(table: Table, split: str | None, source: str) -> Table:
-    rows = len(table["id"])
-    if not rows:
-        raise DataError(f"{source}: the table has no rows; give at least one prediction")
-    if split == "all" or (split is None and "split" not in table):
+def rows_of_split(table: TextTable, split: str | None) -> TextTable:
+    """The rows of a split; see ``read_predictions``.
+
+    Raises:
+        DataError: there is no row, or no such split.
+    """
+    if not table.n:
+        raise DataError(f"{table.source}: the table has no rows; give at least one prediction")
+    if split == "all" or (split is None and "split" not in table.names):
         return table
-    require_column(table, "split", purpose="choice of rows", source=source)
-    column = text_column(table, "split")
+    table.require("split", purpose="choice of rows")
     wanted = split or "test"
-    chosen = column == wanted
-    if not chosen.any():
-        there = ", ".join(repr(name) for name in sorted(set(column))[:8])
-        raise DataError(f"{source}: no row has the split {wanted!r}; there are {there}; choose one of them or 'all'")
-    return {name: values[chosen] for name, values in table.items()}
+    cells = table.text("split")
+    if first_row(cells, wanted) is None:
+        there = ", ".join(repr(name) for name in distinct(cells)[:8])
+        raise DataError(
+            f"{table.source}: no row has the split {wanted!r}; there are {there}; choose one of them or 'all'"
+        )
+    return table.rows(is_word(cells, wanted))
 
 
-def _check_columns(table: Table, attributes: Sequence[str], source: str) -> None:
-    for attribute in attributes:
-        require_column(table, attribute, purpose="attribute", source=source)
-        if attribute in {"id", "label", "prediction", "split"} or attribute.startswith("prob_"):
-            advice = "choose a column that names groups"
-            raise DataError(f"{source}: {attribute!r} is no attribute but a column of the predictions; {advice}")
-    for prefix, noun, form in (("prob_", "class", "prob_<class>"), ("label_", "label", "label_<name>")):
-        if prefix in table:
-            raise DataError(f"{source}: column {prefix!r} names no {noun}; call it {form}")
-
-
-def _refuse_duplicates(ids: Column, source: str) -> None:
-    repeated = cast("NDArray[np.bool_]", pd.Series(ids).duplicated().to_numpy())
-    if repeated.any():
-        raise DataError(f"{source}: id {ids[repeated][0]!r} is there more than once; keep one row per id")
-
-
-def _groups(attribute: str, column: Column, source: str) -> Groups:
-    codes, names = _codes(column)
+def _groups(attribute: str, table: TextTable) -> Groups:
+    codes, names = table.codes(attribute)
     if len(names) < 2:
         found = f"one group only ({names[0]!r})" if names else "no value"
-        raise DataError(f"{source}: attribute {attribute!r} has {found}; a gap needs two groups, leave it out")
+        raise DataError(f"{table.source}: attribute {attribute!r} has {found}; a gap needs two groups, leave it out")
     return Groups(attribute, names, codes)
-
-
-def _codes(column: Column) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Numbers of the sorted names in a text column, int64 (n,), -1 where empty; and the names."""
-    codes, names = cast("tuple[Any, Any]", pd.factorize(pd.Series(column, dtype=object).mask(column == ""), sort=True))
-    return np.asarray(codes, dtype=np.int64), tuple(str(name) for name in names)
-
-
-def _clusters(table: Table, cluster: str | None, source: str) -> NDArray[np.int64] | None:
-    if cluster is None and "cluster" not in table:
-        return None
-    name = cluster or "cluster"
-    require_column(table, name, purpose="clusters", source=source)
-    codes, names = _codes(text_column(table, name))
-    alone = codes < 0
-    codes[alone] = len(names) + np.arange(alone.sum())
-    return codes
-
-
-def _single_label(
-    table: Table, *, ids: Column, groups: dict[str, Groups], clusters: NDArray[np.int64] | None, source: str
-) -> Predictions:
-    labels = text_column(table, "label")
-    _refuse_empty(labels, "label", ids, source)
-    predicted = text_column(table, "prediction") if "prediction" in table else None
-    if predicted is not None:
-        _refuse_empty(predicted, "prediction", ids, source)
-    names = [name.removeprefix("prob_") for name in table if name.startswith("prob_")]
-    if not names and predicted is None:
-        raise DataError(f"{source}: no prob_<class> column and no 'prediction'; {near_names('prediction', table)}")
-    classes = names or sorted({*labels, *cast("Column", predicted)} - {"nan", "NaN"})  # a missing number, not a name
-    if len(classes) == 1:
-        raise DataError(f"{source}: there is one class only ({classes[0]!r}); a gap needs two classes to confuse")
-    probabilities = _probabilities(table, names, ids, source, sums_to_one=True) if names else None
-    return predictions_from_arrays(
-        _class_numbers(labels, classes, "label", ids, source),
-        classes=classes,
-        groups=groups,
-        probabilities=probabilities,
-        predicted=None if predicted is None else _class_numbers(predicted, classes, "prediction", ids, source),
-        clusters=clusters,
-        ids=ids,
-    )
-
-
-def _multi_label(
-    table: Table, *, ids: Column, groups: dict[str, Groups], clusters: NDArray[np.int64] | None, source: str
-) -> MultiLabelPredictions:
-    names = [c.removeprefix("label_") for c in table if c.startswith("label_") and c not in groups]
-    if not names:
-        raise DataError(f"{source}: no column 'label' and no label_<name>; {near_names('label', table)}")
-    for name in names:
-        require_column(table, f"prob_{name}", purpose=f"probability of {name!r}", source=source)
-    for name in (c.removeprefix("prob_") for c in table if c.startswith("prob_")):
-        if name not in names:
-            raise DataError(f"{source}: column 'prob_{name}' has no 'label_{name}'; add its labels or leave it out")
-    labels = [text_column(table, f"label_{name}") for name in names]
-    for name, column in zip(names, labels, strict=True):
-        _refuse_empty(column, f"label_{name}", ids, source)
-        wrong = (column != "0") & (column != "1")
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise DataError(f"{source}: {row_name(row, ids)}: label_{name} is {column[row]!r}; it must be 0 or 1")
-    return multi_label_from_arrays(
-        np.stack([(column == "1").astype(np.int64) for column in labels], axis=1),
-        _probabilities(table, names, ids, source, sums_to_one=False),
-        label_names=names,
-        groups=groups,
-        clusters=clusters,
-        ids=ids,
-    )
-
-
-def _probabilities(
-    table: Table, names: list[str], ids: Column, source: str, *, sums_to_one: bool
-) -> NDArray[np.float64]:
-    probabilities = np.stack([number_column(table, f"prob_{name}") for name in names], axis=1)
-    check_probabilities(probabilities, names=tuple(names), sums_to_one=sums_to_one, ids=ids, source=source)
-    return probabilities
-
-
-def _refuse_empty(column: Column, name: str, ids: Column | None, source: str) -> None:
-    empty = column == ""
-    if empty.any():
-        row = int(np.flatnonzero(empty)[0])
-        raise DataError(f"{source}: {row_name(row, ids)}: {name} is empty; every row needs one")
-
-
-def _class_numbers(column: Column, classes: Sequence[str], name: str, ids: Column, source: str) -> NDArray[np.int64]:
-    numbers = pd.Index(list(classes), dtype=object).get_indexer(cast("Any", column)).astype(np.int64)
-    if (numbers < 0).any():
-        row = int(np.flatnonzero(numbers < 0)[0])
-        seen = f"{name} {column[row]!r}"
-        raise DataError(f"{source}: {row_name(row, ids)}: {seen} is no class; {near_names(column[row], classes)}")
-    return numbers

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from mindgap.metrics.bootstrap import bootstrap_counts
 from mindgap.metrics.cluster_types import ClusteredRows, bootstrap_strata
 from mindgap.metrics.counts import Floats, GroupCounts, Integers, count_rows
-from mindgap.metrics.group_roc import GRID, MOST_PAIRED_GROUPS, GroupRoc, curves_of_levels, exact_areas, pairs_of
+from mindgap.metrics.group_roc import (
+    GRID,
+    MOST_PAIRED_GROUPS,
+    GroupRoc,
+    auroc_of_levels,
+    curves_of_levels,
+    exact_areas,
+    pairs_of,
+)
 from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.noise_floor import permuted_counts
 from mindgap.metrics.permutation_strata import Within
@@ -126,10 +134,22 @@ class Resampling:
             yield sample
 
     def permutations(
-        self, *, replicates: int, generator: np.random.Generator, within: Within = "class"
+        self,
+        *,
+        replicates: int,
+        generator: np.random.Generator,
+        within: Within = "class",
+        scores: bool = True,
     ) -> Iterator[GroupSample]:
-        """Replicates with group labels permuted among clusters (of the same classes, or of all), in chunks."""
-        if self.probabilities is None:
+        """Replicates with group labels permuted among clusters (of the same classes, or of all), in chunks.
+
+        Args:
+            replicates: how many in all.
+            generator: source of the random numbers.
+            within: whether labels move among clusters of the same classes, or among all.
+            scores: whether anything is measured on the scores; without, replicates hold counts alone.
+        """
+        if self.probabilities is None or not scores:
             for counts in permuted_counts(self.rows, replicates=replicates, generator=generator, within=within):
                 yield GroupSample(self._counts.replicates(counts))
             return
@@ -219,7 +239,7 @@ class Resampling:
     def _sample(self, counts: Floats, levels_of: Callable[[int], list[LevelPair]], surplus: Floats) -> GroupSample:
         """From counts (r, G, C, C), the positives and negatives by level of each group, and surplus (r, G, 15)."""
         counted = self._counts.replicates(counts)
-        under, curves = zip(*(self._curves(levels_of(k)) for k in range(len(self.classes))), strict=True)
+        under, curves = zip(*(self._curves(k, levels_of(k)) for k in range(len(self.classes))), strict=True)
         roc = GroupRoc(
             auroc=np.stack(under, axis=-1)[:, : len(self.groups)],
             tpr=np.stack(curves, axis=-2),
@@ -230,13 +250,24 @@ class Resampling:
         )
         return GroupSample(counted, roc, GroupReliability(surplus, counted.sizes, self.groups))
 
-    def _curves(self, pairs: list[LevelPair]) -> tuple[Floats, NDArray[np.float32]]:
+    def _curves(self, index: int, pairs: list[LevelPair]) -> tuple[Floats, NDArray[np.float32]]:
         """AUROC (r, curves) and rates on the grid (r, curves, 256) of the groups, and of the rest of each."""
         if self.against_rest:
             right, wrong = (np.sum([pair[side] for pair in pairs], axis=0) for side in (0, 1))
             pairs = pairs + [(right - own, wrong - others) for own, others in pairs]
-        under, curves = zip(*(curves_of_levels(*pair) for pair in pairs), strict=True)
-        return np.stack(under, axis=1), np.stack(curves, axis=1)
+        if not self._compared_classes[index]:
+            under = np.stack([auroc_of_levels(*pair) for pair in pairs], axis=1)
+            return under, np.broadcast_to(np.float32(np.nan), (*under.shape, GRID))
+        known, curves = zip(*(curves_of_levels(*pair) for pair in pairs), strict=True)
+        return np.stack(known, axis=1), np.stack(curves, axis=1)
+
+    @cached_property
+    def _compared_classes(self) -> NDArray[np.bool_]:
+        """Bool (C,): classes with positives and negatives in every group that has rows, whose curves are compared."""
+        counts = self._counts
+        support, sizes = counts.support, counts.sizes[:, None]
+        both = ((support > 0) & (support < sizes)) | (sizes == 0)
+        return np.logical_and(both.all(axis=0), self.paired)
 
 
 def _by_replicate(totals: Floats, shape: tuple[int, ...]) -> Floats:

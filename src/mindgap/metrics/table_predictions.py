@@ -1,0 +1,167 @@
+"""From the rows of a predictions table to the arrays that metrics work on; what does not fit is refused."""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+# (pandas and pyarrow come without complete types)
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.core.errors import DataError, near_names
+from mindgap.core.groups import Groups
+from mindgap.metrics.predictions import (
+    MultiLabelPredictions,
+    Predictions,
+    check_probabilities,
+    multi_label_from_arrays,
+    predictions_from_arrays,
+    row_name,
+)
+from mindgap.metrics.text_table import Cells, TextTable, distinct, first_row, positions, repeated_word
+
+_MOST_CLASSES = 1000
+
+
+def predictions_from_table(
+    table: TextTable, *, groups: Mapping[str, Groups], cluster: str | None = None
+) -> Predictions | MultiLabelPredictions:
+    """Predictions from the rows to be judged.
+
+    Args:
+        table: their columns.
+        groups: attribute name → group of each row.
+        cluster: as ``read_predictions``.
+
+    Raises:
+        DataError: as ``read_predictions``.
+    """
+    table.require("id", purpose="row names")
+    names = table.text("id")
+    refuse_empty(names, "id", None, table.source)
+    if (twice := repeated_word(names)) is not None:
+        raise DataError(f"{table.source}: id {twice!r} is there more than once; keep one row per id")
+    ids = np.asarray(names.to_pylist(), dtype=object)
+    clusters = _clusters(table, cluster)
+    if "label" in table.names:
+        return _single_label(table, ids=ids, groups=groups, clusters=clusters)
+    return _multi_label(table, ids=ids, groups=groups, clusters=clusters)
+
+
+def _clusters(table: TextTable, cluster: str | None) -> NDArray[np.int64] | None:
+    if cluster is None and "cluster" not in table.names:
+        return None
+    name = cluster or "cluster"
+    table.require(name, purpose="clusters")
+    codes, names = table.codes(name)
+    alone = codes < 0
+    codes = codes.copy()
+    codes[alone] = len(names) + np.arange(alone.sum())
+    return codes
+
+
+def _single_label(
+    table: TextTable, *, ids: NDArray[Any], groups: Mapping[str, Groups], clusters: NDArray[np.int64] | None
+) -> Predictions:
+    labels = table.text("label")
+    refuse_empty(labels, "label", ids, table.source)
+    predicted = table.text("prediction") if "prediction" in table.names else None
+    if predicted is not None:
+        refuse_empty(predicted, "prediction", ids, table.source)
+    classes = _classes(table, labels, predicted)
+    probabilities = [name for name in table.names if name.startswith("prob_")]
+    return predictions_from_arrays(
+        _class_numbers(labels, classes, "label", ids, table.source),
+        classes=classes,
+        groups=groups,
+        probabilities=_probabilities(table, classes, ids, sums_to_one=True) if probabilities else None,
+        predicted=None if predicted is None else _class_numbers(predicted, classes, "prediction", ids, table.source),
+        clusters=clusters,
+        ids=ids,
+    )
+
+
+def _classes(table: TextTable, labels: Cells, predicted: Cells | None) -> list[str]:
+    classes = [name.removeprefix("prob_") for name in table.names if name.startswith("prob_")]
+    if not classes and predicted is None:
+        known = near_names("prediction", table.names)
+        raise DataError(f"{table.source}: no prob_<class> column and no 'prediction'; {known}")
+    if not classes:
+        named = {*distinct(labels), *distinct(predicted)}
+        classes = sorted(named - {"nan", "NaN"})  # a missing number, not a name
+    if len(classes) == 1:
+        raise DataError(f"{table.source}: there is one class only ({classes[0]!r}); a gap needs two classes to confuse")
+    if len(classes) > _MOST_CLASSES:
+        raise DataError(
+            f"{table.source}: there are {len(classes)} classes, such as {classes[0]!r} and {classes[1]!r}; an audit "
+            f"takes at most {_MOST_CLASSES}, merge some"
+        )
+    return classes
+
+
+def _multi_label(
+    table: TextTable, *, ids: NDArray[Any], groups: Mapping[str, Groups], clusters: NDArray[np.int64] | None
+) -> MultiLabelPredictions:
+    source = table.source
+    names = [c.removeprefix("label_") for c in table.names if c.startswith("label_") and c not in groups]
+    if not names:
+        raise DataError(f"{source}: no column 'label' and no label_<name>; {near_names('label', table.names)}")
+    for name in names:
+        table.require(f"prob_{name}", purpose=f"probability of {name!r}")
+    for name in (c.removeprefix("prob_") for c in table.names if c.startswith("prob_")):
+        if name not in names:
+            raise DataError(f"{source}: column 'prob_{name}' has no 'label_{name}'; add its labels or leave it out")
+    return multi_label_from_arrays(
+        np.stack([_binary(table, f"label_{name}", ids) for name in names], axis=1),
+        _probabilities(table, names, ids, sums_to_one=False),
+        label_names=names,
+        groups=groups,
+        clusters=clusters,
+        ids=ids,
+    )
+
+
+def _binary(table: TextTable, name: str, ids: NDArray[Any]) -> NDArray[np.int64]:
+    cells = table.text(name)
+    refuse_empty(cells, name, ids, table.source)
+    found = positions(cells, ("0", "1"))
+    if (found < 0).any():
+        row = int(np.flatnonzero(found < 0)[0])
+        raise DataError(f"{table.source}: {row_name(row, ids)}: {name} is {cells[row].as_py()!r}; it must be 0 or 1")
+    return found
+
+
+def _probabilities(
+    table: TextTable, names: Sequence[str], ids: NDArray[Any], *, sums_to_one: bool
+) -> NDArray[np.float64]:
+    probabilities = np.empty((len(ids), len(names)))
+    for place, name in enumerate(names):
+        probabilities[:, place] = table.numbers(f"prob_{name}")
+    check_probabilities(probabilities, names=tuple(names), sums_to_one=sums_to_one, ids=ids, source=table.source)
+    return probabilities
+
+
+def refuse_empty(cells: Cells, name: str, ids: NDArray[Any] | None, source: str) -> None:
+    """Checks that no cell is empty.
+
+    Raises:
+        DataError: one is; the line names its row.
+    """
+    row = first_row(cells, "")
+    if row is not None:
+        raise DataError(f"{source}: {row_name(row, ids)}: {name} is empty; every row needs one")
+
+
+def _class_numbers(
+    cells: Cells, classes: Sequence[str], name: str, ids: NDArray[Any], source: str
+) -> NDArray[np.int64]:
+    numbers = positions(cells, tuple(classes))
+    if (numbers < 0).any():
+        row = int(np.flatnonzero(numbers < 0)[0])
+        word = cells[row].as_py()
+        raise DataError(f"{source}: {row_name(row, ids)}: {name} {word!r} is no class; {near_names(word, classes)}")
+    return numbers

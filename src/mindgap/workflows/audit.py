@@ -1,0 +1,221 @@
+"""The verb ``audit``: what a table of predictions, or a prepared store, shows and cannot show."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindgap.audit.model_audit import audit_predictions
+from mindgap.core.errors import ConfigError, RunError, near_names
+from mindgap.core.files import jsonable, no_new_parents_on_failure, read_json, write_json
+from mindgap.core.progress import progress
+from mindgap.metrics.predictions import MultiLabelPredictions
+from mindgap.workflows.audit_outputs import Outputs, PathLike
+from mindgap.workflows.audited_table import Audited, Question, read_audited
+
+log = logging.getLogger(__name__)
+
+_WORDS = {"interval": ("percentile", "bca"), "floor": ("within-class", "all-classes")}
+_MISSING_WORDS = frozenset({"unknown", "na", "n/a", "nan", "none", "null", "missing", "not available", "?", "-"})
+_DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class"}
+
+
+def audit(
+    target: PathLike,
+    *,
+    attributes: str | Sequence[str] | None = None,
+    cluster: str | None = None,
+    split: str | None = None,
+    table: PathLike | Sequence[PathLike] | None = None,
+    id: str | None = None,
+    label: str | None = None,
+    json: PathLike | None = None,
+    html: PathLike | None = None,
+    bootstrap: int = 2000,
+    permutations: int = 1000,
+    interval: str = "percentile",
+    floor: str = "within-class",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Audits a predictions table, the predictions of a run, or a store.
+
+    Args:
+        target: a CSV or Parquet file of predictions; the folder of a train or search run, whose predictions are judged
+            again; or a store, which is judged by itself.
+        attributes: ``sex,age:bands=0/30/60,sex*age``; by default all that a run or a store has.
+        cluster: the column of the patient or lesion, which is resampled as a whole; by default ``cluster``.
+        split: the rows of this split; by default ``test`` where there is a column ``split``; ``all`` takes every row.
+        table: other tables, whose columns are joined to the predictions by id.
+        id: their id column; by default ``id``.
+        label: their class column, where the predictions have none; by default ``label``.
+        json: file for the record; one that is there is replaced.
+        html: file for the page; one that is there is replaced.
+        bootstrap: resamples behind the intervals; 0 leaves them out.
+        permutations: permutations behind the noise floors; 0 leaves them out.
+        interval: ``percentile`` or ``bca``, for the figures that are no distance.
+        floor: groups are permuted ``within-class`` or over ``all-classes``.
+        seed: the same seed gives the same record.
+
+    Returns:
+        The record that ``json`` holds.
+
+    Raises:
+        CapacityError: a file cannot be written.
+        ConfigError: an option is wrong, or does not fit the target.
+        DataError: a table or the store is refused as a whole.
+        RunError: the folder is neither a store nor a run with predictions.
+    """
+    options = {"bootstrap": bootstrap, "permutations": permutations, "interval": interval, "floor": floor, "seed": seed}
+    _check(options)
+    place, tables = Path(target), _paths(table)
+    outputs = Outputs.checked(json, html, inputs=(place, *tables))
+    of_tables = {"cluster": cluster, "split": split, "table": table, "id": id, "label": label}
+    if (place / "store.json").is_file():
+        return _audit_store(place, attributes, outputs, options=options, unfit=of_tables)
+    for name in ("id", "label"):
+        if of_tables[name] is not None and not tables:
+            raise ConfigError(f"--{name} {of_tables[name]}: names a column of --table, which was not given")
+    question = Question(
+        path=_predictions_of(place) if place.is_dir() else place,
+        attributes="" if attributes is None and not place.is_dir() else attributes,
+        cluster=cluster,
+        split=split,
+        tables=tables,
+        id=id or "id",
+        label=label,
+    )
+    return _audit_predictions(question, outputs, options=options, order=_group_order(place))
+
+
+def _audit_predictions(
+    question: Question, outputs: Outputs, *, options: Mapping[str, Any], order: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    with progress(None, "reading the table"):
+        audited = read_audited(question, order=order)
+    parts = len(audited.predictions.label_names) if isinstance(audited.predictions, MultiLabelPredictions) else 1
+    with progress(parts * len(audited.specs), f"auditing {audited.predictions.n} rows by attribute") as bar:
+        found = audit_predictions(audited.predictions, attribute_done=lambda _: bar.advance(), **options)
+    record = jsonable(_record(found, question, audited, options))
+    with progress(None, "writing"):
+        _write(record, audited, outputs)
+    _warn(audited)
+    return record
+
+
+def _warn(audited: Audited) -> None:
+    for name, why in audited.left_out.items():
+        log.warning("%s is not audited: %s", name, why)
+    first = audited.predictions
+    if isinstance(first, MultiLabelPredictions):
+        first = first.by_label[first.label_names[0]]
+    for name, groups in first.groups.items():
+        for group, n in zip(groups.names, groups.counts().tolist(), strict=True):
+            if group.strip().lower() in _MISSING_WORDS:
+                told = "%s has a group %r of %d rows; if that word means a missing value, empty those cells"
+                log.warning(told, name, group, n)
+
+
+def _record(record: dict[str, Any], question: Question, audited: Audited, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The AUDIT, with what it was made from and with."""
+    for part in record["labels"].values() if record["task"] == "multi-label" else [record]:
+        for name, attribute in part["attributes"].items():
+            attribute["out_of_range"] = audited.out_of_range[name]
+    asked = {
+        "attributes": list(audited.specs.values()),
+        "split": audited.split,
+        "cluster": audited.cluster,
+        "tables": [str(path) for path in question.tables] or None,
+        "id": question.id if question.tables else None,
+        "label": question.label,
+    }
+    kept = {name: value for name, value in asked.items() if value is not None}
+    return record | {"source": str(question.path), "rows": audited.rows, "options": kept | dict(options)}
+
+
+def _write(record: Mapping[str, Any], audited: Audited, outputs: Outputs) -> None:
+    if outputs.json is not None:
+        with no_new_parents_on_failure(outputs.json):
+            write_json(outputs.json, record)
+    if outputs.html is not None:
+        from mindgap.report.audit_page import write_audit_page
+
+        with no_new_parents_on_failure(outputs.html):
+            write_audit_page(
+                outputs.html, record, audited.predictions, source=record["source"], options=record["options"]
+            )
+
+
+def _audit_store(
+    store: Path,
+    attributes: str | Sequence[str] | None,
+    outputs: Outputs,
+    *,
+    options: Mapping[str, Any],
+    unfit: Mapping[str, object],
+) -> dict[str, Any]:
+    """A store has no predictions: what concerns them is refused."""
+    given = {name: value for name, value in unfit.items() if value is not None}
+    given |= {name: options[name] for name, usual in _DEFAULTS.items() if options[name] != usual}
+    for name, value in given.items():
+        raise ConfigError(
+            f"{store}: is a store, which has no predictions, so --{name} {value} does not fit; leave it out, or audit "
+            "a predictions table"
+        )
+    from mindgap.workflows.audit_store import audit_store
+
+    with progress(None, "auditing the store"):
+        return audit_store(
+            store,
+            json=outputs.json,
+            html=outputs.html,
+            attributes=attributes,
+            permutations=options["permutations"],
+            seed=options["seed"],
+        )
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    for name in ("bootstrap", "permutations", "seed"):
+        if options[name] < 0:
+            raise ConfigError(f"{name}={options[name]}: need 0 or more")
+    for name, words in _WORDS.items():
+        if options[name] not in words:
+            raise ConfigError(f"{name}={options[name]!r}: {near_names(str(options[name]), words)}")
+
+
+def _paths(table: PathLike | Sequence[PathLike] | None) -> tuple[Path, ...]:
+    """The other tables; text is one path, or several with commas between them."""
+    if table is None:
+        return ()
+    if not isinstance(table, str):
+        return (Path(table),) if not isinstance(table, Sequence) else tuple(Path(path) for path in table)
+    return (Path(table),) if Path(table).exists() else tuple(Path(part.strip()) for part in table.split(","))
+
+
+def _predictions_of(folder: Path) -> Path:
+    """The predictions of a run.
+
+    Raises:
+        RunError: the folder is no run with predictions.
+    """
+    file = folder / "predictions.parquet"
+    if file.is_file():
+        return file
+    if (folder / "search.json").is_file() and (presets := read_json(folder / "search.json").get("presets")):
+        raise RunError(f"{folder}: holds a run per preset ({', '.join(presets)}); name one of its folders")
+    if (folder / "config.toml").is_file():
+        raise RunError(f"{folder}: this run has no predictions.parquet yet; run it to its end first")
+    raise RunError(
+        f"{folder}: is a folder without store.json or predictions.parquet; give a store, a run of train or search, or "
+        "a predictions table"
+    )
+
+
+def _group_order(place: Path) -> dict[str, tuple[str, ...]]:
+    """The groups of a run's store in their order, which that of their names is not for bands such as 5-10 and 10-20."""
+    provenance = place / "provenance.json"
+    summary = read_json(provenance).get("store_summary") if provenance.is_file() else None
+    attributes = summary.get("attributes", {}) if isinstance(summary, dict) else {}
+    return {name: tuple(group["name"] for group in info.get("groups", ())) for name, info in attributes.items()}
