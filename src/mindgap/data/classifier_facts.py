@@ -46,7 +46,7 @@ def refuse_other_store(facts: ClassifierFacts, store: Store) -> None:
         DataError: size, resize rule, task or classes differ; the order of the classes may.
     """
     for name, theirs, ours, option in (
-        ("images of", store.size_px, facts.input_px, f"--size {facts.input_px}"),
+        ("images of", f"{store.size_px} px", f"{facts.input_px} px", f"--size {facts.input_px}"),
         ("images resized by", store.info.resize, facts.resize, f"--resize {facts.resize}"),
         ("a task that is", store.task, facts.task, "labels of that task"),
     ):

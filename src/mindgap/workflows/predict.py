@@ -82,8 +82,8 @@ def predict(
         force: replaces a file that is there.
 
     Returns:
-        ``file``, ``n``, ``classes``, ``source`` (``store`` or ``folder``), ``split``, ``precision`` and ``skipped``:
-        file → reason.
+        ``file``, ``n``, ``classes``, ``source`` (``store`` or ``folder``), ``split``, ``attributes``, ``precision`` and
+        ``skipped``: file → reason.
 
     Raises:
         MindgapError: the model, the images, an option or the disk is wrong; no file is left.
@@ -132,7 +132,7 @@ def _predict_store(predictor: Predictor, store: Store, split: str, target: Path)
     chances = _probabilities(predictor, store.images, rows)[:, order]
     splits = store.table["split"].to_numpy(dtype=object)[rows]
     write_predictions(target, to_predictions(store, rows, chances), split=splits.tolist())
-    return {"source": "store", "n": len(rows), "split": split, "skipped": {}}
+    return {"source": "store", "n": len(rows), "split": split, "attributes": list(store.attributes), "skipped": {}}
 
 
 def _predict_folder(predictor: Predictor, source: Path, target: Path, *, workers: int) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _predict_folder(predictor: Predictor, source: Path, target: Path, *, workers
             chances = _probabilities(predictor, found.images, found.rows)
             write_unlabelled(target, found.ids, chances, classes=predictor.facts.classes)
         shutil.rmtree(run.path, ignore_errors=True)
-    return {"source": "folder", "n": len(found.rows), "split": None, "skipped": found.faults}
+    return {"source": "folder", "n": len(found.rows), "split": None, "attributes": [], "skipped": found.faults}
 
 
 def _probabilities(predictor: Predictor, images: Images, rows: Rows) -> NDArray[np.float64]:

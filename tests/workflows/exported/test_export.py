@@ -130,6 +130,8 @@ def test_the_command_line_prints_what_was_done(run, images, store, tmp_path, cap
         f"error: {tmp_path / 'a.csv'}: is there already; choose another --out, or --force to replace it\n"
     )
     assert mindgap(["predict", str(run), str(store), "--out", str(tmp_path / "a.csv"), "--force"]) == 0
-    assert "split test" in capsys.readouterr().out
+    out = capsys.readouterr().out.splitlines()
+    assert "split test" in out[0]
+    assert out[1] == f"next: mindgap audit {tmp_path / 'a.csv'} --attributes sex --split test"
     assert mindgap(["list", "exporters"]) == 0
     assert capsys.readouterr().out.startswith("onnx  ONNX: ")

@@ -144,6 +144,16 @@ def test_a_store_of_another_kind_is_refused(exported, store, tmp_path, changes, 
     assert not (tmp_path / "a.csv").exists()
 
 
+def test_a_store_of_another_size_is_refused(exported, store, tmp_path):
+    other = tmp_path / "store"
+    shutil.copytree(store, other)
+    info = read_json(store / "store.json")
+    write_json(other / "store.json", info | {"size_px": 8})
+    (other / "images.bin").write_bytes(bytes(info["n"] * 8 * 8 * 3))
+    with pytest.raises(DataError, match="has images of 8 px, the network is for 16 px; prepare it with --size 16"):
+        predict(exported[0], other, out=tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -53,6 +53,6 @@ def predict(
     where = f"split {record['split']}" if record["source"] == "store" else "no labels"
     typer.echo(f"{out}: {record['n']} images, {where}, computed in {record['precision']}")
     if record["source"] == "store":
-        typer.echo(f"next: mindgap audit {out} --attributes ATTRIBUTE --split {record['split']}")
+        typer.echo(f"next: mindgap audit {out} --attributes {','.join(record['attributes'])} --split {record['split']}")
     else:
-        typer.echo(f"next: mindgap audit {out} --table metadata.csv --id COLUMN --attributes ATTRIBUTE")
+        typer.echo(f"next: mindgap audit {out} --table metadata.csv --id COLUMN --label COLUMN --attributes COLUMN")
