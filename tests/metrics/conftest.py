@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mindgap.metrics.cluster_types import ClusteredRows
-from mindgap.metrics.group_roc import GRID
+from mindgap.metrics.level_curves import GRID
 from mindgap.metrics.resampling import Resampling
 
 

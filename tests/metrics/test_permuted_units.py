@@ -42,7 +42,6 @@ def test_replicates_are_the_rows_counted_with_their_new_groups(scored_sample, by
         np.testing.assert_array_equal(sample.counts.counts[replicate], expected["counts"])
         np.testing.assert_allclose(sample.roc.auroc[replicate], expected["auroc"], atol=1e-9)
         np.testing.assert_allclose(sample.roc.tpr[replicate], expected["tpr"], atol=1e-6)
-        np.testing.assert_allclose(sample.reliability.ece[replicate], expected["ece"], atol=1e-6)
 
 
 def test_they_are_where_many_groups_are_compared_with_the_rest(scored_sample, by_definition, monkeypatch):
