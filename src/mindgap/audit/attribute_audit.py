@@ -32,12 +32,12 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
         groups=groups.names,
         classes=predictions.classes,
         probabilities=predictions.probabilities,
+        smallest=options.min_group,
     )
-    observed = resampling.observed
-    present = observed.counts.sizes > 0
+    observed, present = resampling.observed, resampling.compared
     comparable = int(present.sum()) >= 2
-    options = options if present.any() else AuditOptions(bootstrap=0, permutations=0)
-    measured = measure_attribute(resampling, options, attribute=groups.attribute, present=present, gaps=comparable)
+    options = options if groups.known.any() else AuditOptions(bootstrap=0, permutations=0)
+    measured = measure_attribute(resampling, options, attribute=groups.attribute, gaps=comparable)
     compared, reference = observed.keep(present), resampling.reference.keep(present)
     clusters, by_class = clusters_by_group(resampling.rows), clusters_by_cell(resampling.rows)
     doubt = _few_clusters(compared.counts.groups, clusters[present])
@@ -49,9 +49,9 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
             name: group_record(resampling, g, measured, clusters=int(clusters[g]), by_class=by_class[g])
             for g, name in enumerate(groups.names)
         },
-        "gaps": gaps.overall() if comparable else gaps.undefined("fewer than two groups have rows"),
+        "gaps": gaps.overall() if comparable else gaps.undefined(_incomparable(resampling.smallest)),
         "per_class": _per_class(resampling, measured, gaps, clusters) if comparable else {},
-        "notes": _notes(resampling, compared, measured) if comparable else _absent(observed, compared),
+        "notes": _notes(resampling, compared, measured) if comparable else _absent(resampling),
     }
 
 
@@ -135,12 +135,21 @@ def _notes(resampling: Resampling, compared: GroupSample, measured: Measured) ->
         if said := [note for note in (metric.note(observed), left_out) if note]:
             notes[metric.name] = "; ".join(said)
     binned = resampling.binned_note()
-    return notes | _absent(resampling.observed, compared) | ({"resampling": binned} if binned else {})
+    return notes | _absent(resampling) | ({"resampling": binned} if binned else {})
 
 
-def _absent(observed: GroupSample, compared: GroupSample) -> dict[str, str]:
-    absent = [name for name in observed.counts.groups if name not in compared.counts.groups]
-    return {"groups": f"without rows, so in no gap: {', '.join(absent)}"} if absent else {}
+def _incomparable(smallest: int) -> str:
+    return "fewer than two groups have rows" if smallest == 1 else f"fewer than two groups have {smallest} rows or more"
+
+
+def _absent(resampling: Resampling) -> dict[str, str]:
+    """Which groups are in no gap, and why."""
+    sizes = dict(zip(resampling.groups, resampling.observed.counts.sizes.astype(int).tolist(), strict=True))
+    empty = [name for name, n in sizes.items() if not n]
+    small = [f"{name} ({n})" for name, n in sizes.items() if 0 < n < resampling.smallest]
+    said = [f"without rows, so in no gap: {', '.join(empty)}"] if empty else []
+    said += [f"under {resampling.smallest} rows, so in no gap as asked: {', '.join(small)}"] if small else []
+    return {"groups": "; ".join(said)} if said else {}
 
 
 def _optional_column(replicates: Floats | None, index: int) -> Floats | None:

@@ -45,6 +45,7 @@ class Resampling:
         classes: the C class names.
         probabilities: float64 (n, C) of these rows, or None where only predicted classes are known.
         paired: whether groups are compared at all; if not, areas between their curves are left out.
+        smallest: rows under which a group is not compared.
     """
 
     rows: ClusteredRows
@@ -52,6 +53,7 @@ class Resampling:
     classes: tuple[str, ...]
     probabilities: Floats | None = None
     paired: bool = True
+    smallest: int = 1
 
     @staticmethod
     def of(
@@ -64,11 +66,12 @@ class Resampling:
         classes: tuple[str, ...],
         probabilities: Floats | None = None,
         paired: bool = True,
+        smallest: int = 1,
     ) -> Resampling:
         """From (n,) columns; rows whose group id is -1 are left out."""
         rows = ClusteredRows.of(labels, predicted, group_ids, clusters, n_groups=len(groups), n_classes=len(classes))
         chances = None if probabilities is None else probabilities[group_ids >= 0]
-        return Resampling(rows, groups, classes, chances, paired)
+        return Resampling(rows, groups, classes, chances, paired, max(1, smallest))
 
     @cached_property
     def observed(self) -> GroupSample:
@@ -99,6 +102,11 @@ class Resampling:
     def against_rest(self) -> bool:
         """Whether each group is compared with the rest, as there are too many for pairs."""
         return self.paired and len(self.groups) > MOST_PAIRED_GROUPS
+
+    @cached_property
+    def compared(self) -> NDArray[np.bool_]:
+        """Bool (G,): the groups that are compared, those with rows enough."""
+        return self._counts.sizes >= self.smallest
 
     def binned_note(self) -> str | None:
         """What binning the scores for resampling changes on the sample itself; None where no score was binned."""
@@ -262,10 +270,9 @@ class Resampling:
 
     @cached_property
     def _compared_classes(self) -> NDArray[np.bool_]:
-        """Bool (C,): classes with positives and negatives in every group that has rows, whose curves are compared."""
-        counts = self._counts
-        support, sizes = counts.support, counts.sizes[:, None]
-        both = ((support > 0) & (support < sizes)) | (sizes == 0)
+        """Bool (C,): classes with positives and negatives in every group compared, of which curves are needed."""
+        counts = self._counts.keep(self.compared)
+        both = (counts.support > 0) & (counts.support < counts.sizes[:, None])
         return np.logical_and(both.all(axis=0), self.paired)
 
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _WORDS = {"interval": ("percentile", "bca"), "floor": ("within-class", "all-classes")}
 _MISSING_WORDS = frozenset({"unknown", "na", "n/a", "nan", "none", "null", "missing", "not available", "?", "-"})
-_DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class"}
+_DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class", "min_group": 1}
 
 
 def audit(
@@ -37,6 +37,7 @@ def audit(
     permutations: int = 1000,
     interval: str = "percentile",
     floor: str = "within-class",
+    min_group: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Audits a predictions table, the predictions of a run, or a store.
@@ -56,6 +57,7 @@ def audit(
         permutations: permutations behind the noise floors; 0 leaves them out.
         interval: ``percentile`` or ``bca``, for the figures that are no distance.
         floor: groups are permuted ``within-class`` or over ``all-classes``.
+        min_group: rows under which a group is left out of every gap; its own figures stay.
         seed: the same seed gives the same record.
 
     Returns:
@@ -67,7 +69,8 @@ def audit(
         DataError: a table or the store is refused as a whole.
         RunError: the folder is neither a store nor a run with predictions.
     """
-    options = {"bootstrap": bootstrap, "permutations": permutations, "interval": interval, "floor": floor, "seed": seed}
+    options = {"bootstrap": bootstrap, "permutations": permutations, "interval": interval, "floor": floor}
+    options |= {"min_group": min_group, "seed": seed}
     _check(options)
     place, tables = Path(target), _paths(table)
     outputs = Outputs.checked(json, html, inputs=(place, *tables))
@@ -159,8 +162,9 @@ def _audit_store(
     given = {name: value for name, value in unfit.items() if value is not None}
     given |= {name: options[name] for name, usual in _DEFAULTS.items() if options[name] != usual}
     for name, value in given.items():
+        option = f"--{name.replace('_', '-')} {value}"
         raise ConfigError(
-            f"{store}: is a store, which has no predictions, so --{name} {value} does not fit; leave it out, or audit "
+            f"{store}: is a store, which has no predictions, so {option} does not fit; leave it out, or audit "
             "a predictions table"
         )
     from mindgap.workflows.audit_store import audit_store
@@ -180,6 +184,8 @@ def _check(options: Mapping[str, Any]) -> None:
     for name in ("bootstrap", "permutations", "seed"):
         if options[name] < 0:
             raise ConfigError(f"{name}={options[name]}: need 0 or more")
+    if options["min_group"] < 1:
+        raise ConfigError(f"min_group={options['min_group']}: need 1 or more")
     for name, words in _WORDS.items():
         if options[name] not in words:
             raise ConfigError(f"{name}={options[name]!r}: {near_names(str(options[name]), words)}")
