@@ -69,7 +69,7 @@ def test_the_record_has_the_documented_keys_and_no_others(audited):
     assert set(audit["overall"]) == GROUP_METRICS
     for name, attribute in audit["attributes"].items():
         assert list(attribute["groups"]) == list(predictions.groups[name].names)
-        assert set(attribute) == {"n", "unknown", "groups", "gaps", "per_class", "notes"}
+        assert set(attribute) == {"n", "unknown", "left_out", "groups", "gaps", "per_class", "notes"}
         assert set(attribute["gaps"]) == GAPS
         assert list(attribute["per_class"]) == list(CLASSES)
         for group in attribute["groups"].values():
@@ -201,6 +201,7 @@ def test_groups_under_the_asked_size_are_in_no_gap_and_keep_their_figures():
     alone = audit_predictions(whole.take(others), bootstrap=0, permutations=0)["attributes"]["age"]["gaps"]
     for name, gap in asked["gaps"].items():
         assert gap["value"] == (None if alone[name]["value"] is None else pytest.approx(alone[name]["value"]))
+    assert asked["left_out"] == ["band 2"]
     assert asked["gaps"]["unfairness"]["low"] is not None
     assert asked["gaps"]["unfairness"]["noise_p95"] is not None
 

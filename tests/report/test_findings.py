@@ -14,6 +14,7 @@ from mindgap.report.estimate import Estimate
 from mindgap.report.findings import findings
 from mindgap.report.measures import measure_of
 from mindgap.report.overview import overview
+from mindgap.report.standing import Standing
 from mindgap.report.verdict import holm, judge, verdicts
 
 U, RATIO = measure_of("unfairness"), measure_of("accuracy_ratio")
@@ -318,3 +319,14 @@ def test_a_gap_that_lacks_only_an_interval_is_not_called_chance_and_says_what_to
     assert "That is beyond the floor, but without an interval it is not called shown" in said
     assert "may itself be chance" not in said
     assert "worst" not in said
+
+
+def test_a_group_left_out_of_the_gaps_as_asked_is_no_lowest_or_highest(make_audit):
+    audit = make_audit(shown=True, groups={"a": (0.6, 400), "b": (0.8, 400), "tiny": (1.0, 3)})
+    attribute = next(iter(audit["attributes"].values()))
+    assert Standing.of(attribute).high_doubt is not None
+    attribute["left_out"] = ["tiny"]
+    standing = Standing.of(attribute)
+    assert [group.name for group in standing.ordered] == ["a", "b"]
+    assert (standing.high_doubt, standing.left_out) == (None, ())
+    assert standing.overall == pytest.approx(0.7)

@@ -23,6 +23,7 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
 
     Rows of unknown group are left out and counted in ``unknown``. ``notes`` lists, per gap, the classes or groups that
     could not be compared, and how many resamples left it undefined; and whether scores were binned for resampling.
+    ``left_out`` are the groups that are in no gap as they are under ``min_group``.
     """
     resampling = Resampling.of(
         predictions.labels,
@@ -45,6 +46,7 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
     return {
         "n": int(observed.counts.sizes.sum()),
         "unknown": int((~groups.known).sum()),
+        "left_out": [name for name, n in _sizes(resampling).items() if 0 < n < resampling.smallest],
         "groups": {
             name: group_record(resampling, g, measured, clusters=int(clusters[g]), by_class=by_class[g])
             for g, name in enumerate(groups.names)
@@ -142,9 +144,13 @@ def _incomparable(smallest: int) -> str:
     return "fewer than two groups have rows" if smallest == 1 else f"fewer than two groups have {smallest} rows or more"
 
 
+def _sizes(resampling: Resampling) -> dict[str, int]:
+    return dict(zip(resampling.groups, resampling.observed.counts.sizes.astype(int).tolist(), strict=True))
+
+
 def _absent(resampling: Resampling) -> dict[str, str]:
     """Which groups are in no gap, and why."""
-    sizes = dict(zip(resampling.groups, resampling.observed.counts.sizes.astype(int).tolist(), strict=True))
+    sizes = _sizes(resampling)
     empty = [name for name, n in sizes.items() if not n]
     small = [f"{name} ({n})" for name, n in sizes.items() if 0 < n < resampling.smallest]
     said = [f"without rows, so in no gap: {', '.join(empty)}"] if empty else []
