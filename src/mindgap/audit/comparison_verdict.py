@@ -1,0 +1,87 @@
+"""What may be said of a difference between two models, and of what a model does to an attribute's gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from mindgap.audit.record import Record
+from mindgap.metrics.holm import holm
+
+LEVEL = 0.05
+HARM = 0.01
+"""Loss of the worst group's accuracy that counts as harm."""
+
+Reading = Literal["better", "worse", "no difference shown", "not judged", "not defined"]
+Word = Literal["helps", "levels down", "hurts", "no difference shown", "not judged", "not defined"]
+
+
+def read_differences(by_label: Mapping[str, Record]) -> None:
+    """Adds ``p_holm`` and ``reading`` to every difference, in place; p is adjusted over all that is looked at together.
+
+    Together are, for each metric: the models and labels overall; for gaps also the attributes; for groups also all
+    groups of all attributes.
+    """
+    families: dict[Any, dict[Any, Record]] = {}
+    for family, key, record in _differences(by_label):
+        families.setdefault(family, {})[key] = record
+    for family in families.values():
+        adjusted = holm({key: record["p_value"] for key, record in family.items()})
+        for key, record in family.items():
+            record["p_holm"] = adjusted[key]
+            record["reading"] = read(record)
+
+
+def read(record: Mapping[str, Any]) -> Reading:
+    """Whether the second model's figure is shown to be better or worse: adjusted p ≤ .05 and an interval without 0."""
+    if record["value"] is None:
+        return "not defined"
+    if record["low"] is None or record["p_holm"] is None:
+        return "not judged" if record["value"] or record["p_holm"] is None else "no difference shown"
+    if record["p_holm"] > LEVEL or record["low"] <= 0 <= record["high"]:
+        return "no difference shown"
+    return "better" if (record["value"] > 0) == (record["better"] == "larger") else "worse"
+
+
+def attribute_verdict(gaps: Mapping[str, Mapping[str, Record]], model: str, *, gap: str) -> Record:
+    """What the model does to an attribute, beside the first: hurts, helps, levels down, or no difference shown.
+
+    In this order: **hurts**, the gap is shown to be larger, or the worst group's accuracy to fall by over a point (its
+    whole interval below −.01); **helps**, the gap is shown to be smaller and the worst group's accuracy falls by no
+    more than a point; **levels down**, the gap is shown to be smaller while the worst group loses more: it shrinks
+    because others lose as well; else **no difference shown**. ``harmless`` says, of a model that helps, whether the
+    interval of the worst group's accuracy excludes a loss of over a point.
+    """
+    if not gaps:
+        return {"word": "not defined", "gap": gap, "harmless": None}
+    of_gap, worst = gaps[gap][model], gaps["worst_group_accuracy"][model]
+    word = _word(of_gap, worst)
+    harmless = worst["low"] is not None and worst["low"] >= -HARM
+    return {"word": word, "gap": gap, "harmless": harmless if word == "helps" else None}
+
+
+def _word(gap: Mapping[str, Any], worst: Mapping[str, Any]) -> Word:
+    if gap["reading"] == "worse" or (worst["reading"] == "worse" and worst["high"] < -HARM):
+        return "hurts"
+    if gap["reading"] == "better":
+        return "helps" if worst["value"] is not None and worst["value"] >= -HARM else "levels down"
+    if gap["reading"] in {"not defined", "not judged"}:
+        return gap["reading"]
+    return "no difference shown"
+
+
+def _differences(by_label: Mapping[str, Record]) -> Iterator[tuple[Any, Any, Record]]:
+    """Family, key and record of every difference."""
+    for label, part in by_label.items():
+        for metric, of_models in part["overall"].items():
+            for model, record in of_models.items():
+                yield ("overall", metric), (label, model), record
+        for name, attribute in part["attributes"].items():
+            for metric, of_models in attribute["gaps"].items():
+                for model, record in of_models.items():
+                    yield ("gap", metric), (label, name, model), record
+            for group, figures in attribute["groups"].items():
+                for metric, of_models in figures.items():
+                    if metric != "n":
+                        for model, record in of_models.items():
+                            yield ("group", metric), (label, name, group, model), record
