@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mindgap.audit.compared_models import Model, matched_models, paired_seeds
+from mindgap.audit.compared_models import Model, SingleLabelModel, matched_models, paired_seeds
 from mindgap.audit.comparison_verdict import attribute_verdict, read_differences
 from mindgap.audit.differences import Differences
 from mindgap.audit.model_figures import model_figures
@@ -94,7 +94,7 @@ def _model(model: Model, *, baseline: Model) -> Record:
     return {"name": model.name, "sources": list(model.sources), "seeds": list(model.seeds), "compared_seeds": seeds}
 
 
-def _of_label(models: Sequence[Model], options: ComparisonOptions, done: Callable[[str], None]) -> Record:
+def _of_label(models: Sequence[SingleLabelModel], options: ComparisonOptions, done: Callable[[str], None]) -> Record:
     """Everything of one label: ``overall`` and ``attributes`` differences, ``figures`` of each model."""
     first = models[0].predictions[0]
     whole = _compared(models, Groups("", ("",), np.zeros(first.n, dtype=np.int64)), options, done)
@@ -115,7 +115,7 @@ def _of_label(models: Sequence[Model], options: ComparisonOptions, done: Callabl
 
 
 def _compared(
-    models: Sequence[Model], groups: Groups, options: ComparisonOptions, done: Callable[[str], None]
+    models: Sequence[SingleLabelModel], groups: Groups, options: ComparisonOptions, done: Callable[[str], None]
 ) -> dict[str, Any]:
     view = View(
         groups.attribute,

@@ -73,15 +73,15 @@ def _word(gap: Mapping[str, Any], worst: Mapping[str, Any]) -> Word:
 def _differences(by_label: Mapping[str, Record]) -> Iterator[tuple[Any, Any, Record]]:
     """Family, key and record of every difference."""
     for label, part in by_label.items():
-        for metric, of_models in part["overall"].items():
-            for model, record in of_models.items():
-                yield ("overall", metric), (label, model), record
+        yield from _of_figures("overall", (label,), part["overall"])
         for name, attribute in part["attributes"].items():
-            for metric, of_models in attribute["gaps"].items():
-                for model, record in of_models.items():
-                    yield ("gap", metric), (label, name, model), record
+            yield from _of_figures("gap", (label, name), attribute["gaps"])
             for group, figures in attribute["groups"].items():
-                for metric, of_models in figures.items():
-                    if metric != "n":
-                        for model, record in of_models.items():
-                            yield ("group", metric), (label, name, group, model), record
+                of_group = {metric: of_models for metric, of_models in figures.items() if metric != "n"}
+                yield from _of_figures("group", (label, name, group), of_group)
+
+
+def _of_figures(kind: str, where: tuple[str, ...], figures: Record) -> Iterator[tuple[Any, Any, Record]]:
+    for metric, of_models in figures.items():
+        for model, record in of_models.items():
+            yield (kind, metric), (*where, model), record

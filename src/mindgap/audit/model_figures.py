@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import mean, stdev
 
@@ -10,8 +9,7 @@ from mindgap.audit.attribute_audit import gap_doubt, rarest_class
 from mindgap.audit.gap_records import GapRecords
 from mindgap.audit.measured import Measured
 from mindgap.audit.paired_measures import Values, View
-from mindgap.audit.record import Record, number, rate_bounds, value_record
-from mindgap.metrics.metric import METRICS, gap_metrics
+from mindgap.audit.record import Record, rate_bounds, value_record
 from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 
 OVERALL = ("accuracy",)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mindgap.cli.summary import aligned, printable
-from mindgap.report.comparison_words import caveat, findings, others, parts, seed_rows, signed
+from mindgap.report.comparison_words import caveat, findings, others, seed_rows, signed
 from mindgap.report.estimate import decimal, p_text
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
 _MOST = 12
 _GAPS = (
     "unfairness",
@@ -35,8 +36,8 @@ def compare_lines(record: Record) -> list[str]:
         lines += ["  " + printable(detail) for detail in finding.details]
     if len(found) > _MOST:
         lines.append(f"and {len(found) - _MOST} findings more: see --json or --html")
-    for label, part in parts(record).items() if len(parts(record)) == 1 else ():
-        lines += _tables(record, label, part)
+    if record["task"] == "single-label":
+        lines += _tables(record)
     if any(len(model["seeds"]) > 1 for model in record["models"]):
         lines += _seed_lines(record)
     return [*lines, caveat(record)]
@@ -46,7 +47,8 @@ def _head(record: Record) -> str:
     options = record.get("options", {})
     split = f" (split {options['split']})" if options.get("split", "all") != "all" else ""
     kinds = f"{len(record['classes'])} classes" if "classes" in record else f"{len(record['labels'])} labels"
-    return f"{len(record['models'])} models on the same {record['n']} rows{printable(split)}, {kinds}"
+    models = f"{len(record['models'])} models" if others(record) else "one model, nothing to compare it with,"
+    return f"{models} on the same {record['n']} rows{printable(split)}, {kinds}"
 
 
 def _model_lines(record: Record) -> list[str]:
@@ -58,13 +60,13 @@ def _model_lines(record: Record) -> list[str]:
     return lines
 
 
-def _tables(record: Record, label: str, part: Record) -> list[str]:
+def _tables(record: Record) -> list[str]:
     lines: list[str] = []
     for model in others(record):
         head = ["", record["baseline"], model, "difference, 95 % interval", "p (Holm)", "reading"]
-        rows = [head, *(_row(metric_label(name), of[model]) for name, of in part["overall"].items())]
+        rows = [head, *(_row(metric_label(name), of[model]) for name, of in record["overall"].items())]
         lines += ["overall:", *aligned(rows)]
-        for name, attribute in part["attributes"].items():
+        for name, attribute in record["attributes"].items():
             gaps = attribute["gaps"]
             shown = dict.fromkeys([record["gap"], *_GAPS])
             rows = [head, *(_row(measure_of(key).label, gaps[key][model]) for key in shown if key in gaps)]

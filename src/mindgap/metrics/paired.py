@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy import stats  # pyright: ignore[reportMissingTypeStubs]  (scipy comes without types)
 
-from mindgap.metrics.cluster_types import bootstrap_strata
+from mindgap.metrics.cluster_types import ClusteredRows, bootstrap_strata
 from mindgap.metrics.counts import Floats, Integers
 from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.pseudo_clusters import PseudoClusters
@@ -59,21 +59,19 @@ class SwappedRows(Resampling):
     @staticmethod
     def between(first: Resampling, second: Resampling) -> SwappedRows:
         """Of two models on the same rows; without probabilities where either has none."""
-        known = first.probabilities is not None and second.probabilities is not None
-        n_clusters = first.rows.n_clusters
-        columns = [
-            np.concatenate([getattr(one.rows, name) for one in (first, second)])
-            for name in ("labels", "predicted", "group_ids")
-        ]
-        stacked = Resampling.of(
-            *columns,
-            np.concatenate([first.rows.clusters, n_clusters + second.rows.clusters]),
-            groups=first.groups,
-            classes=first.classes,
-            probabilities=np.concatenate([first.probabilities, second.probabilities]) if known else None,  # pyright: ignore[reportArgumentType, reportCallIssue]
-            paired=first.paired,
+        below = first.rows.n_clusters + second.rows.clusters
+        rows = ClusteredRows(
+            labels=np.concatenate([first.rows.labels, second.rows.labels]),
+            predicted=np.concatenate([first.rows.predicted, second.rows.predicted]),
+            group_ids=np.concatenate([first.rows.group_ids, second.rows.group_ids]),
+            clusters=np.concatenate([first.rows.clusters, below]),
+            n_groups=first.rows.n_groups,
+            n_classes=first.rows.n_classes,
         )
-        return SwappedRows(stacked.rows, stacked.groups, stacked.classes, stacked.probabilities, stacked.paired)
+        chances = None
+        if first.probabilities is not None and second.probabilities is not None:
+            chances = np.concatenate([first.probabilities, second.probabilities])
+        return SwappedRows(rows, first.groups, first.classes, chances, first.paired)
 
     @property
     def n_clusters(self) -> int:
@@ -121,7 +119,8 @@ def ranks_within(scores: Floats, groups: Integers) -> Floats:
     ranked = np.empty_like(scores)
     order = np.argsort(groups, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        ranked[members] = stats.rankdata(scores[members], axis=0) / max(1, len(members))
+        ranks: Floats = stats.rankdata(scores[members], axis=0)  # pyright: ignore[reportUnknownMemberType]
+        ranked[members] = ranks / max(1, len(members))
     return ranked
 
 

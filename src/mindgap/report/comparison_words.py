@@ -54,47 +54,61 @@ def findings(record: Record) -> list[Finding]:
 
 def _on_accuracy(part: Record, label: str, model: str, baseline: str) -> Finding:
     record = part["overall"]["accuracy"][model]
-    title = f"{_on(label)}{model} and {baseline}: {_claim(record, 'accuracy')}"
-    return Finding(record["reading"], title + ".", (numbers(record, "accuracy") + ".",))
-
-
-def _claim(record: Record, what: str) -> str:
     reading = record["reading"]
     if reading in {"better", "worse"}:
-        larger = (record["value"] > 0) is True
-        return f"{what} is {'higher' if larger else 'lower'} in the first named"
-    if reading == "no difference shown":
-        return f"no difference in {what} shown ({size(record['n'])})"
-    return f"a difference in {what} is {reading}{_because(record)}"
+        title = f"{model} is right {'more' if reading == 'better' else 'less'} often than {baseline}"
+    else:
+        title = _open(record, "accuracy", f"{model} and {baseline}")
+    return Finding(reading, f"{_on(label)}{title}.", (numbers(record, "accuracy") + ".",))
 
 
 def _on_attribute(name: str, attribute: Record, label: str, model: str, baseline: str) -> Finding:
     verdict = attribute["verdict"][model]
     word, gap_name = verdict["word"], verdict["gap"]
     if not attribute["gaps"]:
-        return Finding(word, f"{_on(label)}{name}: not defined: fewer than two groups have rows.", ())
+        return Finding(word, f"{_on(label)}Over {name}: not defined: fewer than two groups have rows.", ())
     gap, worst = attribute["gaps"][gap_name][model], attribute["gaps"][WORST][model]
     what = measure_of(gap_name).label
-    title = f"{_on(label)}{name}, {model} beside {baseline}: {_sentence(word, gap, worst, what, verdict)}."
-    return Finding(word, title, (numbers(gap, what) + ".", numbers(worst, "worst group's accuracy") + "."))
+    title = _sentence(word, gap, worst, what, (model, baseline), harmless=verdict["harmless"])
+    details = [numbers(gap, what) + "."]
+    if gap_name != WORST:
+        details.append(numbers(worst, measure_of(WORST).label) + ".")
+    return Finding(word, f"{_on(label)}Over {name}, {title}.", tuple(details))
 
 
-def _sentence(word: str, gap: Record, worst: Record, what: str, verdict: Record) -> str:
+def _sentence(
+    word: str, gap: Record, worst: Record, what: str, models: tuple[str, str], *, harmless: bool | None
+) -> str:
+    model, baseline = models
     if word == "helps":
-        harmless = "" if verdict["harmless"] else "; not shown to be harmless to the worst group"
-        return f"helps: the gap ({what}) is smaller, and the worst group's accuracy falls by no more than a point{harmless}"
+        doubt = "" if harmless else "; that is not shown to be harmless to the worst group"
+        said = "its worst group's accuracy falls by no more than a point"
+        return f"{model} helps beside {baseline}: {_moved(gap, what)}, and {said}{doubt}"
     if word == "levels down":
         return (
-            f"levels down: the gap ({what}) is smaller, but the worst group's accuracy is lower as well, so it shrinks "
-            "because groups lose, not because the worst-off gain"
+            f"{model} levels down beside {baseline}: {_moved(gap, what)}, while its worst group's accuracy is over a "
+            "point lower by the point estimate. The gap shrinks because groups lose, not because the worst off gain"
         )
     if word == "hurts":
-        why = f"the gap ({what}) is larger" if gap["reading"] == "worse" else ""
-        loss = "the worst group's accuracy is over a point lower" if worst["reading"] == "worse" else ""
-        return f"hurts: {' and '.join(filter(None, (why, loss)))}"
-    if word == "no difference shown":
-        return f"no difference in the gap ({what}) shown ({size(gap['n'])})"
-    return f"the difference in the gap ({what}) is {word}{_because(gap)}"
+        why = [_moved(gap, what)] if gap["reading"] == "worse" else []
+        why += ["its worst group's accuracy is over a point lower"] if worst["reading"] == "worse" else []
+        return f"{model} hurts beside {baseline}: {' and '.join(why)}"
+    return _open(gap, f"the gap ({what})", f"{model} and {baseline}")
+
+
+def _moved(gap: Record, what: str) -> str:
+    """Which way a gap that is shown to differ has moved."""
+    if gap["better"] == "larger":
+        return f"its {what} is {'higher' if gap['value'] > 0 else 'lower'}"
+    return f"its gap ({what}) is {'larger' if gap['value'] > 0 else 'smaller'}"
+
+
+def _open(record: Record, what: str, models: str) -> str:
+    """What is said where no difference is shown, judged or defined."""
+    if record["reading"] in {"not judged", "not defined"}:
+        why = f": {record['reason']}" if record["reason"] else ""
+        return f"the difference in {what} between {models} is {record['reading']}{why}"
+    return f"no difference in {what} between {models} is shown ({size(record['n'])})"
 
 
 def numbers(record: Record, what: str) -> str:
@@ -124,12 +138,12 @@ def caveat(record: Record) -> str:
     """What the differences are not about."""
     if all(len(model["seeds"]) == 1 for model in record["models"]):
         return (
-            "These are differences between the trained networks named, on images like these. Training again with another "
+            "These are differences between the trained networks named, on images like these. Training with another "
             "seed moves them too, which one run of each cannot show: train several seeds to compare methods."
         )
     return (
-        "Figures are means over seeds; intervals and p are about the images, not about training again: the sd between "
-        "seeds stands in the table of seeds."
+        "Figures are means over seeds; intervals and p are about the images, not about training again: how much that "
+        "moves a figure is its sd between seeds."
     )
 
 
@@ -169,7 +183,3 @@ def _seed_row(model: str, attribute: str, label: str, of_seeds: Record) -> SeedR
 
 def _on(label: str) -> str:
     return f"{label}: " if label else ""
-
-
-def _because(record: Record) -> str:
-    return f" ({record['reason']})" if record.get("reason") else ""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.core.errors import ConfigError
 from mindgap.core.files import jsonable, no_new_parents_on_failure, write_json

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ def _names(members: Sequence[Sequence[Path]]) -> list[str]:
 
 
 def _common_name(names: Sequence[str]) -> str:
-    """What the names of several seeds' folders begin with, without the number: ``resnet-0``, ``resnet-1`` → ``resnet``."""
+    """What the names of several seeds' folders begin with: ``resnet-0`` and ``resnet-1`` give ``resnet``."""
     if len(names) == 1:
         return names[0]
-    return os.path.commonprefix(names).rstrip("0123456789").rstrip("-_. =") or names[0]
+    letters = takewhile(lambda column: len(set(column)) == 1, zip(*names, strict=False))
+    return "".join(column[0] for column in letters).rstrip("0123456789").rstrip("-_. =") or names[0]
