@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from mindgap.audit.alike import at, moves_if_alike
 from mindgap.audit.attribute_audit import gap_doubt, rarest_class
 from mindgap.audit.paired_measures import Key, Values, View
 from mindgap.audit.record import NO_SCORES, Record, number, rate_doubt, value_record
 from mindgap.metrics.counts import Floats
 from mindgap.metrics.interval import no_bounds
-from mindgap.metrics.metric import AbstractGapMetric, AbstractGroupFigure, AbstractMetric
+from mindgap.metrics.metric import AbstractGapMetric, AbstractGroupFigure
 from mindgap.metrics.paired import two_sided_p
-from mindgap.metrics.paired_interval import difference_interval
+from mindgap.metrics.paired_interval import Moves, difference_interval
 from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 
 Pairs = Sequence[tuple[int, int]]
+Metric = AbstractGroupFigure | AbstractGapMetric[Any]
 
 
 class Differences:
@@ -82,7 +84,7 @@ class Differences:
 
     def _record(
         self,
-        metric: AbstractMetric,
+        metric: Metric,
         key: Key,
         index: int | None,
         other: int,
@@ -94,33 +96,35 @@ class Differences:
         reason: str,
     ) -> Record:
         """{value, low, high, n, reason, first, second, p_value, better}: first and second are the models' figures."""
-        first = float(np.mean([_at(self.exact[0][a][key], index) for a, _ in pairs]))
-        second = float(np.mean([_at(self.exact[other][b][key], index) for _, b in pairs]))
+        first = float(np.mean([at(self.exact[0][a][key], index) for a, _ in pairs]))
+        second = float(np.mean([at(self.exact[other][b][key], index) for _, b in pairs]))
         value = second - first
         bounds = difference_interval(
             value,
-            self._moved(0, [a for a, _ in pairs], key, index),
-            self._moved(other, [b for _, b in pairs], key, index),
+            self._moves(metric, 0, [a for a, _ in pairs], key, index),
+            self._moves(metric, other, [b for _, b in pairs], key, index),
             bends=metric.interval != "percentile",
         )
         if doubt and not np.isnan(value) and len(self.replicates[0][0][key]):
             bounds = no_bounds(doubt)
-        apart, after = (_at(values[key], index) for values in swapped)
-        record = value_record(value, bounds, n=n, reason=reason)
-        p_value = two_sided_p(float(apart), after) if not np.isnan(value) else np.nan
-        return record | {
-            "first": number(first),
-            "second": number(second),
-            "p_value": number(p_value),
-            "better": metric.direction,
-        }
+        apart, after = (at(values[key], index) for values in swapped)
+        p_value = np.nan if np.isnan(value) else two_sided_p(float(apart), after)
+        figures = {"first": number(first), "second": number(second)}
+        return (
+            value_record(value, bounds, n=n, reason=reason)
+            | figures
+            | {"p_value": number(p_value), "better": metric.direction}
+        )
 
-    def _moved(self, model: int, seeds: Sequence[int], key: Key, index: int | None) -> Floats:
-        """How far a model's figure moves in each replicate, mean over seeds, (R,)."""
-        moved = [_at(self.replicates[model][s][key], index) - _at(self.reference[model][s][key], index) for s in seeds]
-        return np.mean(moved, axis=0)
-
-
-def _at(values: Floats, index: int | None) -> Any:
-    """One group's values (…), or the values of a gap; as they are without replicates."""
-    return values if index is None or not values.ndim or values.shape == (0,) else values[..., index]
+    def _moves(self, metric: Metric, model: int, seeds: Sequence[int], key: Key, index: int | None) -> Moves:
+        """How far a model's figure moves in each replicate, mean over its seeds."""
+        moved: list[Floats] = []
+        alike: list[Floats | None] = []
+        for s in seeds:
+            replicates, reference = self.replicates[model][s], self.reference[model][s]
+            moved.append(at(replicates[key], index) - at(reference[key], index))
+            alike.append(moves_if_alike(metric, replicates, reference, index=index, present=self.view.present))
+        if all(one is None for one in alike):
+            return Moves(np.mean(moved, axis=0))
+        either = [own if one is None else one for own, one in zip(moved, alike, strict=True)]
+        return Moves(np.mean(moved, axis=0), np.mean(either, axis=0))

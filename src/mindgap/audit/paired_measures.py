@@ -16,7 +16,7 @@ from mindgap.metrics.paired import SwappedRows, paired_bootstrap, swaps
 from mindgap.metrics.resampling import Resampling
 
 Key = tuple[str, str]
-"""``group``, ``gap`` or ``distance`` (of a gap, from the sample's), and the name of the metric."""
+"""``group``, ``gap`` or ``distance`` (of a gap or a group's figure, from the sample), and the name of the metric."""
 Values = dict[Key, Floats]
 Measure = Callable[[GroupSample], Floats]
 
@@ -121,8 +121,13 @@ class View:
         return measured
 
     def _distances(self, reference: GroupSample) -> dict[Key, Measure]:
-        known = [metric for metric in self.gaps() if metric.interval != "percentile"]
-        return {("distance", metric.name): self._gap(metric, reference, what="distance") for metric in known}
+        gaps = [metric for metric in self.gaps() if metric.interval != "percentile"]
+        figures = [metric for metric in self.figures() if metric.interval != "percentile"]
+        measures: dict[Key, Measure] = {
+            ("distance", metric.name): lambda sample, metric=metric: metric.distance(sample, reference)
+            for metric in figures
+        }
+        return measures | {("distance", metric.name): self._gap(metric, reference, what="distance") for metric in gaps}
 
     def _compared(self, sample: GroupSample) -> GroupSample:
         return sample.keep(self.present)
