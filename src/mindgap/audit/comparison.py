@@ -69,7 +69,7 @@ def compare_models(
         raise ConfigError(f"gap {options.gap!r} is unknown for this task; {near_names(options.gap, known)}")
     done = attribute_done or (lambda _: None)
     compared = {label: _of_label(part, options, done) for label, part in parts.items()}
-    read_differences(compared)
+    read_differences(compared, permutations=options.permutations)
     for part in compared.values():
         for attribute in part["attributes"].values():
             attribute["verdict"] = {

@@ -12,15 +12,18 @@ LEVEL = 0.05
 HARM = 0.01
 """Loss of the worst group's accuracy that counts as harm."""
 
+NO_P = "no p-value: no permutations were asked for"
+TOO_FEW = "too few permutations for so many comparisons"
+
 Reading = Literal["better", "worse", "no difference shown", "not judged", "not defined"]
 Word = Literal["helps", "levels down", "hurts", "no difference shown", "not judged", "not defined"]
 
 
-def read_differences(by_label: Mapping[str, Record]) -> None:
-    """Adds ``p_holm`` and ``reading`` to every difference, in place; p is adjusted over all that is looked at together.
+def read_differences(by_label: Mapping[str, Record], *, permutations: int) -> None:
+    """Adds ``p_holm``, ``reading`` and ``why`` to every difference, in place; ``why`` says why one is not judged.
 
-    Together are, for each metric: the models and labels overall; for gaps also the attributes; for groups also all
-    groups of all attributes.
+    p is adjusted over all that is looked at together, for each metric: the models and labels overall; for gaps also the
+    attributes; for groups also all groups of all attributes.
     """
     families: dict[Any, dict[Any, Record]] = {}
     for family, key, record in _differences(by_label):
@@ -29,18 +32,28 @@ def read_differences(by_label: Mapping[str, Record]) -> None:
         adjusted = holm({key: record["p_value"] for key, record in family.items()})
         for key, record in family.items():
             record["p_holm"] = adjusted[key]
-            record["reading"] = read(record)
+            record["reading"], record["why"] = read(record, permutations=permutations)
 
 
-def read(record: Mapping[str, Any]) -> Reading:
-    """Whether the second model's figure is shown to be better or worse: adjusted p ≤ .05 and an interval without 0."""
+def read(record: Mapping[str, Any], *, permutations: int) -> tuple[Reading, str | None]:
+    """Whether the second model's figure is shown to be better or worse, and why that cannot be judged.
+
+    Shown takes an adjusted p of at most .05 and an interval without 0. A p that no swap reached and that is over .05
+    when adjusted says that there are too few swaps, not that there is no difference.
+    """
     if record["value"] is None:
-        return "not defined"
-    if record["low"] is None or record["p_holm"] is None:
-        return "not judged" if record["value"] or record["p_holm"] is None else "no difference shown"
-    if record["p_holm"] > LEVEL or record["low"] <= 0 <= record["high"]:
-        return "no difference shown"
-    return "better" if (record["value"] > 0) == (record["better"] == "larger") else "worse"
+        return "not defined", record["reason"]
+    if record["p_holm"] is None:
+        return "not judged", NO_P
+    if record["p_holm"] > LEVEL:
+        if record["p_value"] * (1 + permutations) <= 1 + 1e-9:
+            return "not judged", TOO_FEW
+        return "no difference shown", None
+    if record["low"] is None:
+        return "not judged", record["reason"]
+    if record["low"] <= 0 <= record["high"]:
+        return "no difference shown", None
+    return ("better" if (record["value"] > 0) == (record["better"] == "larger") else "worse"), None
 
 
 def attribute_verdict(gaps: Mapping[str, Mapping[str, Record]], model: str, *, gap: str) -> Record:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindgap.cli.summary import aligned, printable
-from mindgap.report.comparison_words import caveat, findings, others, seed_rows, signed
-from mindgap.report.estimate import decimal, p_text
+from mindgap.report.comparison_words import caveat, findings, others, seed_rows
+from mindgap.report.estimate import decimal, p_text, signed
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
 

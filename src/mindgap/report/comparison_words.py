@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mindgap.report.estimate import decimal, p_text, size
+from mindgap.report.estimate import decimal, p_text, signed, size
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
 
@@ -106,7 +106,7 @@ def _moved(gap: Record, what: str) -> str:
 def _open(record: Record, what: str, models: str) -> str:
     """What is said where no difference is shown, judged or defined."""
     if record["reading"] in {"not judged", "not defined"}:
-        why = f": {record['reason']}" if record["reason"] else ""
+        why = f": {record['why']}" if record["why"] else ""
         return f"the difference in {what} between {models} is {record['reading']}{why}"
     return f"no difference in {what} between {models} is shown ({size(record['n'])})"
 
@@ -126,12 +126,6 @@ def interval(record: Record) -> str:
     if record["low"] is None:
         return record["reason"] or "no interval"
     return f"95\u202f% interval {signed(record['low'])} to {signed(record['high'])}"
-
-
-def signed(value: float | None) -> str:
-    """A difference with its sign."""
-    text = decimal(value)
-    return f"+{text}" if value is not None and value > 0 and float(text) != 0 else text
 
 
 def caveat(record: Record) -> str:
