@@ -161,4 +161,5 @@ def test_models_that_are_alike_are_seldom_told_apart(cluster_of):
 @pytest.mark.parametrize("name", ["unfairness", "accuracy_difference", "worst_group_accuracy", "accuracy_ratio"])
 @pytest.mark.parametrize("cluster_of", [1, 3])
 def test_the_swap_test_keeps_its_level(name, cluster_of):
-    assert 0.03 <= false_alarms(name, trials=1000, cluster_of=cluster_of) <= 0.07
+    # with few rows many swaps tie with the sample, and a tie counts against a difference
+    assert 0.03 <= false_alarms(name, trials=1000, cluster_of=cluster_of, n=1800) <= 0.07

@@ -44,7 +44,7 @@ def moves_if_alike(
     value = float(at(reference[kind, metric.name], index))
     if not len(distances) or np.isnan(value) or np.isnan(distances).all():
         return None
-    far = float(np.nanquantile(distances, PLAUSIBLE))
+    far = float(np.nanquantile(distances, PLAUSIBLE, method="higher"))
     if metric.interval == "log":
         return np.exp(-distances) - 1 if value > 0 and -np.log(value) <= far else None
     if abs(value - metric.ideal) > far:

@@ -43,17 +43,21 @@ def read(record: Mapping[str, Any], *, permutations: int) -> tuple[Reading, str 
     """
     if record["value"] is None:
         return "not defined", record["reason"]
-    if record["p_holm"] is None:
-        return "not judged", NO_P
-    if record["p_holm"] > LEVEL:
-        if record["p_value"] * (1 + permutations) <= 1 + 1e-9:
-            return "not judged", TOO_FEW
-        return "no difference shown", None
-    if record["low"] is None:
-        return "not judged", record["reason"]
-    if record["low"] <= 0 <= record["high"]:
+    if why := _unjudged(record, permutations):
+        return "not judged", why
+    if record["p_holm"] > LEVEL or record["low"] <= 0 <= record["high"]:
         return "no difference shown", None
     return ("better" if (record["value"] > 0) == (record["better"] == "larger") else "worse"), None
+
+
+def _unjudged(record: Mapping[str, Any], permutations: int) -> str | None:
+    """Why nothing can be said; a large p needs no interval."""
+    if record["p_holm"] is None:
+        return NO_P
+    if record["p_holm"] > LEVEL:
+        reached = record["p_value"] * (1 + permutations) > 1 + 1e-9
+        return None if reached else TOO_FEW
+    return record["reason"] if record["low"] is None else None
 
 
 def attribute_verdict(gaps: Mapping[str, Mapping[str, Record]], model: str, *, gap: str) -> Record:
