@@ -156,6 +156,12 @@ def test_a_multi_label_audit_has_a_part_per_label_and_folds_away_the_many(make_a
     assert len(re.findall(r'<path [^>]*class="between"', page)) == 8
 
 
+def test_of_two_classes_the_second_is_drawn_for_all_attributes_side_by_side(make_predictions, make_audit_of) -> None:
+    predictions = make_predictions(classes=("benign", "malignant"))
+    page = render_audit(make_audit_of(predictions), predictions, source="p.csv", options=OPTIONS)
+    assert re.findall(r'<figure class="card"><h4>(.*: .*?)</h4>', page) == ["tone: malignant", "sex: malignant"]
+
+
 def test_the_page_is_written_and_the_same_when_written_again(make_predictions, make_audit_of, tmp_path) -> None:
     predictions = make_predictions(n=200)
     record = make_audit_of(predictions)

@@ -116,7 +116,7 @@ def _group_lines(attribute: Record) -> list[str]:
 def _gap_lines(name: str, attribute: Record, judged: dict[tuple[str, str], Verdict]) -> list[str]:
     gaps = attribute["gaps"]
     shown = [key for key in _GAPS if key in gaps]
-    rows = [["gap", "value, 95 % interval", "by chance and case mix, 95 % point", "p", "p (Holm)"]]
+    rows = [["gap", "value, 95 % interval", "noise floor: mean, 95 % point", "p", "p (Holm)"]]
     rows += [[measure_of(key).label, *_gap_cells(gaps[key], judged[name, key])] for key in shown]
     left = len(gaps) - len(shown)
     return aligned(rows) + ([f"  and {left} gaps more in the record (--json)"] if left else [])
@@ -138,7 +138,7 @@ def _label_lines(parts: dict[str, Any], judged: dict[str, dict[tuple[str, str], 
             p = 2.0 if verdict.p_adjusted is None else verdict.p_adjusted
             rows.append((p, [label, name, *_gap_cells(gap, verdict)]))
     rows.sort(key=lambda row: row[0])
-    head = ["label", "attribute", "unfairness U", "by chance and case mix, 95 % point", "p", "p (Holm)"]
+    head = ["label", "attribute", "unfairness U", "noise floor: mean, 95 % point", "p", "p (Holm)"]
     left = len(rows) - _MOST
     more = [f"  and {left} lines more in the record (--json)"] if left > 0 else []
     return aligned([head, *(row for _, row in rows[:_MOST])]) + more

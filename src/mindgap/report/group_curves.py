@@ -14,7 +14,7 @@ from mindgap.metrics.roc import Bools, Curve, area_between, curve_area, sorted_r
 
 MOST_POINTS = 200
 MOST_PAIRED = 20
-"""Groups up to which every pair is compared; above, each is compared with all others (METHODS, ABROCA)."""
+"""Groups up to which every pair is compared; above, each is compared with all others, as ABROCA is then."""
 REST = "all other groups"
 
 
