@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mindgap.metrics.holm import holm
 from mindgap.report.estimate import Estimate
 from mindgap.report.findings import findings
 from mindgap.report.measures import measure_of
 from mindgap.report.overview import overview
 from mindgap.report.standing import Standing
-from mindgap.report.verdict import holm, judge, verdicts
+from mindgap.report.verdict import judge, verdicts
 
 U, RATIO = measure_of("unfairness"), measure_of("accuracy_ratio")
 SURE = Estimate(0.3, 0.2, 0.4, 600, None, 0.05, 0.1, 0.001)

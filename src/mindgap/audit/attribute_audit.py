@@ -41,7 +41,7 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
     measured = measure_attribute(resampling, options, attribute=groups.attribute, gaps=comparable)
     compared, reference = observed.keep(present), resampling.reference.keep(present)
     clusters, by_class = clusters_by_group(resampling.rows), clusters_by_cell(resampling.rows)
-    doubt = _few_clusters(compared.counts.groups, clusters[present])
+    doubt = gap_doubt(compared.counts.groups, clusters[present])
     gaps = GapRecords(compared, reference, measured, doubt)
     return {
         "n": int(observed.counts.sizes.sum()),
@@ -118,7 +118,7 @@ def rarest_class(classes: tuple[str, ...], clusters: Integers) -> tuple[str, int
     return classes[index], int(clusters[index])
 
 
-def _few_clusters(groups: tuple[str, ...], clusters: Integers) -> str | None:
+def gap_doubt(groups: tuple[str, ...], clusters: Integers) -> str | None:
     """Why no gap between these groups has an interval; None if it can have one."""
     if not len(groups) or clusters.min() >= MIN_CLUSTERS:
         return None

@@ -96,7 +96,7 @@ class Resampling:
         """The sample measured as replicates are: on score bins where those are, areas on the grid, single precision."""
         if self.probabilities is None:
             return GroupSample(self._counts)
-        return _first(self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)))
+        return first_replicate(self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)))
 
     @property
     def against_rest(self) -> bool:
@@ -129,7 +129,7 @@ class Resampling:
                 yield GroupSample(self._counts.replicates(counts))
             return
         strata, pseudo = bootstrap_strata(self.rows), PseudoClusters.of(self.rows)
-        for size in _chunks(replicates, self._most(self._n_cells, self.rows.n_clusters)):
+        for size in _chunks(replicates, self.at_once):
             sample = self.weighted(draw_weights(strata, replicates=size, generator=generator))
             pseudo.add(sample.counts.counts, generator)
             yield sample
@@ -167,6 +167,11 @@ class Resampling:
         for size in _chunks(n_blocks, self._most(self._n_cells, n_clusters)):
             yield self.weighted((block[:, None] != start + np.arange(size)).astype(np.float32))
             start += size
+
+    @property
+    def at_once(self) -> int:
+        """Replicates that ``weighted`` should be given at a time, so that a chunk stays small."""
+        return self._most(self._n_cells, self.rows.n_clusters)
 
     def weighted(self, weights: Weights) -> GroupSample:
         """Replicates in which the clusters, numbered as in ``rows``, occur so often, (K, r).
@@ -281,7 +286,7 @@ def _by_replicate(totals: Floats, shape: tuple[int, ...]) -> Floats:
     return np.ascontiguousarray(totals.T, dtype=np.float64).reshape(-1, *shape)
 
 
-def _first(sample: GroupSample) -> GroupSample:
+def first_replicate(sample: GroupSample) -> GroupSample:
     """The first replicate, without the replicates' axis."""
     counts, roc, reliability = sample.counts, sample.roc, sample.reliability
     if roc is not None:

@@ -77,6 +77,17 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign; 0 has none.
+
+    Example:
+        >>> signed(0.0421)
+        '+0.042'
+    """
+    text = decimal(value, digits)
+    return f"+{text}" if value is not None and value > 0 and float(text) != 0 else text
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A share in 0..1 as per cent, with a narrow no-break space before the sign."""
     return "–" if value is None else f"{decimal(100 * value, digits)}\u202f%"

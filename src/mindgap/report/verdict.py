@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mindgap.metrics.holm import holm
 from mindgap.report.estimate import Estimate, size
 from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import Measure, measure_of
@@ -92,22 +93,6 @@ def _clear_of_parity(gap: Estimate, measure: Measure) -> bool:
     if measure.parity is None:
         return True
     return gap.low > measure.parity if measure.worse_is_larger(gap) else gap.high < measure.parity
-
-
-def holm(p_values: Mapping[Any, float | None]) -> dict[Any, float | None]:
-    """Holm's step-down adjustment; undefined values stay out and are not counted.
-
-    Example:
-        >>> holm({"sex": 0.01, "age": 0.04, "tone": None})
-        {'sex': 0.02, 'age': 0.04, 'tone': None}
-    """
-    known = sorted((p, i, key) for i, (key, p) in enumerate(p_values.items()) if p is not None)
-    adjusted: dict[Any, float | None] = dict.fromkeys(p_values)
-    highest = 0.0
-    for rank, (p, _, key) in enumerate(known):
-        highest = max(highest, min(1.0, (len(known) - rank) * p))
-        adjusted[key] = highest
-    return adjusted
 
 
 def verdicts(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[tuple[str, str], Verdict]]:

@@ -26,6 +26,7 @@ def environment() -> Environment:
         percent=words.percent,
         whole_percent=lambda value: words.percent(value, 0),
         p=words.p_text,
+        signed=words.signed,
         chip=_chip,
         figure=_figure,
         figure_n=words.sentence,

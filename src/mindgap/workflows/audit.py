@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.audit.model_audit import audit_predictions
-from mindgap.core.errors import ConfigError, RunError, near_names
-from mindgap.core.files import jsonable, no_new_parents_on_failure, read_json, write_json
+from mindgap.core.errors import ConfigError, near_names
+from mindgap.core.files import jsonable, no_new_parents_on_failure, write_json
 from mindgap.core.progress import progress
 from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
+from mindgap.workflows.run_predictions import group_order, predictions_of
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def audit(
         if of_tables[name] is not None and not tables:
             raise ConfigError(f"--{name} {of_tables[name]}: names a column of --table, which was not given")
     question = Question(
-        path=_predictions_of(place) if place.is_dir() else place,
+        path=predictions_of(place) if place.is_dir() else place,
         attributes="" if attributes is None and not place.is_dir() else attributes,
         cluster=cluster,
         split=split,
@@ -89,7 +90,7 @@ def audit(
         id=id or "id",
         label=label,
     )
-    return _audit_predictions(question, outputs, options=options, order=_group_order(place))
+    return _audit_predictions(question, outputs, options=options, order=group_order(place))
 
 
 def _audit_predictions(
@@ -198,30 +199,3 @@ def _paths(table: PathLike | Sequence[PathLike] | None) -> tuple[Path, ...]:
     if not isinstance(table, str):
         return (Path(table),) if not isinstance(table, Sequence) else tuple(Path(path) for path in table)
     return (Path(table),) if Path(table).exists() else tuple(Path(part.strip()) for part in table.split(","))
-
-
-def _predictions_of(folder: Path) -> Path:
-    """The predictions of a run.
-
-    Raises:
-        RunError: the folder is no run with predictions.
-    """
-    file = folder / "predictions.parquet"
-    if file.is_file():
-        return file
-    if (folder / "search.json").is_file() and (presets := read_json(folder / "search.json").get("presets")):
-        raise RunError(f"{folder}: holds a run per preset ({', '.join(presets)}); name one of its folders")
-    if (folder / "config.toml").is_file():
-        raise RunError(f"{folder}: this run has no predictions.parquet yet; run it to its end first")
-    raise RunError(
-        f"{folder}: is a folder without store.json or predictions.parquet; give a store, a run of train or search, or "
-        "a predictions table"
-    )
-
-
-def _group_order(place: Path) -> dict[str, tuple[str, ...]]:
-    """The groups of a run's store in their order, which that of their names is not for bands such as 5-10 and 10-20."""
-    provenance = place / "provenance.json"
-    summary = read_json(provenance).get("store_summary") if provenance.is_file() else None
-    attributes = summary.get("attributes", {}) if isinstance(summary, dict) else {}
-    return {name: tuple(group["name"] for group in info.get("groups", ())) for name, info in attributes.items()}
