@@ -172,35 +172,56 @@ def simulate(setting: Setting, seeds: range) -> list[dict[str, dict[str, Any]]]:
     return found
 
 
-def rows_of(name: str, *, simulations: int, workers: int) -> list[dict[str, Any]]:
+def rows_of(name: str, *, simulations: int, workers: int = 1) -> list[dict[str, Any]]:
     """What is found of one setting."""
     setting, start = SETTINGS[name], time.process_time() + children_seconds()
     expected = truth(setting)
-    batches = [range(k, min(k + BATCH, simulations)) for k in range(0, simulations, BATCH)]
-    with ProcessPoolExecutor(workers) as pool:
-        found = [one for batch in pool.map(partial(simulate, setting), batches) for one in batch]
+    found = simulate_all(setting, simulations=simulations, workers=workers)
     seconds = time.process_time() + children_seconds() - start
     common = {"setting": name, "simulations": simulations, "cpu_seconds": round(seconds)}
-    rows = []
+    covered = [common | row for row in coverage_rows(setting, expected, found)]
+    return covered + [common | row for row in alarm_rows(setting, found)]
+
+
+def simulate_all(setting: Setting, *, simulations: int, workers: int) -> list[dict[str, dict[str, Any]]]:
+    """``simulate`` for seeds 0, 1, …, in so many processes."""
+    batches = [range(k, min(k + BATCH, simulations)) for k in range(0, simulations, BATCH)]
+    if workers == 1:
+        return [one for batch in batches for one in simulate(setting, batch)]
+    with ProcessPoolExecutor(workers) as pool:
+        return [one for batch in pool.map(partial(simulate, setting), batches) for one in batch]
+
+
+def coverage_rows(
+    setting: Setting, expected: dict[str, float], found: list[dict[str, dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """How many intervals hold the truth, of those that there are; and the share that there are not."""
     for figure, true in expected.items():
         if true is None:
             continue
         low, high = (np.array([one[key][figure] for one in found], dtype=float) for key in ("low", "high"))
         known = ~np.isnan(low)
-        covered = (low <= true + 1e-9) & (true - 1e-9 <= high)
-        share = covered[known].mean() if known.any() else np.nan
-        width = ((high - low)[known] / 2).mean() if known.any() else np.nan
-        measured = {"measure": "coverage", "figure": figure, "resamples": setting.bootstrap, "truth": f"{true:.5f}"}
-        shown = {"rate": f"{share:.4f}", "without": f"{1 - known.mean():.4f}", "half_width": f"{width:.4f}"}
-        rows.append(common | measured | shown)
+        covered = ((low <= true + 1e-9) & (true - 1e-9 <= high))[known]
+        width = (high - low)[known] / 2
+        yield {
+            "measure": "coverage",
+            "figure": figure,
+            "truth": f"{true:.5f}",
+            "resamples": setting.bootstrap,
+            "rate": f"{covered.mean() if known.any() else np.nan:.4f}",
+            "without": f"{1 - known.mean():.4f}",
+            "half_width": f"{width.mean() if known.any() else np.nan:.4f}",
+        }
+
+
+def alarm_rows(setting: Setting, found: list[dict[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """How many p-values are at most .05."""
     for metric in gap_metrics() if setting.permutations else ():
-        p = np.array([one["p_value"].get(f"gap {metric.name}") for one in found], dtype=float)
+        figure = f"gap {metric.name}"
+        p = np.array([one["p_value"].get(figure) for one in found], dtype=float)
         if not np.isnan(p).all():
-            measured = {"measure": "false alarms", "figure": f"gap {metric.name}", "resamples": setting.permutations}
-            rows.append(
-                common | measured | {"rate": f"{(p <= 0.05).mean():.4f}", "without": f"{np.isnan(p).mean():.4f}"}
-            )
-    return rows
+            rates = {"rate": f"{(p <= 0.05).mean():.4f}", "without": f"{np.isnan(p).mean():.4f}"}
+            yield {"measure": "false alarms", "figure": figure, "resamples": setting.permutations} | rates
 
 
 def children_seconds() -> float:

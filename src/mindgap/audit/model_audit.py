@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -90,12 +91,13 @@ def checked_options(
 
 
 def _single_label(predictions: Predictions, options: AuditOptions, done: Callable[[str], None]) -> dict[str, Any]:
-    def audit(item: tuple[str, Groups]) -> tuple[str, Record]:
-        name, groups = item
+    def audit(name: str, groups: Groups) -> Record:
         record = audit_attribute(predictions, groups, options)
         done(name)
-        return name, record
+        return record
 
+    jobs = [partial(audit, name, groups) for name, groups in predictions.groups.items()]
+    *attributes, overall = _in_threads([*jobs, partial(_overall, {"": predictions}, options)], rows=predictions.n)
     return {
         "schema": SCHEMA,
         "task": "single-label",
@@ -103,20 +105,18 @@ def _single_label(predictions: Predictions, options: AuditOptions, done: Callabl
         "classes": list(predictions.classes),
         "class_support": _class_support(predictions),
         "settings": asdict(options),
-        "overall": _overall({"": predictions}, options),
-        "attributes": dict(_in_threads(audit, list(predictions.groups.items()), rows=predictions.n)),
+        "overall": overall,
+        "attributes": dict(zip(predictions.groups, attributes, strict=True)),
     }
 
 
-def _in_threads(
-    work: Callable[[tuple[str, Groups]], tuple[str, Record]], items: list[tuple[str, Groups]], *, rows: int
-) -> Iterable[tuple[str, Record]]:
-    """The work on every item in order; side by side where there is much, as its large steps let others run."""
+def _in_threads(jobs: Sequence[Callable[[], Record]], *, rows: int) -> list[Record]:
+    """What the jobs return, in order; side by side where there is much, as its large steps let others run."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if rows < MANY_ROWS or min(cores, len(items)) < 2:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(min(cores, len(items))) as pool:
-        return list(pool.map(work, items))
+    if rows < MANY_ROWS or min(cores, len(jobs)) < 2:
+        return [job() for job in jobs]
+    with ThreadPoolExecutor(min(cores, len(jobs))) as pool:
+        return [running.result() for running in [pool.submit(job) for job in jobs]]
 
 
 def _multi_label(

@@ -15,7 +15,7 @@ from mindgap.metrics.counts import Floats, Integers
 from mindgap.metrics.level_curves import LevelCounts
 from mindgap.metrics.members import Members
 from mindgap.metrics.reliability import N_BINS
-from mindgap.metrics.score_levels import ScoreLevels
+from mindgap.metrics.score_levels import ScoreLevels, ranks_of_small
 from mindgap.metrics.sparse_counts import Incidence
 
 Weights = NDArray[np.float32] | NDArray[np.int16]
@@ -51,7 +51,7 @@ class LevelTally:
         whoever is drawn, so nothing is lost, and of a good model's levels a tenth remain.
         """
         keys = levels.astype(np.int64) if every_level else group_ids * n_levels + levels
-        used, inverse = np.unique(keys, return_inverse=True)
+        inverse, used = ranks_of_small(keys)
         first = _first_of_run(positive, inverse, owner=used // n_levels)
         cells, group_of_cell = (np.cumsum(first) - 1)[inverse], used[first] // n_levels
         starts = np.searchsorted(group_of_cell, np.arange(n_groups + 1))
