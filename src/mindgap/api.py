@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mindgap.workflows.audit import audit
+    from mindgap.workflows.compare import compare
     from mindgap.workflows.export import export
     from mindgap.workflows.plugins import list_plugins
     from mindgap.workflows.predict import predict
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "audit",
+    "compare",
     "export",
     "list_plugins",
     "predict",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mindgap.metrics.cluster_types import ClusteredRows
+from mindgap.metrics.level_curves import GRID
+from mindgap.metrics.resampling import Resampling
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +45,71 @@ def count():
         return counts
 
     return count
+
+
+@pytest.fixture(scope="session")
+def scored_sample(clustered_sample):
+    """Makes a ``Resampling`` of clustered rows with scores of few ``values``, so that many tie."""
+
+    def make(seed, *, values=12, rows=None, **options):
+        rows = clustered_sample(seed, **options) if rows is None else rows
+        generator = np.random.default_rng([seed, 1])
+        places = np.arange(len(rows.labels))
+        odds = generator.integers(1, values + 1, size=(len(places), rows.n_classes)).astype(float)
+        odds[places, rows.labels] += generator.integers(values, size=len(places))
+        odds[places, rows.predicted] = odds.max(axis=1) + 1
+        groups, classes = (
+            tuple(f"{kind}{k}" for k in range(size)) for kind, size in zip("gc", rows.shape, strict=False)
+        )
+        return Resampling(rows, groups, classes, odds / odds.sum(axis=1, keepdims=True))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def by_definition(count):
+    """Counts, AUROC, curves and ECE of every group of a ``Resampling``, row by row, each row as often as ``times``."""
+
+    def measure(sample, *, group_ids=None, times=None):
+        rows, scores = sample.rows, sample.probabilities
+        ids = rows.group_ids if group_ids is None else group_ids
+        kept = np.repeat(np.arange(len(ids)), np.ones(len(ids), int) if times is None else times)
+        n_groups, n_classes = rows.n_groups, rows.n_classes
+        auroc, curves = np.full((n_groups, n_classes), np.nan), np.full((n_groups, n_classes, GRID), np.nan)
+        ece = np.full(n_groups, np.nan)
+        for g in range(n_groups):
+            own = kept[ids[kept] == g]
+            for k in range(n_classes):
+                positive = rows.labels[own] == k
+                if 0 < positive.sum() < len(own):
+                    auroc[g, k] = roc_auc_score(positive, scores[own, k])
+                    curves[g, k] = _curve_at_midpoints(positive, scores[own, k])
+            if len(own):
+                ece[g] = _expected_calibration_error(rows.labels[own], rows.predicted[own], scores[own])
+        counted = count(rows, group_ids=ids, times=1.0 if times is None else times)
+        return {"counts": counted, "auroc": auroc, "tpr": curves, "ece": ece}
+
+    return measure
+
+
+def _curve_at_midpoints(positive, scores):
+    """The true positive rate at the midpoints of the grid, straight between the curve's knots."""
+    knots = [(0, 0)] + [
+        ((scores >= s)[~positive].sum(), (scores >= s)[positive].sum()) for s in np.unique(scores)[::-1]
+    ]
+    found = []
+    for k in range(GRID):
+        x = (k + 0.5) * int((~positive).sum()) / GRID
+        place = max(i for i, (wrong, _) in enumerate(knots) if wrong <= x)
+        (wrong, right), (next_wrong, next_right) = knots[place], knots[place + 1]
+        found.append((right + (next_right - right) * (x - wrong) / (next_wrong - wrong)) / positive.sum())
+    return np.array(found)
+
+
+def _expected_calibration_error(labels, predicted, scores):
+    confidence, total = scores[np.arange(len(labels)), predicted], 0.0
+    for b in range(15):
+        inside = (confidence > b / 15) & (confidence <= (b + 1) / 15)
+        if inside.any():
+            total += inside.mean() * abs((labels == predicted)[inside].mean() - confidence[inside].mean())
+    return total

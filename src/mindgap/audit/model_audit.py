@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -33,6 +34,7 @@ def audit_predictions(
     seed: int = 0,
     interval: IntervalName = "percentile",
     floor: FloorName = "within-class",
+    min_group: int = 1,
     attribute_done: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Audits predictions: overall, per group, and the gaps between the groups of every attribute.
@@ -47,6 +49,8 @@ def audit_predictions(
         interval: ``percentile`` or ``bca``, of the figures that are not gaps.
         floor: ``within-class`` keeps the case mix of the groups, so that the floor holds what it explains;
             ``all-classes`` moves labels among all clusters: no effect of the group, and no difference in case mix.
+        min_group: rows under which a group is left out of every gap (its own figures stay), so that a handful of rows
+            does not keep a whole attribute from being judged. A is then over the rows of the groups compared.
         attribute_done: called with the name of each attribute (of each label) when it is done.
 
     Returns:
@@ -58,14 +62,16 @@ def audit_predictions(
     """
     if not predictions.n:
         raise DataError("audit: the predictions have no rows; give at least one")
-    options = checked_options(bootstrap, permutations, seed=seed, interval=interval, floor=floor)
+    options = checked_options(bootstrap, permutations, seed=seed, interval=interval, floor=floor, min_group=min_group)
     done = attribute_done or (lambda _: None)
     if isinstance(predictions, MultiLabelPredictions):
         return _multi_label(predictions, options, done)
     return _single_label(predictions, options, done)
 
 
-def checked_options(bootstrap: int, permutations: int, *, seed: int, interval: str, floor: str) -> AuditOptions:
+def checked_options(
+    bootstrap: int, permutations: int, *, seed: int, interval: str, floor: str, min_group: int
+) -> AuditOptions:
     """The options of an audit.
 
     Raises:
@@ -77,16 +83,21 @@ def checked_options(bootstrap: int, permutations: int, *, seed: int, interval: s
     for name, number in (("bootstrap", bootstrap), ("permutations", permutations)):
         if number < 0:
             raise ConfigError(f"{name}={number}: give 0 or more")
-    return AuditOptions(bootstrap, permutations, seed, cast("IntervalName", interval), cast("FloorName", floor))
+    if min_group < 1:
+        raise ConfigError(f"min_group={min_group}: give 1 or more")
+    return AuditOptions(
+        bootstrap, permutations, seed, cast("IntervalName", interval), cast("FloorName", floor), min_group
+    )
 
 
 def _single_label(predictions: Predictions, options: AuditOptions, done: Callable[[str], None]) -> dict[str, Any]:
-    def audit(item: tuple[str, Groups]) -> tuple[str, Record]:
-        name, groups = item
+    def audit(name: str, groups: Groups) -> Record:
         record = audit_attribute(predictions, groups, options)
         done(name)
-        return name, record
+        return record
 
+    jobs = [partial(audit, name, groups) for name, groups in predictions.groups.items()]
+    *attributes, overall = _in_threads([*jobs, partial(_overall, {"": predictions}, options)], rows=predictions.n)
     return {
         "schema": SCHEMA,
         "task": "single-label",
@@ -94,20 +105,18 @@ def _single_label(predictions: Predictions, options: AuditOptions, done: Callabl
         "classes": list(predictions.classes),
         "class_support": _class_support(predictions),
         "settings": asdict(options),
-        "overall": _overall({"": predictions}, options),
-        "attributes": dict(_in_threads(audit, list(predictions.groups.items()), rows=predictions.n)),
+        "overall": overall,
+        "attributes": dict(zip(predictions.groups, attributes, strict=True)),
     }
 
 
-def _in_threads(
-    work: Callable[[tuple[str, Groups]], tuple[str, Record]], items: list[tuple[str, Groups]], *, rows: int
-) -> Iterable[tuple[str, Record]]:
-    """The work on every item in order; side by side where there is much, as its large steps let others run."""
+def _in_threads(jobs: Sequence[Callable[[], Record]], *, rows: int) -> list[Record]:
+    """What the jobs return, in order; side by side where there is much, as its large steps let others run."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if rows < MANY_ROWS or min(cores, len(items)) < 2:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(min(cores, len(items))) as pool:
-        return list(pool.map(work, items))
+    if rows < MANY_ROWS or min(cores, len(jobs)) < 2:
+        return [job() for job in jobs]
+    with ThreadPoolExecutor(min(cores, len(jobs))) as pool:
+        return [running.result() for running in [pool.submit(job) for job in jobs]]
 
 
 def _multi_label(

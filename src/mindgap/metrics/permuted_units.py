@@ -7,6 +7,7 @@ takes over a pattern of several groups, or all rows of one group that cannot mov
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 from mindgap.metrics.cluster_types import ClusteredRows
 from mindgap.metrics.counts import Integers
 from mindgap.metrics.permutation_strata import Stratum, Within, permutation_strata
+
+MANY_CLUSTERS = 4096
+FEW_PATTERNS = 64
+_TABLE = 2**16
 
 Drawn = NDArray[np.int16]
 
@@ -60,16 +65,44 @@ class PermutedUnits:
         drawn = np.repeat(self.own_groups[:, None], replicates, axis=1)
         for stratum, numbers in self.strata:
             patterns = stratum.patterns.astype(_smallest(stratum.n_patterns))
-            shuffled = generator.permuted(np.tile(patterns, (replicates, 1)), axis=1)
+            many = len(patterns) > MANY_CLUSTERS and stratum.n_patterns <= FEW_PATTERNS
+            shuffled = (shuffle_many if many else _shuffle)(patterns, replicates, generator)
             drawn[numbers] = _groups(stratum, shuffled).T
         return drawn
 
 
-def _groups(stratum: Stratum, patterns: Integers) -> Integers:
+def _groups(stratum: Stratum, patterns: NDArray[Any]) -> Drawn:
     """The groups of the stratum's units, (r, units), when its clusters have these patterns (r, K)."""
-    if stratum.pattern_groups.shape[1] == 1:
-        return stratum.pattern_groups[:, 0][patterns]
-    return stratum.pattern_groups[patterns[:, stratum.row_clusters], stratum.row_slots]
+    groups = stratum.pattern_groups.astype(np.int16)
+    if groups.shape[1] == 1:
+        return groups[:, 0][patterns]
+    return groups[patterns[:, stratum.row_clusters], stratum.row_slots]
+
+
+def _shuffle(patterns: NDArray[Any], replicates: int, generator: np.random.Generator) -> NDArray[Any]:
+    return generator.permuted(np.tile(patterns, (replicates, 1)), axis=1)
+
+
+def shuffle_many(patterns: NDArray[Any], replicates: int, generator: np.random.Generator) -> NDArray[Any]:
+    """Random orders of many numbers (m,) of few kinds, (r, m), three times faster than by swaps.
+
+    Every place draws a kind by itself, or none; so few that no kind is drawn too often (else the replicate is drawn
+    anew). What is left of each kind is then shuffled among the places without one. No place is treated unlike another,
+    so every order of the numbers is equally likely.
+    """
+    numbers = np.bincount(patterns)
+    chances = np.maximum(numbers - 4 * np.sqrt(numbers), 0) / len(patterns)
+    ends = np.floor(np.cumsum(chances) * _TABLE).astype(np.int64)
+    kinds = np.arange(len(numbers), dtype=patterns.dtype)
+    table = np.append(kinds, patterns.dtype.type(-1))[np.searchsorted(ends, np.arange(_TABLE), side="right")]
+    drawn = np.empty((replicates, len(patterns)), dtype=patterns.dtype)
+    for own in drawn:
+        left = np.array([-1])
+        while left.min() < 0:
+            np.take(table, generator.integers(_TABLE, size=len(patterns), dtype=np.uint16), out=own)
+            left = numbers - np.array([np.count_nonzero(own == kind) for kind in kinds])
+        own[own < 0] = generator.permutation(np.repeat(kinds, left))
+    return drawn
 
 
 def _smallest(size: int) -> type[np.signedinteger]:

@@ -53,3 +53,13 @@ def confidence_bins(
     confidence = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
     bins = np.clip(np.ceil(confidence * N_BINS) - 1, 0, N_BINS - 1).astype(np.int64)
     return bins, (labels == predicted) - confidence
+
+
+def reliability_of_rows(
+    bins: NDArray[np.int64], surplus: Floats, group_ids: NDArray[np.int64], *, groups: tuple[str, ...]
+) -> GroupReliability:
+    """The reliability of rows with these bins of confidence and right − confidence, (n,) each, in groups (n,)."""
+    cells = group_ids * N_BINS + bins
+    summed = np.bincount(cells, weights=surplus, minlength=len(groups) * N_BINS).astype(np.float64)
+    sizes = np.bincount(group_ids, minlength=len(groups)).astype(np.float64)
+    return GroupReliability(summed.reshape(-1, N_BINS), sizes, groups)

@@ -17,21 +17,15 @@ from numpy.typing import NDArray
 from mindgap.metrics.bootstrap import bootstrap_counts
 from mindgap.metrics.cluster_types import ClusteredRows, bootstrap_strata
 from mindgap.metrics.counts import Floats, GroupCounts, Integers, count_rows
-from mindgap.metrics.group_roc import (
-    GRID,
-    MOST_PAIRED_GROUPS,
-    GroupRoc,
-    auroc_of_levels,
-    curves_of_levels,
-    exact_areas,
-    pairs_of,
-)
+from mindgap.metrics.group_roc import MOST_PAIRED_GROUPS, GroupRoc, exact_areas, pairs_of
 from mindgap.metrics.group_sample import GroupSample
+from mindgap.metrics.level_curves import GRID, LevelCounts, Single, auroc_of_levels, curves_of_levels
+from mindgap.metrics.members import Members
 from mindgap.metrics.noise_floor import permuted_counts
 from mindgap.metrics.permutation_strata import Within
 from mindgap.metrics.permuted_units import PermutedUnits
 from mindgap.metrics.pseudo_clusters import PseudoClusters
-from mindgap.metrics.reliability import N_BINS, GroupReliability, confidence_bins
+from mindgap.metrics.reliability import N_BINS, GroupReliability, confidence_bins, reliability_of_rows
 from mindgap.metrics.score_levels import ScoreLevels, bins_for
 from mindgap.metrics.sparse_counts import Incidence
 from mindgap.metrics.tallies import Tallies, Weights
@@ -39,8 +33,6 @@ from mindgap.metrics.weights import draw_weights
 
 MOST_REPLICATES = 64
 CHUNK_ENTRIES = 16_000_000
-
-LevelPair = tuple[Weights, Weights]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +45,7 @@ class Resampling:
         classes: the C class names.
         probabilities: float64 (n, C) of these rows, or None where only predicted classes are known.
         paired: whether groups are compared at all; if not, areas between their curves are left out.
+        smallest: rows under which a group is not compared.
     """
 
     rows: ClusteredRows
@@ -60,6 +53,7 @@ class Resampling:
     classes: tuple[str, ...]
     probabilities: Floats | None = None
     paired: bool = True
+    smallest: int = 1
 
     @staticmethod
     def of(
@@ -72,11 +66,12 @@ class Resampling:
         classes: tuple[str, ...],
         probabilities: Floats | None = None,
         paired: bool = True,
+        smallest: int = 1,
     ) -> Resampling:
         """From (n,) columns; rows whose group id is -1 are left out."""
         rows = ClusteredRows.of(labels, predicted, group_ids, clusters, n_groups=len(groups), n_classes=len(classes))
         chances = None if probabilities is None else probabilities[group_ids >= 0]
-        return Resampling(rows, groups, classes, chances, paired)
+        return Resampling(rows, groups, classes, chances, paired, max(1, smallest))
 
     @cached_property
     def observed(self) -> GroupSample:
@@ -92,20 +87,26 @@ class Resampling:
             pairs=pairs_of(len(self.groups), against_rest=self.against_rest) if self.paired else (),
         )
         curves = self.reference.roc
-        roc = None if curves is None else replace(curves, auroc=under, exact=between)
-        return GroupSample(counts, roc, self.reference.reliability)
+        roc = None if curves is None else replace(curves, auroc=under, exact=between, _moves={})
+        reliability = reliability_of_rows(*self._confidence, self.rows.group_ids, groups=self.groups)
+        return GroupSample(counts, roc, reliability)
 
     @cached_property
     def reference(self) -> GroupSample:
-        """The sample measured as replicates are: on score bins where those are, areas on the grid."""
+        """The sample measured as replicates are: on score bins where those are, areas on the grid, single precision."""
         if self.probabilities is None:
             return GroupSample(self._counts)
-        return _first(self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)))
+        return first_replicate(self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)))
 
     @property
     def against_rest(self) -> bool:
         """Whether each group is compared with the rest, as there are too many for pairs."""
         return self.paired and len(self.groups) > MOST_PAIRED_GROUPS
+
+    @cached_property
+    def compared(self) -> NDArray[np.bool_]:
+        """Bool (G,): the groups that are compared, those with rows enough."""
+        return self._counts.sizes >= self.smallest
 
     def binned_note(self) -> str | None:
         """What binning the scores for resampling changes on the sample itself; None where no score was binned."""
@@ -128,7 +129,7 @@ class Resampling:
                 yield GroupSample(self._counts.replicates(counts))
             return
         strata, pseudo = bootstrap_strata(self.rows), PseudoClusters.of(self.rows)
-        for size in _chunks(replicates, self._most(self._n_cells, self.rows.n_clusters)):
+        for size in _chunks(replicates, self.at_once):
             sample = self.weighted(draw_weights(strata, replicates=size, generator=generator))
             pseudo.add(sample.counts.counts, generator)
             yield sample
@@ -156,7 +157,7 @@ class Resampling:
         units = PermutedUnits.of(self.rows, within=within)
         tallies = self._tally(np.zeros_like(self.rows.labels), units.of_row, n_groups=1, n_owners=units.n_units)
         for size in _chunks(replicates, self._most(tallies.n_cells, units.n_units)):
-            yield self._permuted(tallies, units.draw(replicates=size, generator=generator))
+            yield self._permuted(tallies, Members(units.draw(replicates=size, generator=generator), len(self.groups)))
 
     def jackknife(self, *, blocks: int) -> Iterator[GroupSample]:
         """Replicates that each leave out one of so many blocks of clusters (or one cluster), in chunks."""
@@ -167,8 +168,16 @@ class Resampling:
             yield self.weighted((block[:, None] != start + np.arange(size)).astype(np.float32))
             start += size
 
+    @property
+    def at_once(self) -> int:
+        """Replicates that ``weighted`` should be given at a time, so that a chunk stays small."""
+        return self._most(self._n_cells, self.rows.n_clusters)
+
     def weighted(self, weights: Weights) -> GroupSample:
-        """Replicates in which the clusters, numbered as in ``rows``, occur so often, (K, r)."""
+        """Replicates in which the clusters, numbered as in ``rows``, occur so often, (K, r).
+
+        Weights of 16 bits must be those of a bootstrap, which the sums of small cells are safe for.
+        """
         n_groups, n_classes = len(self.groups), len(self.classes)
         if self.probabilities is None:
             totals = self._count_tally.totals(weights)
@@ -176,7 +185,7 @@ class Resampling:
         tallies = self._tallies
         counts = _by_replicate(tallies.counts.totals(weights), (n_groups, n_classes, n_classes))
         surplus = _by_replicate(tallies.surplus.totals(weights), (n_groups, N_BINS))
-        return self._sample(counts, lambda k: list(tallies.levels[k].by_group(weights)), surplus)
+        return self._sample(counts, lambda k: tallies.levels[k].resampled(weights), surplus)
 
     @cached_property
     def _counts(self) -> GroupCounts:
@@ -215,58 +224,60 @@ class Resampling:
             n_classes=rows.n_classes,
             n_owners=n_owners,
             levels=self.levels,
-            reliability=confidence_bins(rows.labels, rows.predicted, self.probabilities),
+            reliability=self._confidence,
             every_level=self.against_rest,
         )
+
+    @cached_property
+    def _confidence(self) -> tuple[Integers, Floats]:
+        assert self.probabilities is not None  # noqa: S101  (only asked for with scores)
+        return confidence_bins(self.rows.labels, self.rows.predicted, self.probabilities)
 
     def _most(self, n_cells: int, n_owners: int) -> int:
         """Replicates at a time, so that a chunk stays small."""
         curves = len(self.groups) * (2 if self.against_rest else 1) * len(self.classes) * GRID
         return max(1, min(MOST_REPLICATES, CHUNK_ENTRIES // max(n_cells, n_owners, curves)))
 
-    def _permuted(self, tallies: Tallies, unit_groups: NDArray[np.int16]) -> GroupSample:
-        """The sample of replicates in which every unit is in these groups, (units, r)."""
-        n_classes = len(self.classes)
-        members = [(unit_groups == g).astype(np.float32) for g in range(len(self.groups))]
-        counts = [_by_replicate(tallies.counts.totals(one), (n_classes, n_classes)) for one in members]
-        surplus = [_by_replicate(tallies.surplus.totals(one), (N_BINS,)) for one in members]
-        return self._sample(
-            np.stack(counts, axis=1),
-            lambda k: [next(tallies.levels[k].by_group(one)) for one in members],
-            np.stack(surplus, axis=1),
-        )
+    def _permuted(self, tallies: Tallies, members: Members) -> GroupSample:
+        """The sample of replicates in which the units are in these groups; nothing compares their reliability."""
+        n_groups, n_classes = len(self.groups), len(self.classes)
+        totals = members.totals(tallies.counts).reshape(n_groups * n_classes**2, -1)
+        counts = _by_replicate(totals, (n_groups, n_classes, n_classes))
+        return self._sample(counts, lambda k: tallies.levels[k].regrouped(members))
 
-    def _sample(self, counts: Floats, levels_of: Callable[[int], list[LevelPair]], surplus: Floats) -> GroupSample:
-        """From counts (r, G, C, C), the positives and negatives by level of each group, and surplus (r, G, 15)."""
+    def _sample(
+        self, counts: Floats, levels_of: Callable[[int], LevelCounts], surplus: Floats | None = None
+    ) -> GroupSample:
+        """From counts (r, G, C, C), positives and negatives by level of a class, and surplus (r, G, 15)."""
         counted = self._counts.replicates(counts)
-        under, curves = zip(*(self._curves(k, levels_of(k)) for k in range(len(self.classes))), strict=True)
+        n_curves = len(self.groups) * (2 if self.against_rest else 1)
+        auroc = np.empty((len(counts), len(self.groups), len(self.classes)))
+        # a class's curves lie together, and in them the replicates, which makes areas twice as fast
+        tpr = np.full((len(self.classes), n_curves, GRID, len(counts)), np.nan, dtype=np.float32)
+        for k in range(len(self.classes)):
+            auroc[:, :, k] = self._auroc(k, levels_of(k), curves=tpr[k])
         roc = GroupRoc(
-            auroc=np.stack(under, axis=-1)[:, : len(self.groups)],
-            tpr=np.stack(curves, axis=-2),
+            auroc=auroc,
+            tpr=tpr.transpose(3, 1, 0, 2),
             support=counted.support,
             sizes=counted.sizes,
             groups=self.groups,
             classes=self.classes,
         )
-        return GroupSample(counted, roc, GroupReliability(surplus, counted.sizes, self.groups))
+        reliability = None if surplus is None else GroupReliability(surplus, counted.sizes, self.groups)
+        return GroupSample(counted, roc, reliability)
 
-    def _curves(self, index: int, pairs: list[LevelPair]) -> tuple[Floats, NDArray[np.float32]]:
-        """AUROC (r, curves) and rates on the grid (r, curves, 256) of the groups, and of the rest of each."""
-        if self.against_rest:
-            right, wrong = (np.sum([pair[side] for pair in pairs], axis=0) for side in (0, 1))
-            pairs = pairs + [(right - own, wrong - others) for own, others in pairs]
+    def _auroc(self, index: int, levels: LevelCounts, *, curves: Single) -> Floats:
+        """AUROC (r, G); rates on the grid, of the groups and of the rest of each, go into ``curves``."""
         if not self._compared_classes[index]:
-            under = np.stack([auroc_of_levels(*pair) for pair in pairs], axis=1)
-            return under, np.broadcast_to(np.float32(np.nan), (*under.shape, GRID))
-        known, curves = zip(*(curves_of_levels(*pair) for pair in pairs), strict=True)
-        return np.stack(known, axis=1), np.stack(curves, axis=1)
+            return auroc_of_levels(levels)
+        return curves_of_levels(levels.with_rests() if self.against_rest else levels, curves)[:, : len(self.groups)]
 
     @cached_property
     def _compared_classes(self) -> NDArray[np.bool_]:
-        """Bool (C,): classes with positives and negatives in every group that has rows, whose curves are compared."""
-        counts = self._counts
-        support, sizes = counts.support, counts.sizes[:, None]
-        both = ((support > 0) & (support < sizes)) | (sizes == 0)
+        """Bool (C,): classes with positives and negatives in every group compared, of which curves are needed."""
+        counts = self._counts.keep(self.compared)
+        both = (counts.support > 0) & (counts.support < counts.sizes[:, None])
         return np.logical_and(both.all(axis=0), self.paired)
 
 
@@ -275,7 +286,7 @@ def _by_replicate(totals: Floats, shape: tuple[int, ...]) -> Floats:
     return np.ascontiguousarray(totals.T, dtype=np.float64).reshape(-1, *shape)
 
 
-def _first(sample: GroupSample) -> GroupSample:
+def first_replicate(sample: GroupSample) -> GroupSample:
     """The first replicate, without the replicates' axis."""
     counts, roc, reliability = sample.counts, sample.roc, sample.reliability
     if roc is not None:

@@ -6,18 +6,19 @@ the matrix of those numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.metrics.counts import Floats, Integers
+from mindgap.metrics.level_curves import LevelCounts
+from mindgap.metrics.members import Members
 from mindgap.metrics.reliability import N_BINS
-from mindgap.metrics.score_levels import ScoreLevels
+from mindgap.metrics.score_levels import ScoreLevels, ranks_of_small
 from mindgap.metrics.sparse_counts import Incidence
 
-Weights = NDArray[np.float32]
+Weights = NDArray[np.float32] | NDArray[np.int16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +45,40 @@ class LevelTally:
         n_owners: int,
         every_level: bool,
     ) -> LevelTally:
-        """Counts rows (n,); a group's cells are the levels it has, or ``every_level`` so that groups can be summed."""
-        keys = group_ids * n_levels + levels
+        """Counts rows (n,); a group's cells are the levels it has, or ``every_level`` so that groups can be summed.
+
+        Neighbouring levels of positives alone, or of negatives alone, are one cell: the curve is straight there,
+        whoever is drawn, so nothing is lost, and of a good model's levels a tenth remain.
+        """
+        keys = levels.astype(np.int64) if every_level else group_ids * n_levels + levels
+        inverse, used = ranks_of_small(keys)
+        first = _first_of_run(positive, inverse, owner=used // n_levels)
+        cells, group_of_cell = (np.cumsum(first) - 1)[inverse], used[first] // n_levels
+        starts = np.searchsorted(group_of_cell, np.arange(n_groups + 1))
         if every_level:
-            cells, starts = keys, np.arange(n_groups + 1) * n_levels
-        else:
-            used, cells = np.unique(keys, return_inverse=True)
-            starts = np.searchsorted(used, np.arange(n_groups + 1) * n_levels)
+            width = int(first.sum())
+            cells, starts = group_ids * width + cells, np.arange(n_groups + 1) * width
         width = int(starts[-1])
         places = cells + np.where(positive, 0, width)
         return LevelTally(Incidence.of(places, owners, shape=(2 * width, n_owners)), starts.astype(np.int64))
 
-    def by_group(self, weights: Weights) -> Iterator[tuple[Weights, Weights]]:
-        """Positives and negatives of each group, (levels, r) each, of replicates with those weights (owners, r)."""
-        totals = self.incidence.totals(weights)
-        width = int(self.starts[-1])
-        for start, end in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
-            yield totals[start:end], totals[width + start : width + end]
+    def resampled(self, weights: Weights) -> LevelCounts:
+        """Of replicates that have each owner as often as the weights (owners, r) say."""
+        totals, width = self.incidence.totals(weights), int(self.starts[-1])
+        return LevelCounts(totals[:width], totals[width:], self.starts)
+
+    def regrouped(self, members: Members) -> LevelCounts:
+        """Of replicates whose owners are in other groups; the tally must know one group."""
+        totals, width = members.totals(self.incidence), int(self.starts[-1])
+        parts = (totals[:, side].reshape(-1, totals.shape[-1]) for side in (slice(width), slice(width, None)))
+        return LevelCounts(*parts, starts=np.arange(members.n_groups + 1) * width)
+
+
+def _first_of_run(positive: NDArray[np.bool_], cells: Integers, *, owner: Integers) -> NDArray[np.bool_]:
+    """Bool (cells,): which cells do not continue a run of cells of one owner with rows of the same kind alone."""
+    wrong, right = (np.bincount(cells[positive == kind], minlength=len(owner)) > 0 for kind in (False, True))
+    alike = (owner[1:] == owner[:-1]) & (wrong[1:] == wrong[:-1]) & (right[1:] == right[:-1])
+    return np.append(True, ~(alike & ~(wrong & right)[1:]))[: len(owner)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +141,10 @@ class Tallies:
                 for k in range(n_classes)
             ),
             surplus=Incidence.of(
-                group_ids * N_BINS + bins, owners, shape=(n_groups * N_BINS, n_owners), values=surplus
+                group_ids * N_BINS + bins,
+                owners,
+                shape=(n_groups * N_BINS, n_owners),
+                values=surplus.astype(np.float32),
             ),
         )
 

@@ -42,7 +42,7 @@ class Abroca(AbstractClassGap[GroupRoc]):
 
     def class_distance(self, counts: GroupRoc, observed: GroupRoc) -> Floats:
         """Float64 (..., C)."""
-        return np.where(observed.usable(), counts.areas_from(observed).max(axis=-2), np.nan)
+        return np.where(observed.usable(), counts.largest_moves(observed), np.nan)
 
     def class_rows(self, observed: GroupRoc, index: int) -> int:
         """The smallest number of positives or of negatives in a group."""
