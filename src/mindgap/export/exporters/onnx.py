@@ -63,8 +63,8 @@ class OnnxExporter(AbstractExporter):
     def quantize(self, source: Path, path: Path, images: Sequence[Images], *, facts: ClassifierFacts) -> None:
         """8-bit weights, one scale per channel, and activations between the extremes of the calibration images.
 
-        Weights have 7 bits, so that sums do not saturate on processors without 8-bit dot products and every processor
-        gives the same answers.
+        Weights have 7 bits, so that no sum saturates on a processor without 8-bit dot products: what is measured on one
+        processor holds for another.
         """
         prepared = path.with_name(path.name + ".prepared")
         try:
