@@ -65,7 +65,7 @@ def test_the_record_is_what_the_json_file_holds(table, other, tmp_path):
     assert list(record["attributes"]) == ["sex", "age"]
     assert record["options"] == {
         "attributes": ["sex", "age:bands=0/30/60"], "split": "all", "cluster": "patient",
-        "gap": "unfairness", "bootstrap": 20, "permutations": 20, "seed": 0,
+        "gap": "unfairness", "bootstrap": 20, "permutations": 20, "seed": 0, "min_group": 1,
     }  # fmt: skip
     assert os.listdir(tmp_path / "new") == ["compare.json"]
 
@@ -128,6 +128,21 @@ def test_attributes_of_runs_that_cannot_be_judged_are_left_out_and_said(run_of, 
     assert caplog.messages == ["site is not compared: attribute 'site' has one group only, 'x'; a gap needs two"]
 
 
+def test_small_groups_are_left_out_of_gaps_on_request(table, other, made):
+    groups = np.array(["a", "b", "few"])[np.where(np.arange(240) < 8, 2, np.arange(240) % 2)]
+    first, second = table(made() | {"sex": groups}, name="a.csv"), table(other() | {"sex": groups}, name="b.csv")
+    every, large = (compare(first, second, attributes="sex", min_group=size, **FEW) for size in (1, 9))
+    sex = large["attributes"]["sex"]
+    assert (every["attributes"]["sex"]["left_out"], sex["left_out"]) == ([], ["few"])
+    assert list(sex["groups"]) == ["a", "b", "few"]
+    assert sex["gaps"]["accuracy_difference"]["b.csv"]["n"] == 232
+    two = [
+        abs(sex["groups"]["a"]["accuracy"]["b.csv"][key] - sex["groups"]["b"]["accuracy"]["b.csv"][key])
+        for key in ("first", "second")
+    ]
+    assert [sex["gaps"]["accuracy_difference"]["b.csv"][key] for key in ("first", "second")] == pytest.approx(two)
+
+
 def refusal(*runs, kind=MindgapError, **options):
     with pytest.raises(kind) as caught:
         compare(*runs, **FEW | options)
@@ -181,6 +196,7 @@ def test_folders_without_predictions_and_wrong_options_are_refused(run_of, table
     assert "is a folder without store.json" in refusal(first, tmp_path / "empty", kind=RunError)
     assert "gap 'fair' is unknown for this task" in refusal(first, second, gap="fair", kind=ConfigError)
     assert "bootstrap=-1: need 0 or more" in refusal(first, second, bootstrap=-1, kind=ConfigError)
+    assert "min_group=0: need 1 or more" in refusal(first, second, min_group=0, kind=ConfigError)
     assert "that file is an input and would be lost" in refusal(first, second, json=second / "config.toml")
     assert "no column 'tone' for the attribute" in refusal(first, second, attributes="tone")
 

@@ -32,12 +32,14 @@ class ComparisonOptions:
         bootstrap: replicates behind each interval.
         permutations: swaps behind each p-value.
         seed: of both.
+        min_group: rows under which a group is in no gap.
     """
 
     gap: str = "unfairness"
     bootstrap: int = 2000
     permutations: int = 1000
     seed: int = 0
+    min_group: int = 1
 
 
 def compare_models(
@@ -102,7 +104,8 @@ def _of_label(models: Sequence[SingleLabelModel], options: ComparisonOptions, do
     return {
         "overall": {metric: of for metric, of in whole["groups"][""].items() if metric != "n"},
         "attributes": {
-            name: {key: part[key] for key in ("n", "unknown", "groups", "gaps")} for name, part in attributes.items()
+            name: {key: part[key] for key in ("n", "unknown", "left_out", "groups", "gaps")}
+            for name, part in attributes.items()
         },
         "figures": {
             model.name: {
@@ -119,14 +122,16 @@ def _compared(
 ) -> dict[str, Any]:
     view = View(
         groups.attribute,
-        tuple(tuple(_resampling(one, groups) for one in model.predictions) for model in models),
-        present=groups.counts() > 0,
+        tuple(tuple(_resampling(one, groups, options.min_group) for one in model.predictions) for model in models),
     )
     replicates = view.bootstrap(replicates=options.bootstrap, seed=options.seed)
     differences = Differences(view, replicates)
     found: dict[str, Any] = {
         "groups": {name: {"n": int(n)} for name, n in zip(groups.names, groups.counts(), strict=True)}
     }
+    found["left_out"] = [
+        name for name, n in zip(groups.names, groups.counts(), strict=True) if 0 < n < options.min_group
+    ]
     found |= {"n": int(groups.known.sum()), "unknown": int((~groups.known).sum()), "gaps": {}}
     for other, model in enumerate(models[1:], start=1):
         pairs = paired_seeds(models[0], model)
@@ -144,7 +149,7 @@ def _compared(
     return found
 
 
-def _resampling(predictions: Predictions, groups: Groups) -> Resampling:
+def _resampling(predictions: Predictions, groups: Groups, smallest: int) -> Resampling:
     return Resampling.of(
         predictions.labels,
         predictions.predicted,
@@ -154,4 +159,5 @@ def _resampling(predictions: Predictions, groups: Groups) -> Resampling:
         classes=predictions.classes,
         probabilities=predictions.probabilities,
         paired=bool(groups.attribute),
+        smallest=smallest,
     )

@@ -28,17 +28,20 @@ class View:
     Attributes:
         name: the attribute; empty for all rows.
         models: per model one per seed, of the same rows in the same order.
-        present: bool (G,), the groups with rows; gaps compare these.
     """
 
     name: str
     models: tuple[tuple[Resampling, ...], ...]
-    present: np.ndarray
 
     @property
     def any(self) -> Resampling:
         """One of them, for what is the same in all."""
         return self.models[0][0]
+
+    @property
+    def present(self) -> np.ndarray:
+        """Bool (G,), the groups with rows enough; gaps compare these."""
+        return self.any.compared
 
     @property
     def has_gaps(self) -> bool:

@@ -20,7 +20,7 @@ from mindgap.metrics.cluster_types import ClusteredRows, bootstrap_strata
 from mindgap.metrics.counts import Floats, Integers
 from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.pseudo_clusters import PseudoClusters
-from mindgap.metrics.resampling import Resampling, first_replicate
+from mindgap.metrics.resampling import Resampling
 from mindgap.metrics.score_levels import ScoreLevels, bins_for
 from mindgap.metrics.weights import draw_weights
 
@@ -71,7 +71,8 @@ class SwappedRows(Resampling):
         chances = None
         if first.probabilities is not None and second.probabilities is not None:
             chances = np.concatenate([first.probabilities, second.probabilities])
-        return SwappedRows(rows, first.groups, first.classes, chances, first.paired)
+        # every group has its rows twice here
+        return SwappedRows(rows, first.groups, first.classes, chances, first.paired, 2 * first.smallest)
 
     @property
     def n_clusters(self) -> int:
@@ -93,11 +94,11 @@ class SwappedRows(Resampling):
     def apart(self) -> tuple[GroupSample, GroupSample]:
         """The two models, measured as swapped samples are."""
         first, second = self.swapped(np.zeros((self.n_clusters, 1), dtype=np.bool_))
-        return first_replicate(first), first_replicate(second)
+        return first.replicate(0), second.replicate(0)
 
     def swapped(self, chosen: np.ndarray) -> tuple[GroupSample, GroupSample]:
         """Replicates of both, bool (K, r) telling which clusters' predictions are swapped."""
-        given = chosen.astype(np.float32)
+        given = chosen.astype(np.int16)
         kept = 1 - given
         return self.weighted(np.concatenate([kept, given])), self.weighted(np.concatenate([given, kept]))
 
@@ -135,7 +136,7 @@ def two_sided_p(observed: float, swapped: Floats) -> float:
     return (1 + len(swapped) - int(smaller.sum())) / (1 + len(swapped))
 
 
-_EQUAL = 1e-9  # differences that part by rounding alone are as large; one row moves a rate by far more
+_EQUAL = 1e-7  # differences that part by rounding alone are as large; a row among a million moves a rate by more
 
 
 def _chunks(replicates: int, most: int) -> Iterator[int]:

@@ -96,7 +96,7 @@ class Resampling:
         """The sample measured as replicates are: on score bins where those are, areas on the grid, single precision."""
         if self.probabilities is None:
             return GroupSample(self._counts)
-        return first_replicate(self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)))
+        return self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)).replicate(0)
 
     @property
     def against_rest(self) -> bool:
@@ -284,17 +284,6 @@ class Resampling:
 def _by_replicate(totals: Floats, shape: tuple[int, ...]) -> Floats:
     """(r, *shape) in double precision from (cells, r)."""
     return np.ascontiguousarray(totals.T, dtype=np.float64).reshape(-1, *shape)
-
-
-def first_replicate(sample: GroupSample) -> GroupSample:
-    """The first replicate, without the replicates' axis."""
-    counts, roc, reliability = sample.counts, sample.roc, sample.reliability
-    if roc is not None:
-        named = {name: getattr(roc, name)[0] for name in ("auroc", "tpr", "support", "sizes")}
-        roc = GroupRoc(**named, groups=roc.groups, classes=roc.classes)
-    if reliability is not None:
-        reliability = GroupReliability(reliability.surplus[0], reliability.sizes[0], reliability.groups)
-    return GroupSample(counts.replicates(counts.counts[0]), roc, reliability)
 
 
 def _chunks(replicates: int, most: int) -> Iterator[int]:

@@ -66,11 +66,13 @@ def _on_attribute(name: str, attribute: Record, label: str, model: str, baseline
     verdict = attribute["verdict"][model]
     word, gap_name = verdict["word"], verdict["gap"]
     if not attribute["gaps"]:
-        return Finding(word, f"{_on(label)}Over {name}: not defined: fewer than two groups have rows.", ())
+        return Finding(word, f"{_on(label)}Over {name}: not defined: fewer than two groups have rows enough.", ())
     gap, worst = attribute["gaps"][gap_name][model], attribute["gaps"][WORST][model]
     what = measure_of(gap_name).label
     title = _sentence(word, gap, worst, what, (model, baseline), harmless=verdict["harmless"])
     details = [numbers(gap, what) + "."]
+    if attribute["left_out"]:
+        details.append(f"In no gap, as asked, for their few rows: {', '.join(attribute['left_out'])}.")
     if gap_name != WORST:
         details.append(numbers(worst, measure_of(WORST).label) + ".")
     return Finding(word, f"{_on(label)}Over {name}, {title}.", tuple(details))

@@ -30,6 +30,7 @@ def compare(
     html: PathLike | None = None,
     bootstrap: int = 2000,
     permutations: int = 1000,
+    min_group: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compares models on the same rows: each with the first, on the same resamples.
@@ -45,6 +46,7 @@ def compare(
         html: file for the page; one that is there is replaced.
         bootstrap: resamples behind the intervals; 0 leaves them out.
         permutations: swaps of the two models' predictions behind the p-values; 0 leaves them out.
+        min_group: rows under which a group is left out of every gap; its own figures stay.
         seed: the same seed gives the same record.
 
     Returns:
@@ -56,10 +58,10 @@ def compare(
         DataError: a table is refused as a whole, or the rows of two are not the same.
         RunError: a folder is no run with predictions.
     """
-    options = ComparisonOptions(gap=gap, bootstrap=bootstrap, permutations=permutations, seed=seed)
-    for name in ("bootstrap", "permutations", "seed"):
-        if getattr(options, name) < 0:
-            raise ConfigError(f"{name}={getattr(options, name)}: need 0 or more")
+    options = ComparisonOptions(gap=gap, bootstrap=bootstrap, permutations=permutations, seed=seed, min_group=min_group)
+    for name, least in (("bootstrap", 0), ("permutations", 0), ("seed", 0), ("min_group", 1)):
+        if getattr(options, name) < least:
+            raise ConfigError(f"{name}={getattr(options, name)}: need {least} or more")
     places = _places(runs)
     outputs = Outputs.checked(json, html, inputs=places)
     with progress(len(places), "reading the tables") as bar:

@@ -37,6 +37,9 @@ def compare(
     html: Annotated[Path | None, typer.Option("--html", help="File for the page.")] = None,
     bootstrap: BootstrapOption = 2000,
     permutations: Annotated[int, typer.Option("--permutations", min=0, help="Swaps behind each p-value.")] = 1000,
+    min_group: Annotated[
+        int, typer.Option("--min-group", min=1, help="Rows under which a group is left out of every gap.")
+    ] = 1,
     seed: SeedOption = 0,
 ) -> None:
     """Compare models on the same rows: paired differences, and what may be said of them."""
@@ -53,6 +56,7 @@ def compare(
         html=html,
         bootstrap=bootstrap,
         permutations=permutations,
+        min_group=min_group,
         seed=seed,
     )
     for line in compare_lines(record):
