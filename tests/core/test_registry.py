@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,16 @@ def test_a_file_in_the_package_is_found_when_first_asked(package: str, tmp_path:
     )
     assert registry.names() == ("one",)
     del sys.modules["some_plugins_registry"]
+
+
+def test_threads_that_ask_at_once_all_see_every_name(package: str, tmp_path: Path):
+    for name in "ab":
+        code = (
+            f"import time, some_plugins as s\ntime.sleep(.05)\ns.registry.register({name!r})(type({name!r}, (), {{}}))"
+        )
+        (tmp_path / package / f"{name}.py").write_text(code)
+    registry: Registry[type] = Registry("things", package=package)
+    importlib.import_module(package).registry = registry
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: registry.names(), range(4)))
+    assert found == [("a", "b")] * 4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mindgap.metrics.cluster_types import ClusteredRows
-from mindgap.metrics.permuted_units import PermutedUnits
+from mindgap.metrics.permuted_units import PermutedUnits, shuffle_many
 from mindgap.metrics.resampling import Resampling
 
 REPLICATES = 40
@@ -124,3 +124,29 @@ def test_rows_of_one_group_alone_can_be_permuted(scored_sample):
     assert isinstance(one, Resampling)
     sample = next(iter(one.permutations(replicates=3, generator=np.random.default_rng(0))))
     np.testing.assert_array_equal(sample.counts.counts, np.stack([one.observed.counts.counts] * 3))
+
+
+def test_many_units_are_shuffled_as_few_are():
+    numbers = [4000, 900, 95, 5]
+    patterns = np.repeat(np.arange(4, dtype=np.int16), numbers)
+    drawn = shuffle_many(patterns, 400, np.random.default_rng(0))
+    assert np.all(np.stack([np.bincount(row) for row in drawn]) == numbers)
+    # every place holds each kind as often as any other place: 400 draws of a chance, over 5,000 places
+    for kind, number in enumerate(numbers):
+        chance = number / 5000
+        held = (drawn == kind).sum(axis=0)
+        assert held.mean() == pytest.approx(400 * chance)
+        assert held.var() == pytest.approx(400 * chance * (1 - chance), rel=0.12)
+    # and places do not depend on each other: the first thousand hold hypergeometric numbers
+    first = (drawn[:, :1000] == 1).sum(axis=1)
+    assert first.mean() == pytest.approx(180, abs=5 * np.sqrt(180 * 0.82 * 0.8 / 400))
+    assert first.var() == pytest.approx(180 * 0.82 * 4000 / 4999, rel=0.35)
+
+
+def test_rows_of_many_clusters_are_permuted_within_their_class():
+    generator = np.random.default_rng(0)
+    labels, ids = generator.integers(2, size=12_000), generator.integers(3, size=12_000)
+    rows = ClusteredRows.of(labels, labels, ids, np.arange(12_000), n_groups=3, n_classes=2)
+    for drawn in permuted_ids(rows, "class", replicates=3):
+        assert np.all(np.bincount(labels * 3 + drawn) == np.bincount(labels * 3 + ids))
+        assert 0.3 < (drawn == ids).mean() < 0.37

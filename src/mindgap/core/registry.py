@@ -8,6 +8,7 @@ import logging
 import pkgutil
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from threading import RLock
 from typing import Generic, TypeVar
 
 from mindgap.core.errors import UnknownNameError, near_names
@@ -36,6 +37,7 @@ class Registry(Generic[T]):
         self._entries: dict[str, T] = {}
         self._broken: dict[str, str] = {}
         self._discovered = False
+        self._lock = RLock()  # a module may ask its own registry while it is discovered, another thread must wait
 
     def register(self, name: str) -> Callable[[T], T]:
         """Returns the decorator that registers an implementation under a name.
@@ -79,18 +81,19 @@ class Registry(Generic[T]):
 
     def discover(self) -> None:
         """Imports the package's modules and the entry points once; later calls return at once."""
-        if self._discovered:
-            return
-        self._discovered = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=f"mindgap.{self.kind}"):
-            try:
-                self._load(point)
-            except Exception as error:  # noqa: BLE001  (another package's code may fail in any way)
-                self._broken[point.name] = _broken(point, error)
-                log.warning("%s; it is left out", self._broken[point.name])
+        with self._lock:
+            if self._discovered:
+                return
+            self._discovered = True
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+            for point in entry_points(group=f"mindgap.{self.kind}"):
+                try:
+                    self._load(point)
+                except Exception as error:  # noqa: BLE001  (another package's code may fail in any way)
+                    self._broken[point.name] = _broken(point, error)
+                    log.warning("%s; it is left out", self._broken[point.name])
 
     def _load(self, point: EntryPoint) -> None:
         loaded = point.load()
