@@ -117,6 +117,16 @@ def test_the_other_order_of_models_turns_the_signs():
     assert other["p_value"] == one["p_value"]
 
 
+def test_what_keeps_either_model_from_an_interval_keeps_the_difference_whichever_comes_first():
+    first, second = made(scores=False), made(scores=False, own=1)
+    never = replace(second, predicted=np.where(second.groups["sex"].ids == 0, 0, second.predicted))
+    for models in ([("A", first), ("B", never)], [("B", never), ("A", first)]):
+        record = compare_models([model(*one) for one in models], FEW)
+        (ratio,) = record["attributes"]["sex"]["gaps"]["selection_rate_ratio"].values()
+        assert (ratio["low"], ratio["reading"]) == (None, "not judged")
+        assert ratio["reason"] == "no interval: class 'malignant' is never predicted in group 'a'"
+
+
 def test_several_seeds_are_one_model_whose_figures_are_their_means():
     firsts, seconds = [made(of_b=0.7, own=k) for k in range(3)], [made(of_b=0.8, own=k) for k in range(3, 6)]
     record = compare_models([model("A", *firsts), model("B", *seconds)], FEW)

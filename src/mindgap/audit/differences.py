@@ -12,6 +12,7 @@ from mindgap.audit.attribute_audit import gap_doubt, rarest_class
 from mindgap.audit.paired_measures import Key, Values, View
 from mindgap.audit.record import NO_SCORES, Record, number, rate_doubt, value_record
 from mindgap.metrics.counts import Floats
+from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.interval import no_bounds
 from mindgap.metrics.metric import AbstractGapMetric, AbstractGroupFigure
 from mindgap.metrics.paired import two_sided_p
@@ -50,6 +51,8 @@ class Differences:
             rarest=rarest_class(counts.classes, self.by_class[index]),
             who=f"group {group!r}" if group else "the sample",
         )
+        samples = self._samples(other, pairs)
+        lacking = next((sample for sample in samples if np.isnan(metric.of_groups(sample)[index])), observed)
         known = observed.has(metric.statistic)
         return self._record(
             metric,
@@ -60,16 +63,19 @@ class Differences:
             swapped,
             n=int(counts.sizes[index]),
             doubt=doubt,
-            reason=metric.reason(observed, index) if known else NO_SCORES,
+            reason=metric.reason(lacking, index) if known else NO_SCORES,
         )
 
     def of_gap(
         self, metric: AbstractGapMetric[Any], other: int, pairs: Pairs, swapped: tuple[Values, Values]
     ) -> Record:
         """The difference of a gap."""
-        compared = self.view.any.observed.keep(self.view.present)
-        observed = getattr(compared, metric.statistic)
-        doubt = gap_doubt(compared.counts.groups, self.clusters[self.view.present])
+        samples = [sample.keep(self.view.present) for sample in self._samples(other, pairs)]
+        counts = samples[0].counts
+        doubt = gap_doubt(counts.groups, self.clusters[self.view.present])
+        known = [getattr(sample, metric.statistic) for sample in samples if sample.has(metric.statistic)]
+        doubts = [doubt, *map(metric.no_interval, known)]
+        lacking = next((one for one in known if np.isnan(metric.value(one, one))), None)
         return self._record(
             metric,
             ("gap", metric.name),
@@ -77,10 +83,15 @@ class Differences:
             other,
             pairs,
             swapped,
-            n=int(compared.counts.sizes.sum()),
-            doubt=doubt or (None if observed is None else metric.no_interval(observed)),
-            reason=NO_SCORES if observed is None else metric.reason(observed),
+            n=int(counts.sizes.sum()),
+            doubt=next(filter(None, doubts), None),
+            reason="" if lacking is None and known else NO_SCORES if lacking is None else metric.reason(lacking),
         )
+
+    def _samples(self, other: int, pairs: Pairs) -> list[GroupSample]:
+        """The samples of both models' seeds: what keeps one from being judged keeps the difference."""
+        first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+        return [self.view.observed(0, a) for a in first] + [self.view.observed(other, b) for b in second]
 
     def _record(
         self,
