@@ -212,6 +212,25 @@ def test_a_group_of_few_clusters_has_no_interval():
     assert "3 clusters" in record["attributes"]["sex"]["gaps"]["unfairness"]["B"]["reason"]
 
 
+def test_the_reason_is_that_of_the_model_whose_figure_is_undefined():
+    first, second = made(n=60), made(n=60)
+    never = replace(second, predicted=1 - second.labels, probabilities=None)
+    record = compare_models([model("A", replace(first, probabilities=None)), model("B", never)], FEW)
+    ratio = record["attributes"]["sex"]["gaps"]["accuracy_ratio"]["B"]
+    assert (ratio["value"], ratio["first"] is None, ratio["second"]) == (None, False, None)
+    assert ratio["reason"] == "no row of any group is predicted right"
+    assert (ratio["reading"], ratio["p_value"]) == ("not defined", None)
+
+
+def test_what_leaves_one_model_without_an_interval_leaves_the_difference_without():
+    first = replace(made(of_b=0.7), probabilities=None)
+    second = replace(first, predicted=np.where(first.groups["sex"].ids == 0, 0, first.predicted))
+    ratio = compare_models([model("A", first), model("B", second)], FEW)["attributes"]["sex"]["gaps"][
+        "selection_rate_ratio"
+    ]
+    assert ratio["B"]["reason"] == "no interval: class 'malignant' is never predicted in group 'a'"
+
+
 def test_rows_of_unknown_group_are_in_the_overall_figures_alone():
     unknown = {"sex": Groups("sex", ("a", "b"), np.where(np.arange(600) < 50, -1, np.arange(600) % 2))}
     models = [model("A", replace(made(), groups=unknown)), model("B", replace(made(own=1), groups=unknown))]
