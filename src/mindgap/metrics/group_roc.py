@@ -157,7 +157,7 @@ def exact_areas(
 def _curves(
     positive: NDArray[np.bool_], scores: Floats, group_ids: Integers, n_groups: int, *, rests: bool
 ) -> list[Curve]:
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)  # the order of ties is no matter, and an unstable sort several times faster
     positive, scores, group_ids = positive[order], scores[order], group_ids[order]
     members = [group_ids == g for g in range(n_groups)]
     if rests:
