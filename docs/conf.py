@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "plugin_pages",
     "command_help",
+    "metric_pages",
     "offline_math",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

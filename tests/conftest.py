@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from mindgap.audit.model_audit import audit_predictions
+from mindgap.core.groups import Groups
+from mindgap.metrics.predictions import MultiLabelPredictions, Predictions, predictions_from_arrays
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -48,3 +54,43 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
         pytest.skip("mounting a small tmpfs needs root")
     yield disk
     subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture(scope="session")
+def make_predictions() -> Callable[..., Predictions]:
+    """Invented predictions with a tone and a sex; the last tone is worse, by ``shift`` logits of the true class."""
+
+    def make(
+        *,
+        n: int = 600,
+        tones: tuple[str, ...] = ("I", "II", "III"),
+        classes: tuple[str, ...] = ("melanoma", "nevus", "keratosis", "scar"),
+        shift: float = 1.5,
+        with_probabilities: bool = True,
+        seed: int = 0,
+    ) -> Predictions:
+        generator = np.random.default_rng(seed)
+        labels = generator.integers(0, len(classes), n)
+        tone, sex = generator.integers(0, len(tones), n), generator.integers(-1, 2, n)
+        logits = generator.normal(size=(n, len(classes)))
+        logits[np.arange(n), labels] += 2.0 - shift * (tone == len(tones) - 1)
+        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return predictions_from_arrays(
+            labels,
+            classes=classes,
+            probabilities=chances if with_probabilities else None,
+            predicted=chances.argmax(axis=1),
+            groups={"tone": Groups("tone", tones, tone), "sex": Groups("sex", ("female", "male"), sex)},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_audit_of() -> Callable[..., dict[str, Any]]:
+    """Audits predictions with few resamples."""
+
+    def make(predictions: Predictions | MultiLabelPredictions, *, resamples: int = 40) -> dict[str, Any]:
+        return audit_predictions(predictions, bootstrap=resamples, permutations=resamples, seed=0)
+
+    return make

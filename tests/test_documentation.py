@@ -17,7 +17,7 @@ from mindgap.workflows.plugins import REGISTRIES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES += sorted((ROOT / "docs" / "concepts").glob("*.md"))
+PAGES += [*sorted((ROOT / "docs" / "concepts").glob("*.md")), *sorted((ROOT / "docs" / "metrics").glob("*.md"))]
 
 
 def commands(text: str) -> list[list[str]]:
@@ -75,6 +75,20 @@ def test_no_page_says_the_test_split_is_read_once_for_all(page: Path) -> None:
     text = " ".join(page.read_text(encoding="utf-8").split())
     for found in re.finditer(r"read once", text):
         assert text[found.end() :].startswith((" in a run", " per run", " in this run")), text[found.start() :][:60]
+
+
+def formulas(text: str) -> list[str]:
+    """What stands between dollars, outside code."""
+    prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [block or inline for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", prose, flags=re.DOTALL)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs" in page.parts], ids=lambda page: page.name)
+def test_every_formula_can_be_drawn_without_a_network(page: Path) -> None:
+    mathtext = pytest.importorskip("matplotlib.mathtext", reason="matplotlib is not installed")
+    parser = mathtext.MathTextParser("path")
+    for formula in formulas(page.read_text(encoding="utf-8")):
+        parser.parse(f"${' '.join(formula.split())}$")
 
 
 @pytest.mark.slow

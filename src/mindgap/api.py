@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mindgap.workflows.audit import audit
+    from mindgap.workflows.compare import compare
+    from mindgap.workflows.export import export
     from mindgap.workflows.plugins import list_plugins
+    from mindgap.workflows.predict import predict
     from mindgap.workflows.prepare import prepare
     from mindgap.workflows.report import report
     from mindgap.workflows.search import search, status
@@ -22,7 +25,20 @@ if TYPE_CHECKING:
     from mindgap.workflows.train import train
     from mindgap.workflows.worker import worker
 
-__all__ = ["audit", "list_plugins", "prepare", "report", "search", "status", "synth", "train", "worker"]
+__all__ = [
+    "audit",
+    "compare",
+    "export",
+    "list_plugins",
+    "predict",
+    "prepare",
+    "report",
+    "search",
+    "status",
+    "synth",
+    "train",
+    "worker",
+]
 
 _MODULES = {"list_plugins": "plugins", "status": "search"}
 

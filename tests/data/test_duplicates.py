@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindgap.data.duplicates import MAX_BITS, NEIGHBOURS, near_duplicates
+from mindgap.data.duplicates import MAX_BITS, NEIGHBOURS, ClosePairs, near_duplicates
 
 
 def random_hashes(n, seed=0):
@@ -68,3 +68,20 @@ def test_a_crowded_bucket_is_said_and_stays_linear():
 
 def test_one_image_has_no_duplicate():
     assert near_duplicates(random_hashes(1), np.array(["train"], dtype=object)).pairs == 0
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(st.integers(2, 40), st.integers(0, 99))
+def test_all_pairs_are_those_between_and_within_parts(n, seed):
+    rng = np.random.default_rng(seed)
+    bases = random_hashes(4, seed)
+    hashes = np.stack([flipped(bases[rng.integers(4)], rng.choice(128, 3, replace=False)) for _ in range(n)])
+    near = {
+        (a, b)
+        for a, b in itertools.combinations(range(n), 2)
+        if np.bitwise_count(hashes[a] ^ hashes[b]).sum() <= MAX_BITS
+    }
+    pairs = ClosePairs.of(hashes)
+    assert pairs.all() == (len(near), len({row for pair in near for row in pair}))
+    assert pairs.between(np.arange(n)).pairs == len(near)
+    assert pairs.between(np.zeros(n)).pairs == 0

@@ -137,6 +137,14 @@ def test_equalised_odds_are_undefined_in_a_replicate_that_lost_a_class():
     assert np.isnan(metric.distance(replicates, three)).tolist() == [False, True]
 
 
+def test_a_difference_of_macro_f1_is_undefined_in_a_replicate_that_lost_a_class():
+    metric = METRICS.get("f1_difference")()
+    two = GroupCounts(np.ones((2, 2, 2)), ("a", "b"), ("x", "y"))
+    lost = np.ones((2, 2, 2, 2))
+    lost[1, 0, 1] = 0
+    assert np.isnan(metric.distance(two.replicates(lost), two)).tolist() == [False, True]
+
+
 def test_a_class_never_predicted_in_one_group_leaves_no_interval_of_the_mean_ratio():
     counts = np.array([[[6.0, 2.0], [1.0, 1.0]], [[4.0, 0.0], [1.0, 0.0]]])
     metric = METRICS.get("selection_rate_ratio")()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mindgap.report.cautions import cautions
+from mindgap.report.verdict import verdicts
 
 
 def test_a_network_that_names_one_class_for_everyone_is_called_out(make_audit) -> None:
@@ -36,3 +37,16 @@ def test_one_class_that_occurs_can_tell_nothing(make_audit) -> None:
     assert cautions({"": audit}, {}) == [
         "Only class nevus occurs: accuracy here says nothing of telling classes apart."
     ]
+
+
+def test_permutations_that_could_show_nothing_are_said_to_be_too_few(make_audit) -> None:
+    """Over 2 labels of 2 attributes a p of 1/31 is 4/31 = .129 after Holm: it is not called chance either."""
+    part = make_audit(shown=True) | {"settings": {"permutations": 30}}
+    part["attributes"]["sex"]["gaps"]["unfairness"]["p_value"] = 1 / 31
+    audits = {"a": part, "b": make_audit(shown=False) | {"settings": {"permutations": 30}}}
+    (said,) = cautions(audits, {})
+    assert said.startswith("30 permutations are too few to show a gap: over 4 comparisons no p after Holm can be")
+    assert said.endswith("under 0.129. Audit with 80 permutations or more.")
+    assert verdicts(audits)["a"]["sex", "unfairness"].text.startswith("not judged: too few permutations")
+    enough = {label: audit | {"settings": {"permutations": 80}} for label, audit in audits.items()}
+    assert cautions(enough, {}) == []

@@ -14,6 +14,7 @@ import pytest
 
 from mindgap.core.errors import DataError, RunError
 from mindgap.core.files import read_json, write_json
+from mindgap.metrics.predictions import write_predictions
 from mindgap.report.document import write_report
 from mindgap.workflows.report import report
 
@@ -121,8 +122,9 @@ def test_figures_of_the_audit_stand_on_the_page_with_interval_and_n(make_search_
 
 def test_a_gap_not_shown_is_never_said_to_be_shown(make_train_run) -> None:
     said = words(write_report(make_train_run(shown=False)).read_text(encoding="utf-8"))
-    assert "No gap over sex shown beyond chance and case mix at this n (594 images)." in said
+    assert "No gap over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n" in said
     assert "not distinguishable from chance and case mix at n = 594" in said
+    assert "No gap is shown beyond chance and case mix over sex or age." in said
     assert "A gap over" not in said
     assert "▲" not in said
 
@@ -286,7 +288,8 @@ def test_a_run_without_intervals_still_has_a_page(make_search_run) -> None:
     write_json(folder / "metrics.json", metrics)
     said = words(write_report(folder).read_text(encoding="utf-8"))
     assert "not judged: no interval (r), n = 594" in said
-    assert "is shown" not in said
+    assert "No gap is shown beyond chance and case mix over age. Over sex the gap is not judged." in said
+    assert "A gap over" not in said
 
 
 def test_which_classes_are_compared_stands_once_per_place(make_train_run, make_audit) -> None:
@@ -295,3 +298,18 @@ def test_which_classes_are_compared_stands_once_per_place(make_train_run, make_a
     audit["attributes"]["sex"]["notes"] = {"unfairness_standardized": note}
     said = words(write_report(make_train_run(test=audit)).read_text(encoding="utf-8"))
     assert said.count("left out: melanoma, keratosis") == 2  # in plain words, and beside the gaps
+
+
+def test_a_run_that_kept_its_predictions_draws_them(make_train_run, make_predictions, make_audit_of) -> None:
+    predictions = make_predictions(n=300)
+    folder = make_train_run(test=make_audit_of(predictions))
+    table = folder / "predictions.parquet"
+    write_predictions(table, predictions, split="test")
+    text, parser = parsed(write_report(folder))
+    assert {"roc", "calibration", "confusion"} <= set(parser.ids)
+    assert (
+        text.index("Groups of tone") < text.index("ROC curves of nevus") < text.index('aria-label="Confusion of tone')
+    )
+    for other in (make_predictions(n=299), make_predictions(n=300, tones=("I",))):
+        write_predictions(table, other, split="validation" if other.n == 300 else "test")
+        assert "roc" not in parsed(write_report(folder))[1].ids  # rows that were not audited

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mindgap.metrics.holm import holm
 from mindgap.report.estimate import Estimate
 from mindgap.report.findings import findings
 from mindgap.report.measures import measure_of
-from mindgap.report.verdict import holm, judge, verdicts
+from mindgap.report.overview import overview
+from mindgap.report.standing import Standing
+from mindgap.report.verdict import judge, verdicts
 
 U, RATIO = measure_of("unfairness"), measure_of("accuracy_ratio")
 SURE = Estimate(0.3, 0.2, 0.4, 600, None, 0.05, 0.1, 0.001)
@@ -195,7 +198,9 @@ def test_groups_whose_intervals_overlap_the_lowest_are_named(make_audit) -> None
 
 def test_no_gap_is_said_with_its_n_and_without_a_promise(make_audit) -> None:
     first = findings({"": make_audit(shown=False)}, lead="sex")[0]
-    assert first.title == "No gap over sex shown beyond chance and case mix at this n (594 images)."
+    assert first.title == (
+        "No gap over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n (594 images)."
+    )
     said = " ".join(first.details)
     assert "may itself be chance" in said
     assert "a gap of up to 0.091 fits the data" in said
@@ -275,7 +280,7 @@ def test_groups_that_do_differ_within_their_floor_are_not_called_chance(make_aud
 @pytest.mark.parametrize(
     ("lacks", "reason", "said"),
     [
-        (("low", "high"), "no interval: group 'dark' has 1 cluster", "no interval: group 'dark' has 1 cluster"),
+        (("low", "high"), "no interval: group 'dark' has 1 cluster", "no interval, as group 'dark' has 1 cluster"),
         (("noise_p95",), "no noise floor: no permutations were asked for", "no noise floor: no permutations"),
         (("noise_p95",), None, "no noise floor"),
         (("low", "high", "noise_p95"), None, "no noise floor or interval"),
@@ -287,3 +292,42 @@ def test_what_is_missing_to_judge_is_said_once(lacks: tuple[str, ...], reason: s
     assert text.startswith(f"not judged: {said}")
     assert text.count("no interval") <= 1
     assert text.count("no noise floor") <= 1
+
+
+@pytest.mark.parametrize("changed", [{"value": 0.09}, {}])
+def test_a_gap_within_its_floor_needs_no_interval_to_be_called_so(changed: dict) -> None:
+    bare = Estimate(**(vars(SURE) | {"low": None, "high": None, "reason": "no interval: 1 cluster"} | changed))
+    text = judge(bare, U, p_adjusted=0.001 if changed else 0.4).text
+    assert text.startswith("not distinguishable from chance and case mix")
+
+
+def test_a_floor_redrawn_over_all_classes_is_not_said_to_hold_the_case_mix(make_audit) -> None:
+    audit = make_audit(shown=False, groups={"a": (0.6, 300), "b": (0.8, 300)}) | {"settings": {"floor": "all-classes"}}
+    first, second = findings({"": audit}, lead="sex")
+    said = " ".join([first.title, *first.details[:2]])
+    assert "not distinguishable from chance at this n" in said
+    assert "groups redrawn at random can differ as much" in said
+    assert "Groups drawn at random among all images, whatever their class, give 0.030 on average" in said
+    assert "chance and case mix" not in said + overview([first, second])
+
+
+def test_a_gap_that_lacks_only_an_interval_is_not_called_chance_and_says_what_to_do(make_audit) -> None:
+    audit = make_audit(shown=True, groups=APART)
+    audit["attributes"]["sex"]["gaps"]["unfairness"] |= {"low": None, "high": None, "reason": "no interval: group 'x'"}
+    first = findings({"": audit}, lead="sex")[0]
+    said = " ".join(first.details)
+    assert first.title.startswith("The gap over sex is not judged: no interval, as group 'x'")
+    assert "That is beyond the floor, but without an interval it is not called shown" in said
+    assert "may itself be chance" not in said
+    assert "worst" not in said
+
+
+def test_a_group_left_out_of_the_gaps_as_asked_is_no_lowest_or_highest(make_audit):
+    audit = make_audit(shown=True, groups={"a": (0.6, 400), "b": (0.8, 400), "tiny": (1.0, 3)})
+    attribute = next(iter(audit["attributes"].values()))
+    assert Standing.of(attribute).high_doubt is not None
+    attribute["left_out"] = ["tiny"]
+    standing = Standing.of(attribute)
+    assert [group.name for group in standing.ordered] == ["a", "b"]
+    assert (standing.high_doubt, standing.left_out) == (None, ())
+    assert standing.overall == pytest.approx(0.7)

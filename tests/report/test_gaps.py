@@ -73,3 +73,18 @@ def test_every_registered_gap_has_its_words() -> None:
         assert measure.larger_is_better == (metric.direction == "larger")
         if measure.parity is not None:
             assert measure.parity == metric.ideal
+
+
+def test_the_other_conventions_do_not_shrink_the_gaps_that_lead(make_audit) -> None:
+    part = make_audit(shown=True)["attributes"]["sex"]
+    part["gaps"] |= {f"eopp{k}": dict(part["gaps"]["unfairness"]) for k in range(6)}
+
+    def drawn() -> dict[str, str]:
+        judged = verdicts({"": {"attributes": {"sex": part}}})[""]
+        return {row.measure.name: row.drawing for row in gap_rows("sex", part, judged)}
+
+    before = drawn()
+    part["gaps"]["eopp0"] |= {"value": 0.9, "low": 0.8, "high": 1.0}
+    after = drawn()
+    assert after["eopp1"] != before["eopp1"]
+    assert all(after[name] == before[name] for name in before if not name.startswith("eopp"))

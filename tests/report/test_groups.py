@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mindgap.report.groups import flag_text, group_rows, known_accuracy
+from mindgap.report.audited import audit_views
+from mindgap.report.groups import flag_texts, group_rows, known_accuracy
 
 
 def test_known_accuracy_is_the_mean_weighted_by_n() -> None:
@@ -30,4 +31,25 @@ def test_an_empty_group_is_a_reason_not_a_bar() -> None:
 
 
 def test_flags_of_classes_with_colons_are_whole() -> None:
-    assert flag_text("no_positives:a:b") == "no image of class a:b"
+    assert flag_texts(["no_positives:a:b"]) == ("no image of class a:b",)
+
+
+def test_the_classes_that_a_group_lacks_are_one_flag_however_many() -> None:
+    lacking = [f"no_positives:c{k}" for k in range(100)]
+    assert flag_texts(["small", *lacking, "other"]) == (
+        "under 30 images",
+        "other",
+        "no image of class c0, c1, c2, c3, c4 and 95 more",
+    )
+
+
+def test_a_figure_defined_in_no_group_is_said_once_and_takes_no_column(make_audit) -> None:
+    audit = make_audit(shown=True)
+    for group in audit["attributes"]["sex"]["groups"].values():
+        group["positive_f1"] = {"value": None, "n": 0, "reason": "defined for two classes only, here 3"}
+    (view,) = audit_views(audit, lead="sex")
+    first = view.attributes[0]
+    assert len(first.undefined_everywhere) == 1
+    assert "defined for two classes only, here 3" in first.undefined_everywhere.values()
+    assert not set(first.undefined_everywhere) & set(first.other_names)
+    assert "Macro F1" in first.other_names

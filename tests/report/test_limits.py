@@ -67,3 +67,13 @@ def test_unknown_groups_are_counted_once_per_split_whatever_the_labels(make_audi
 def test_one_pair_is_not_said_in_plural() -> None:
     said = data_limits({}, store={"duplicates": {"pairs_across_splits": 1}})
     assert said == ["1 pair of nearly identical images lies in different splits; test figures may be flattered."]
+
+
+def test_gaps_undefined_for_one_reason_are_one_line_over_all_attributes(make_audit) -> None:
+    audit = make_audit(shown=False)
+    nothing = {"value": None, "n": 0, "reason": "defined for two classes only, here 3"}
+    for part in audit["attributes"].values():
+        part["gaps"] |= {"equalized_odds_medfair": nothing, "positive_f1_difference": nothing}
+    lines = [line for line in data_limits({"test split": audit}) if "two classes only" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith("over sex and age, test split, are not defined: defined for two classes only, here 3.")

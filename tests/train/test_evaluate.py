@@ -10,9 +10,10 @@ import torch
 
 from mindgap.core.errors import TrainingFailure
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
-from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
+from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.mitigation import AbstractMitigation
 from mindgap.train.precision import BF16
+from mindgap.train.store_predictions import to_predictions
 
 
 @pytest.fixture

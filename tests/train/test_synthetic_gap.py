@@ -10,8 +10,9 @@ import pytest
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
-from mindgap.train.evaluate import predict_probabilities, to_predictions
+from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.loop import TrainSettings, train_network
+from mindgap.train.store_predictions import to_predictions
 from mindgap.workflows.prepare import prepare
 from mindgap.workflows.synth import synth
 

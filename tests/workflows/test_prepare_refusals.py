@@ -143,7 +143,7 @@ def test_an_unwritable_place_is_refused(source):
 
 @pytest.mark.parametrize("size", [64, 100])
 def test_a_full_disk_is_refused_before_mapping_and_nothing_is_left(source, small_disk, size):
-    with pytest.raises(CapacityError, match=r"no space for images.bin of [\d.]+ MiB .*smaller --size"):
+    with pytest.raises(CapacityError, match=r"no space for images.bin of [\d.]+ MiB .*smaller images need less"):
         build(source, out=small_disk / "store", size=size)
     assert list(small_disk.iterdir()) == []
     with pytest.raises(CapacityError):

@@ -23,6 +23,7 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
 
     Rows of unknown group are left out and counted in ``unknown``. ``notes`` lists, per gap, the classes or groups that
     could not be compared, and how many resamples left it undefined; and whether scores were binned for resampling.
+    ``left_out`` are the groups that are in no gap as they are under ``min_group``.
     """
     resampling = Resampling.of(
         predictions.labels,
@@ -32,26 +33,27 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
         groups=groups.names,
         classes=predictions.classes,
         probabilities=predictions.probabilities,
+        smallest=options.min_group,
     )
-    observed = resampling.observed
-    present = observed.counts.sizes > 0
+    observed, present = resampling.observed, resampling.compared
     comparable = int(present.sum()) >= 2
-    options = options if present.any() else AuditOptions(bootstrap=0, permutations=0)
-    measured = measure_attribute(resampling, options, attribute=groups.attribute, present=present, gaps=comparable)
+    options = options if groups.known.any() else AuditOptions(bootstrap=0, permutations=0)
+    measured = measure_attribute(resampling, options, attribute=groups.attribute, gaps=comparable)
     compared, reference = observed.keep(present), resampling.reference.keep(present)
     clusters, by_class = clusters_by_group(resampling.rows), clusters_by_cell(resampling.rows)
-    doubt = _few_clusters(compared.counts.groups, clusters[present])
+    doubt = gap_doubt(compared.counts.groups, clusters[present])
     gaps = GapRecords(compared, reference, measured, doubt)
     return {
         "n": int(observed.counts.sizes.sum()),
         "unknown": int((~groups.known).sum()),
+        "left_out": [name for name, n in _sizes(resampling).items() if 0 < n < resampling.smallest],
         "groups": {
             name: group_record(resampling, g, measured, clusters=int(clusters[g]), by_class=by_class[g])
             for g, name in enumerate(groups.names)
         },
-        "gaps": gaps.overall() if comparable else gaps.undefined("fewer than two groups have rows"),
+        "gaps": gaps.overall() if comparable else gaps.undefined(_incomparable(resampling.smallest)),
         "per_class": _per_class(resampling, measured, gaps, clusters) if comparable else {},
-        "notes": _notes(resampling, compared, measured) if comparable else _absent(observed, compared),
+        "notes": _notes(resampling, compared, measured) if comparable else _absent(resampling),
     }
 
 
@@ -116,7 +118,7 @@ def rarest_class(classes: tuple[str, ...], clusters: Integers) -> tuple[str, int
     return classes[index], int(clusters[index])
 
 
-def _few_clusters(groups: tuple[str, ...], clusters: Integers) -> str | None:
+def gap_doubt(groups: tuple[str, ...], clusters: Integers) -> str | None:
     """Why no gap between these groups has an interval; None if it can have one."""
     if not len(groups) or clusters.min() >= MIN_CLUSTERS:
         return None
@@ -135,12 +137,25 @@ def _notes(resampling: Resampling, compared: GroupSample, measured: Measured) ->
         if said := [note for note in (metric.note(observed), left_out) if note]:
             notes[metric.name] = "; ".join(said)
     binned = resampling.binned_note()
-    return notes | _absent(resampling.observed, compared) | ({"resampling": binned} if binned else {})
+    return notes | _absent(resampling) | ({"resampling": binned} if binned else {})
 
 
-def _absent(observed: GroupSample, compared: GroupSample) -> dict[str, str]:
-    absent = [name for name in observed.counts.groups if name not in compared.counts.groups]
-    return {"groups": f"without rows, so in no gap: {', '.join(absent)}"} if absent else {}
+def _incomparable(smallest: int) -> str:
+    return "fewer than two groups have rows" if smallest == 1 else f"fewer than two groups have {smallest} rows or more"
+
+
+def _sizes(resampling: Resampling) -> dict[str, int]:
+    return dict(zip(resampling.groups, resampling.observed.counts.sizes.astype(int).tolist(), strict=True))
+
+
+def _absent(resampling: Resampling) -> dict[str, str]:
+    """Which groups are in no gap, and why."""
+    sizes = _sizes(resampling)
+    empty = [name for name, n in sizes.items() if not n]
+    small = [f"{name} ({n})" for name, n in sizes.items() if 0 < n < resampling.smallest]
+    said = [f"without rows, so in no gap: {', '.join(empty)}"] if empty else []
+    said += [f"under {resampling.smallest} rows, so in no gap as asked: {', '.join(small)}"] if small else []
+    return {"groups": "; ".join(said)} if said else {}
 
 
 def _optional_column(replicates: Floats | None, index: int) -> Floats | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,15 @@ class GapRecords:
     def _overall(self, metric: AbstractGapMetric[Any]) -> Record:
         if not self.compared.has(metric.statistic):
             return undefined_gap(NO_SCORES, n=int(self.compared.counts.sizes.sum()))
-        observed, reference = (getattr(sample, metric.statistic) for sample in (self.compared, self.reference))
+        reference = getattr(self.reference, metric.statistic)
+        judged = float(metric.value(reference, reference))
+        return gap_record(self.figure(metric), metric, judged, permuted=self.measured.permuted["gap", metric.name])
+
+    def figure(self, metric: AbstractGapMetric[Any]) -> Record:
+        """The V of a gap over all classes, without its noise floor."""
+        if not self.compared.has(metric.statistic):
+            return value_record(math.nan, no_bounds(None), n=int(self.compared.counts.sizes.sum()), reason=NO_SCORES)
+        observed = getattr(self.compared, metric.statistic)
         value = float(metric.value(observed, observed))
         bounds = self._bounds(
             metric,
@@ -49,9 +58,7 @@ class GapRecords:
             doubt=self.doubt or metric.no_interval(observed),
             upper=self.measured.resampled.get(("rise", metric.name)),
         )
-        record = value_record(value, bounds, n=metric.rows(observed), reason=metric.reason(observed))
-        judged = float(metric.value(reference, reference))
-        return gap_record(record, metric, judged, permuted=self.measured.permuted["gap", metric.name])
+        return value_record(value, bounds, n=metric.rows(observed), reason=metric.reason(observed))
 
     def per_class(self) -> Record:
         """For every class, one G per gap metric that is defined by class."""

@@ -41,6 +41,7 @@ class AuditOptions:
         seed: of both.
         interval: ``percentile``, or ``bca`` in its place.
         floor: whether permuted labels keep the case mix (``within-class``) or not (``all-classes``).
+        min_group: rows under which a group is in no gap.
     """
 
     bootstrap: int = 2000
@@ -48,6 +49,7 @@ class AuditOptions:
     seed: int = 0
     interval: IntervalName = "percentile"
     floor: FloorName = "within-class"
+    min_group: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,18 +77,16 @@ def measure_groups(resampling: Resampling, options: AuditOptions, *, stream: str
     return Measured(collect(replicates, measures), _jackknife(resampling, options))
 
 
-def measure_attribute(
-    resampling: Resampling, options: AuditOptions, *, attribute: str, present: np.ndarray, gaps: bool
-) -> Measured:
+def measure_attribute(resampling: Resampling, options: AuditOptions, *, attribute: str, gaps: bool) -> Measured:
     """The group figures of an attribute's resamples, and the gaps between its groups.
 
     Args:
         resampling: the rows where the attribute is known.
         options: how to resample.
         attribute: its name, which names the random numbers.
-        present: bool (G,), the groups with rows; gaps compare these.
         gaps: whether there is anything to compare.
     """
+    present = resampling.compared
     compared = resampling.reference.keep(present)
     known = tuple(m for m in gap_metrics(resampling.classes) if gaps and compared.has(m.statistic))
     measures = _group_measures(resampling.reference) | _on_present(present, _bootstrap_measures(known, compared))

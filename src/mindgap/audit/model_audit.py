@@ -34,6 +34,7 @@ def audit_predictions(
     seed: int = 0,
     interval: IntervalName = "percentile",
     floor: FloorName = "within-class",
+    min_group: int = 1,
     attribute_done: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Audits predictions: overall, per group, and the gaps between the groups of every attribute.
@@ -48,6 +49,8 @@ def audit_predictions(
         interval: ``percentile`` or ``bca``, of the figures that are not gaps.
         floor: ``within-class`` keeps the case mix of the groups, so that the floor holds what it explains;
             ``all-classes`` moves labels among all clusters: no effect of the group, and no difference in case mix.
+        min_group: rows under which a group is left out of every gap (its own figures stay), so that a handful of rows
+            does not keep a whole attribute from being judged. A is then over the rows of the groups compared.
         attribute_done: called with the name of each attribute (of each label) when it is done.
 
     Returns:
@@ -59,14 +62,16 @@ def audit_predictions(
     """
     if not predictions.n:
         raise DataError("audit: the predictions have no rows; give at least one")
-    options = checked_options(bootstrap, permutations, seed=seed, interval=interval, floor=floor)
+    options = checked_options(bootstrap, permutations, seed=seed, interval=interval, floor=floor, min_group=min_group)
     done = attribute_done or (lambda _: None)
     if isinstance(predictions, MultiLabelPredictions):
         return _multi_label(predictions, options, done)
     return _single_label(predictions, options, done)
 
 
-def checked_options(bootstrap: int, permutations: int, *, seed: int, interval: str, floor: str) -> AuditOptions:
+def checked_options(
+    bootstrap: int, permutations: int, *, seed: int, interval: str, floor: str, min_group: int
+) -> AuditOptions:
     """The options of an audit.
 
     Raises:
@@ -78,7 +83,11 @@ def checked_options(bootstrap: int, permutations: int, *, seed: int, interval: s
     for name, number in (("bootstrap", bootstrap), ("permutations", permutations)):
         if number < 0:
             raise ConfigError(f"{name}={number}: give 0 or more")
-    return AuditOptions(bootstrap, permutations, seed, cast("IntervalName", interval), cast("FloorName", floor))
+    if min_group < 1:
+        raise ConfigError(f"min_group={min_group}: give 1 or more")
+    return AuditOptions(
+        bootstrap, permutations, seed, cast("IntervalName", interval), cast("FloorName", floor), min_group
+    )
 
 
 def _single_label(predictions: Predictions, options: AuditOptions, done: Callable[[str], None]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def value_record(value: float, bounds: Bounds, *, n: int, reason: str) -> Record
     """
     low, high, no_interval = bounds
     why = reason if math.isnan(value) else no_interval
-    return {"value": _number(value), "low": _number(low), "high": _number(high), "n": n, "reason": why}
+    return {"value": number(value), "low": number(low), "high": number(high), "n": n, "reason": why}
 
 
 def rate_bounds(
@@ -64,14 +64,21 @@ def rate_bounds(
     )
     if math.isnan(value) or not len(replicates):
         return bounds
-    if clusters < MIN_CLUSTERS:
-        return no_bounds(few_clusters(who, clusters))
-    name, of_class = rarest
-    if metric.averages_classes and of_class < MIN_CLUSTERS:
-        return no_bounds(few_clusters(f"class {name!r} of {who}", of_class))
+    if doubt := rate_doubt(metric, clusters=clusters, rarest=rarest, who=who):
+        return no_bounds(doubt)
     if value not in {0.0, 1.0} or not isinstance(metric, AbstractGroupMetric):
         return bounds
-    return exact_interval(value, of_class if metric.averages_classes else clusters)
+    return exact_interval(value, rarest[1] if metric.averages_classes else clusters)
+
+
+def rate_doubt(metric: AbstractGroupFigure, *, clusters: int, rarest: tuple[str, int], who: str) -> str | None:
+    """Why a figure of one set of rows can have no interval, see ``rate_bounds``; None if it can."""
+    if clusters < MIN_CLUSTERS:
+        return few_clusters(who, clusters)
+    name, of_class = rarest
+    if metric.averages_classes and of_class < MIN_CLUSTERS:
+        return few_clusters(f"class {name!r} of {who}", of_class)
+    return None
 
 
 def few_clusters(who: str, clusters: int) -> str:
@@ -85,7 +92,7 @@ def gap_record(record: Record, metric: AbstractMetric, value: float, *, permuted
     if not len(permuted) and not math.isnan(value):
         no_floor = "no noise floor: no permutations were asked for"
         record = record | {"reason": f"{record['reason']}; {no_floor}" if record["reason"] else no_floor}
-    return record | {"noise_mean": _number(mean), "noise_p95": _number(tail), "p_value": _number(p_value)}
+    return record | {"noise_mean": number(mean), "noise_p95": number(tail), "p_value": number(p_value)}
 
 
 def undefined_gap(reason: str, *, n: int) -> Record:
@@ -94,5 +101,6 @@ def undefined_gap(reason: str, *, n: int) -> Record:
     return {**empty, "n": n, "reason": reason, **dict.fromkeys(("noise_mean", "noise_p95", "p_value"))}
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """A number for JSON, None if it is not finite."""
     return float(value) if math.isfinite(value) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgap.cli.summary import number, printable
+from mindgap.cli.summary import aligned, number, printable
 from mindgap.report.audited import single_label_audits
 from mindgap.report.estimate import p_text
 from mindgap.report.findings import findings
@@ -110,16 +110,16 @@ def _group_lines(attribute: Record) -> list[str]:
     small = sum("small" in group["flags"] for group in groups.values())
     left = len(groups) - len(names)
     more = [f"  and {left} groups more; {small} of all {len(groups)} have under 30 rows"] if left else []
-    return _aligned(rows) + more
+    return aligned(rows) + more
 
 
 def _gap_lines(name: str, attribute: Record, judged: dict[tuple[str, str], Verdict]) -> list[str]:
     gaps = attribute["gaps"]
     shown = [key for key in _GAPS if key in gaps]
-    rows = [["gap", "value, 95 % interval", "by chance and case mix, 95 % point", "p", "p (Holm)"]]
+    rows = [["gap", "value, 95 % interval", "noise floor: mean, 95 % point", "p", "p (Holm)"]]
     rows += [[measure_of(key).label, *_gap_cells(gaps[key], judged[name, key])] for key in shown]
     left = len(gaps) - len(shown)
-    return _aligned(rows) + ([f"  and {left} gaps more in the record (--json)"] if left else [])
+    return aligned(rows) + ([f"  and {left} gaps more in the record (--json)"] if left else [])
 
 
 def _gap_cells(gap: Record, verdict: Verdict) -> list[str]:
@@ -138,10 +138,10 @@ def _label_lines(parts: dict[str, Any], judged: dict[str, dict[tuple[str, str], 
             p = 2.0 if verdict.p_adjusted is None else verdict.p_adjusted
             rows.append((p, [label, name, *_gap_cells(gap, verdict)]))
     rows.sort(key=lambda row: row[0])
-    head = ["label", "attribute", "unfairness U", "by chance and case mix, 95 % point", "p", "p (Holm)"]
+    head = ["label", "attribute", "unfairness U", "noise floor: mean, 95 % point", "p", "p (Holm)"]
     left = len(rows) - _MOST
     more = [f"  and {left} lines more in the record (--json)"] if left > 0 else []
-    return _aligned([head, *(row for _, row in rows[:_MOST])]) + more
+    return aligned([head, *(row for _, row in rows[:_MOST])]) + more
 
 
 def _plain(value: Record) -> str:
@@ -152,12 +152,3 @@ def _words(key: str) -> str:
     return {"macro_f1": "macro F1", "macro_auroc": "macro AUROC", "ece": "ECE", "positive_f1": "positive F1"}.get(
         key, key.replace("_", " ")
     )
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """The rows as columns, the first one cut where it is very long."""
-    cells = [[printable(cell, most=60) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    ]

@@ -17,7 +17,7 @@ from typer.main import get_command
 from mindgap.cli.summary import printable
 from mindgap.core.errors import MindgapError, TrainingFailure
 
-VERBS = ("synth", "prepare", "audit", "train", "search", "worker", "report", "list")
+VERBS = ("synth", "prepare", "audit", "compare", "train", "search", "worker", "predict", "export", "report", "list")
 INTERRUPTED = 130
 
 

@@ -15,6 +15,7 @@ StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="Folder wri
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write; the same command again resumes it.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run of this verb.")]
+ForceFileOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 BootstrapOption = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples behind each interval.")]
 PermutationsOption = Annotated[int, typer.Option("--permutations", min=0, help="Permutations behind each noise floor.")]
 AttributeOption = Annotated[

@@ -16,6 +16,15 @@ def printable(text: str, *, most: int = 600) -> str:
     return safe if len(safe) <= most else safe[: most - 1] + "…"
 
 
+def aligned(rows: list[list[str]]) -> list[str]:
+    """The rows as columns, the first one cut where it is very long."""
+    cells = [[printable(cell, most=60) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    ]
+
+
 def number(value: Record) -> str:
     """A value with its interval, or why there is none."""
     if value["value"] is None:

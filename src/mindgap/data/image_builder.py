@@ -135,7 +135,7 @@ def allocate(path: Path, size: int) -> None:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise CapacityError(
                 f"{path.parent}: no space for {path.name} of {size / 2**20:.1f} MiB ({error.strerror}); "
-                "free space, choose another --out or a smaller --size"
+                "free space, or choose another --out; smaller images need less"
             ) from None
         raise CapacityError(f"{path}: cannot write ({error.strerror}); choose another --out") from None
 

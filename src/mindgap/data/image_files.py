@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from mindgap.core.errors import DataError
@@ -36,6 +37,18 @@ class ImageFiles:
     def paths(self) -> tuple[str, ...]:
         """Every image file, relative to the folder, sorted."""
         return tuple(sorted(self._paths))
+
+    def name(self, path: str) -> str:
+        """The shortest id that ``find`` takes for the file at a path of ``paths``, so that no two files share one.
+
+        That is the name without folder and suffix, unless another file has it too and comes first.
+        """
+        stem = path.rpartition("/")[2].rpartition(".")[0]
+        for name in (stem, path.rpartition(".")[0]):
+            with suppress(DataError):  # the name of several files, none nearer to the top
+                if name and self.find(name) == path:
+                    return name
+        return path
 
     def find(self, name: str, *, endings: Iterable[str] = ("",)) -> str | None:
         """Path of the image of that name, relative to the folder; None if there is none.

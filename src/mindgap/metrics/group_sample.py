@@ -42,3 +42,13 @@ class GroupSample:
             None if self.roc is None else self.roc.keep(groups),
             None if self.reliability is None else self.reliability.keep(groups),
         )
+
+    def replicate(self, index: int) -> GroupSample:
+        """One of several replicates, without their axis."""
+        counts, roc, reliability = self.counts, self.roc, self.reliability
+        if roc is not None:
+            named = {name: getattr(roc, name)[index] for name in ("auroc", "tpr", "support", "sizes")}
+            roc = GroupRoc(**named, groups=roc.groups, classes=roc.classes)
+        if reliability is not None:
+            reliability = GroupReliability(reliability.surplus[index], reliability.sizes[index], reliability.groups)
+        return GroupSample(counts.replicates(counts.counts[index]), roc, reliability)

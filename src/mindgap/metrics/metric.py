@@ -110,10 +110,15 @@ class AbstractGroupMetric(AbstractGroupFigure):
 
 
 class AbstractGapMetric(AbstractMetric, Generic[S]):
-    """A comparison of the groups of one attribute, on counts or another statistic S."""
+    """A comparison of the groups of one attribute, on counts or another statistic S.
+
+    Attributes:
+        minimum_of: the group figure of which it is the least, None if it is no least figure.
+    """
 
     direction: ClassVar[Direction] = "smaller"
     ideal: ClassVar[float] = 0.0
+    minimum_of: ClassVar[str | None] = None
 
     @abstractmethod
     def value(self, counts: S, observed: S) -> Floats:

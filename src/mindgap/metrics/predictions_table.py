@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mindgap.core.errors import DataError
 from mindgap.core.files import atomic_path
@@ -121,6 +122,25 @@ def write_predictions(
     columns["cluster"] = pd.array(names, dtype="str")
     if split is not None:
         columns["split"] = np.full(first.n, split, dtype=object) if isinstance(split, str) else np.asarray(split)
+    _write(path, columns)
+
+
+def write_unlabelled(
+    path: Path | str, ids: Sequence[str], probabilities: NDArray[np.float64], *, classes: Sequence[str]
+) -> None:
+    """Writes predictions of images whose labels are not known: ``id`` and one ``prob_<class>`` per class.
+
+    Args:
+        path: CSV or Parquet file; it is replaced as a whole or not at all.
+        ids: the n names, unique.
+        probabilities: float64 (n, C), in 0..1.
+        classes: the C names.
+    """
+    columns: dict[str, Any] = {"id": np.asarray(ids, dtype=object)}
+    _write(path, columns | {f"prob_{name}": probabilities[:, k] for k, name in enumerate(classes)})
+
+
+def _write(path: Path | str, columns: dict[str, Any]) -> None:
     frame = pd.DataFrame(columns)
     with atomic_path(path) as temporary:
         if Path(path).suffix.lower() in PARQUET_SUFFIXES:

@@ -45,6 +45,7 @@ class Resampling:
         classes: the C class names.
         probabilities: float64 (n, C) of these rows, or None where only predicted classes are known.
         paired: whether groups are compared at all; if not, areas between their curves are left out.
+        smallest: rows under which a group is not compared.
     """
 
     rows: ClusteredRows
@@ -52,6 +53,7 @@ class Resampling:
     classes: tuple[str, ...]
     probabilities: Floats | None = None
     paired: bool = True
+    smallest: int = 1
 
     @staticmethod
     def of(
@@ -64,11 +66,12 @@ class Resampling:
         classes: tuple[str, ...],
         probabilities: Floats | None = None,
         paired: bool = True,
+        smallest: int = 1,
     ) -> Resampling:
         """From (n,) columns; rows whose group id is -1 are left out."""
         rows = ClusteredRows.of(labels, predicted, group_ids, clusters, n_groups=len(groups), n_classes=len(classes))
         chances = None if probabilities is None else probabilities[group_ids >= 0]
-        return Resampling(rows, groups, classes, chances, paired)
+        return Resampling(rows, groups, classes, chances, paired, max(1, smallest))
 
     @cached_property
     def observed(self) -> GroupSample:
@@ -93,12 +96,17 @@ class Resampling:
         """The sample measured as replicates are: on score bins where those are, areas on the grid, single precision."""
         if self.probabilities is None:
             return GroupSample(self._counts)
-        return _first(self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)))
+        return self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)).replicate(0)
 
     @property
     def against_rest(self) -> bool:
         """Whether each group is compared with the rest, as there are too many for pairs."""
         return self.paired and len(self.groups) > MOST_PAIRED_GROUPS
+
+    @cached_property
+    def compared(self) -> NDArray[np.bool_]:
+        """Bool (G,): the groups that are compared, those with rows enough."""
+        return self._counts.sizes >= self.smallest
 
     def binned_note(self) -> str | None:
         """What binning the scores for resampling changes on the sample itself; None where no score was binned."""
@@ -121,7 +129,7 @@ class Resampling:
                 yield GroupSample(self._counts.replicates(counts))
             return
         strata, pseudo = bootstrap_strata(self.rows), PseudoClusters.of(self.rows)
-        for size in _chunks(replicates, self._most(self._n_cells, self.rows.n_clusters)):
+        for size in _chunks(replicates, self.at_once):
             sample = self.weighted(draw_weights(strata, replicates=size, generator=generator))
             pseudo.add(sample.counts.counts, generator)
             yield sample
@@ -159,6 +167,11 @@ class Resampling:
         for size in _chunks(n_blocks, self._most(self._n_cells, n_clusters)):
             yield self.weighted((block[:, None] != start + np.arange(size)).astype(np.float32))
             start += size
+
+    @property
+    def at_once(self) -> int:
+        """Replicates that ``weighted`` should be given at a time, so that a chunk stays small."""
+        return self._most(self._n_cells, self.rows.n_clusters)
 
     def weighted(self, weights: Weights) -> GroupSample:
         """Replicates in which the clusters, numbered as in ``rows``, occur so often, (K, r).
@@ -262,27 +275,15 @@ class Resampling:
 
     @cached_property
     def _compared_classes(self) -> NDArray[np.bool_]:
-        """Bool (C,): classes with positives and negatives in every group that has rows, whose curves are compared."""
-        counts = self._counts
-        support, sizes = counts.support, counts.sizes[:, None]
-        both = ((support > 0) & (support < sizes)) | (sizes == 0)
+        """Bool (C,): classes with positives and negatives in every group compared, of which curves are needed."""
+        counts = self._counts.keep(self.compared)
+        both = (counts.support > 0) & (counts.support < counts.sizes[:, None])
         return np.logical_and(both.all(axis=0), self.paired)
 
 
 def _by_replicate(totals: Floats, shape: tuple[int, ...]) -> Floats:
     """(r, *shape) in double precision from (cells, r)."""
     return np.ascontiguousarray(totals.T, dtype=np.float64).reshape(-1, *shape)
-
-
-def _first(sample: GroupSample) -> GroupSample:
-    """The first replicate, without the replicates' axis."""
-    counts, roc, reliability = sample.counts, sample.roc, sample.reliability
-    if roc is not None:
-        named = {name: getattr(roc, name)[0] for name in ("auroc", "tpr", "support", "sizes")}
-        roc = GroupRoc(**named, groups=roc.groups, classes=roc.classes)
-    if reliability is not None:
-        reliability = GroupReliability(reliability.surplus[0], reliability.sizes[0], reliability.groups)
-    return GroupSample(counts.replicates(counts.counts[0]), roc, reliability)
 
 
 def _chunks(replicates: int, most: int) -> Iterator[int]:

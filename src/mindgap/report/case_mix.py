@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.report.estimate import Estimate, sentence
+from mindgap.report.estimate import Estimate, decimal, sentence
 from mindgap.report.verdict import Verdict
 
 STANDARDIZED = "unfairness_standardized"
+CASE_MIX = "unfairness_case_mix"
+WITHIN_CLASS = "unfairness_within_class"
+
+
+_UNDEFINED = re.compile(r"(?:^|; )(undefined in \S+ of \S+ bootstrap replicates)$")
+
+
+def split_note(note: str) -> tuple[str, str]:
+    """What a note of an AUDIT says of the gap, and how many of its resamples are undefined; each may be empty.
+
+    Example:
+        >>> split_note("left out: df; undefined in 3 of 500 bootstrap replicates")
+        ('left out: df', 'undefined in 3 of 500 bootstrap replicates')
+    """
+    found = _UNDEFINED.search(note)
+    return (note[: found.start()], found[1]) if found else (note, "")
+
+
+def split_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> str:
+    """How much of U the groups' classes alone would give, and what is left within classes; empty without both parts.
+
+    Args:
+        attribute: its name.
+        part: ``audit["attributes"][attribute]``.
+        judged: verdicts by (attribute, gap).
+    """
+    gaps = part.get("gaps", {})
+    mix, within = Estimate.read(gaps.get(CASE_MIX)), Estimate.read(gaps.get(WITHIN_CLASS))
+    if mix.value is None or within.value is None:
+        return ""
+    return (
+        f"Which classes each group has would alone make U {decimal(mix.value)}; within classes, U is "
+        f"{sentence(within)}: {judged[attribute, WITHIN_CLASS].text}."
+    )
 
 
 def case_mix_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> str:
@@ -23,7 +58,7 @@ def case_mix_sentence(attribute: str, part: Mapping[str, Any], judged: Mapping[t
     if STANDARDIZED not in gaps:
         return ""
     standard = Estimate.read(gaps[STANDARDIZED])
-    note = str((part.get("notes") or {}).get(STANDARDIZED) or "")
+    note, _ = split_note(str((part.get("notes") or {}).get(STANDARDIZED) or ""))
     classes = f" {note[0].upper()}{note[1:]}." if note else ""
     if standard.value is None:
         return f"With the case mix held equal, U is not defined: {standard.reason}.{classes}"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.report.estimate import Estimate, percent, sentence
+from mindgap.report.estimate import Estimate, count, p_text, percent, sentence
+from mindgap.report.verdict import LEVEL, of_u, verdicts
 
 
 def cautions(audits: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any]) -> list[str]:
-    """A network that is no better than naming one class for everyone; a search that never reached its accuracy.
+    """A network no better than naming one class for everyone; too few permutations; a search short of its accuracy.
 
     Args:
         audits: single-label AUDITs by label.
         search: ``search.json``; empty for a train run.
     """
     said = [line for label, audit in audits.items() if (line := _useless(label, audit))]
+    if coarse := _too_few_permutations(audits):
+        said.append(coarse)
     if arbitrary := arbitrary_choice(search):
         said.append(arbitrary)
     return said
@@ -43,6 +47,19 @@ def classes_that_occur(audit: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(support, Mapping):
         return tuple(str(name) for name, n in support.items() if n)
     return tuple(audit.get("classes") or ())
+
+
+def _too_few_permutations(audits: Mapping[str, Mapping[str, Any]]) -> str:
+    """Whether no p could be small enough after Holm, however large a gap."""
+    number = min((int((audit.get("settings") or {}).get("permutations") or 0) for audit in audits.values()), default=0)
+    together = sum(verdict.p_adjusted is not None for of in verdicts(audits).values() for verdict in of_u(of))
+    least = together / (number + 1)
+    if not number or least <= LEVEL:
+        return ""
+    return (
+        f"{count(number)} permutations are too few to show a gap: over {together} comparisons no p after Holm can be "
+        f"under {p_text(min(least, 1.0))}. Audit with {count(math.ceil(together / LEVEL))} permutations or more."
+    )
 
 
 def _useless(label: str, audit: Mapping[str, Any]) -> str:

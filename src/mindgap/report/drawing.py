@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+_FINE = 1000
 Attribute = str | int | float | None
 
 
@@ -120,6 +121,18 @@ class Plot:
     def base_px(self) -> float:
         """Where the x axis lies, in pixels from the top."""
         return float(self.height_px - self.bottom_px)
+
+    def stretched(self, *paths: Markup) -> Markup:
+        """Paths from ``path``, stretched over the frame; their strokes keep their width."""
+        return element(
+            "svg", *paths, x="0", y=self.top_px, width="100%", height=self.base_px - self.top_px,
+            viewBox=f"0 0 {_FINE} {_FINE}", preserveAspectRatio="none", overflow="visible", class_="stretched",
+        )  # fmt: skip
+
+    def path(self, points: Iterable[tuple[float, float]]) -> str:
+        """The ``d`` of a line through points (x, y), in thousandths of the frame, for ``stretched``."""
+        steps = [f"{round(_FINE * self.x.share(x))} {round(_FINE * (1 - self.y.share(y)))}" for x, y in points]
+        return "M" + "L".join(steps)
 
     def draw(self, marks: Iterable[Markup], *, alt: str) -> Markup:
         """The whole figure as HTML with inline SVG; ``alt`` says in words what it shows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,17 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign; 0 has none.
+
+    Example:
+        >>> signed(0.0421)
+        '+0.042'
+    """
+    text = decimal(value, digits)
+    return f"+{text}" if value is not None and value > 0 and float(text) != 0 else text
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A share in 0..1 as per cent, with a narrow no-break space before the sign."""
     return "–" if value is None else f"{decimal(100 * value, digits)}\u202f%"
@@ -133,6 +144,19 @@ def sentence(estimate: Estimate, *, unit: str = "decimal") -> str:
 def size(n: int | None) -> str:
     """``n = 1 234``, kept on one line."""
     return "n not recorded" if n is None else f"n\u00a0=\u00a0{count(n)}"
+
+
+def listed(names: Iterable[str], *, most: int = 12, last: str = "and") -> str:
+    """Names with commas and a last "and"; of very many the first, and how many more.
+
+    Example:
+        >>> listed(["a", "b", "c"]), listed("abcd", most=2)
+        ('a, b and c', 'a, b and 2 more')
+    """
+    known = list(names)
+    if len(known) > most + 1:
+        known = [*known[:most], f"{count(len(known) - most)} more"]
+    return f" {last} ".join(filter(None, [", ".join(known[:-1]), *known[-1:]]))
 
 
 def _some(value: float | None) -> float:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
-from mindgap.report.case_mix import case_mix_sentence
-from mindgap.report.estimate import Estimate, count, decimal, p_text, percent, sentence, size
+from mindgap.report.case_mix import case_mix_sentence, split_sentence
+from mindgap.report.estimate import Estimate, count, decimal, listed, p_text, percent, sentence, size
+from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import measure_of
 from mindgap.report.standing import Standing, small_groups
-from mindgap.report.verdict import Kind, Verdict, judge, verdicts
+from mindgap.report.verdict import Kind, Verdict, judge, of_u, verdicts
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,35 @@ class Finding:
 
     Attributes:
         attribute: its name.
+        label: of a multi-label task; empty otherwise.
         kind: of the verdict on U.
         title: one sentence.
         details: what it rests on, sentence by sentence.
+        judged: whether floor, interval and p were there to judge it by.
+        beyond: what a shown gap is beyond, in words.
     """
 
     attribute: str
     kind: Kind
     title: str
     details: tuple[str, ...]
+    label: str = ""
+    judged: bool = True
+    beyond: str = WITHIN_CLASS.holds
+
+    @property
+    def over(self) -> str:
+        """What the gap lies over, in words: the attribute, of its label where there are labels."""
+        return f"{self.attribute} (label {self.label})" if self.label else self.attribute
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What all sentences of an audit share: who is judged, over how many comparisons, and against what."""
+
+    subject: str
+    together: int
+    floor: FloorWords
 
 
 def findings(
@@ -42,42 +63,46 @@ def findings(
         subject: what is being judged, in words.
     """
     judged = verdicts(audits)
-    together = sum(verdict.p_adjusted is not None for part in judged.values() for verdict in _of_u(part))
+    together = sum(verdict.p_adjusted is not None for part in judged.values() for verdict in of_u(part))
     found: list[Finding] = []
     for label, audit in audits.items():
         for name in sorted(audit.get("attributes", {}), key=lambda name: name != lead):
-            finding = _finding(name, audit["attributes"][name], judged[label], subject, together)
-            found.append(replace(finding, title=f"{label}: {finding.title}") if label else finding)
+            words = _Words(subject, together, floor_words(audit))
+            finding = _finding(name, audit["attributes"][name], judged[label], words)
+            found.append(replace(finding, title=f"{label}: {finding.title}", label=label) if label else finding)
     return found
 
 
-def _of_u(judged: Mapping[tuple[str, str], Verdict]) -> list[Verdict]:
-    return [verdict for (_, gap), verdict in judged.items() if gap == "unfairness"]
-
-
 def _finding(
-    attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict], subject: str, together: int
+    attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict], words: _Words
 ) -> Finding:
     gap = Estimate.read(part.get("gaps", {}).get("unfairness"))
     verdict = judged.get((attribute, "unfairness")) or judge(gap, measure_of("unfairness"), p_adjusted=None)
     standing = Standing.of(part)
     details = [
-        _extremes_sentence(standing, shown=verdict.kind == "shown"),
-        _gap_sentence(gap, verdict, standing, together),
+        _extremes_sentence(standing, part, words, verdict),
+        _gap_sentence(gap, verdict, standing, words),
+        split_sentence(attribute, part, judged),
         case_mix_sentence(attribute, part, judged),
         _small_sentence(small_groups(part)),
     ]
-    title = _title(attribute, standing, verdict, gap, subject)
-    return Finding(attribute, verdict.kind, title, tuple(filter(None, details)))
+    title = _title(attribute, standing, verdict, gap, words)
+    judged_by_all = not verdict.text.startswith("not judged")
+    return Finding(
+        attribute, verdict.kind, title, tuple(filter(None, details)), judged=judged_by_all, beyond=words.floor.holds
+    )
 
 
-def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, subject: str) -> str:
+def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, words: _Words) -> str:
     if verdict.kind == "shown":
-        return f"A gap over {attribute} is shown{_shown_between(standing, subject)}."
+        return f"A gap over {attribute} is shown{_shown_between(standing, words.subject)}."
     small = f"; every group has under {SMALL_GROUP} images" if standing.all_small else ""
     if verdict.kind == "not defined" or verdict.text.startswith("not judged"):
         return f"The gap over {attribute} is {verdict.text}{small}."
-    return f"No gap over {attribute} shown beyond chance and case mix at this n ({count(gap.n)} images){small}."
+    return (
+        f"No gap over {attribute} shown: a U of {decimal(gap.value)} is not distinguishable from {words.floor.holds} "
+        f"at this n ({count(gap.n)} images){small}."
+    )
 
 
 def _shown_between(standing: Standing, subject: str) -> str:
@@ -110,27 +135,39 @@ def _open_to_small_groups(standing: Standing) -> str:
     return f"which group is best off is open, as the highest, {high.sized if high else ''}, is too small"
 
 
-def _extremes_sentence(standing: Standing, *, shown: bool) -> str:
+def _extremes_sentence(standing: Standing, part: Mapping[str, Any], words: _Words, verdict: Verdict) -> str:
     if len(standing.ordered) < 2:
         return ""
     worst, best = standing.ordered[0], standing.ordered[-1]
+    shown = verdict.kind == "shown"
     contrasted = shown and standing.apart
     name = "worst and the best off are" if contrasted else "lowest and the highest point estimates:"
     start = f"Of the groups with at least {SMALL_GROUP} images, the {name}" if standing.left_out else f"The {name}"
     text = (
         f"{start} {worst.name}, right for {sentence(worst.accuracy, unit='percent')}, and {best.name}, right for "
-        f"{sentence(best.accuracy, unit='percent')}: {decimal(100 * (best.value - worst.value), 1)} points apart."
+        f"{sentence(best.accuracy, unit='percent')}: {decimal(100 * (best.value - worst.value), 1)} points apart"
+        f"{_difference_interval(best.value - worst.value, part)}."
     )
-    text += _tied(standing) if contrasted else "" if shown else _not_shown(standing)
+    text += (
+        _tied(standing) if contrasted else "" if shown or verdict.lacks_only_interval else _not_shown(standing, words)
+    )
     for group, where in ((standing.low_doubt, "lower"), (standing.high_doubt, "higher")):
         text += f" {group.sized} lies {where} still, but has too few images to place it." if group else ""
     return text
 
 
-def _not_shown(standing: Standing) -> str:
+def _difference_interval(difference: float, part: Mapping[str, Any]) -> str:
+    """The interval of the difference, where the AUDIT has it: its own difference is over all groups, the small too."""
+    recorded = Estimate.read(part.get("gaps", {}).get("accuracy_difference"))
+    if recorded.value is None or not recorded.has_interval or abs(recorded.value - difference) > 1e-9:
+        return ""
+    return f" (95\u202f% interval {decimal(100 * (recorded.low or 0), 1)} to {decimal(100 * (recorded.high or 0), 1)})"
+
+
+def _not_shown(standing: Standing, words: _Words) -> str:
     """What to make of the extremes of a gap that is not shown: chance, or the mix of classes."""
     if standing.apart:
-        return " Their intervals are apart; groups redrawn with the same mix of classes can differ as much."
+        return f" Their intervals are apart; {words.floor.redrawn} can differ as much."
     return " Which group is lowest may itself be chance."
 
 
@@ -141,10 +178,10 @@ def _tied(standing: Standing) -> str:
     tied = [group.name for group in others if high is not None and (group.accuracy.low or 0.0) <= high]
     if not tied:
         return ""
-    return f" The interval of {lowest.name} overlaps that of {', '.join(tied)}: which of them is worst off is open."
+    return f" The interval of {lowest.name} overlaps that of {listed(tied)}: which of them is worst off is open."
 
 
-def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, together: int) -> str:
+def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, words: _Words) -> str:
     if gap.value is None:
         return ""
     text = f"Unfairness U, the sum over groups of |group accuracy − overall accuracy|, is {sentence(gap)}."
@@ -156,15 +193,20 @@ def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, together:
             f" The largest term is that of {group.name} ({size(group.n)}{small}), {decimal(abs(term))} {side} overall."
         )
     if gap.has_floor:
-        over = f" after Holm over {together} comparisons" if together > 1 else ""
+        over = f" after Holm over {words.together} comparisons" if words.together > 1 else ""
         text += (
-            f" Groups drawn at random within each class give {decimal(gap.noise_mean)} on average and "
+            f" Groups drawn at random {words.floor.among} give {decimal(gap.noise_mean)} on average and "
             f"{decimal(gap.noise_p95)} or more in 1 case of 20 (p = {p_text(verdict.p_adjusted)}{over})."
         )
+    if verdict.lacks_only_interval:
+        text += (
+            " That is beyond the floor, but without an interval it is not called shown: join the groups of few clusters"
+        )
+        text += " to others, or leave them out."
     if verdict.kind == "not shown" and gap.has_interval:
         text += f" That does not show equal treatment either: a gap of up to {decimal(gap.high)} fits the data."
     return text
 
 
 def _small_sentence(small: Sequence[str]) -> str:
-    return f"Too few images to say anything of: {', '.join(small)}." if small else ""
+    return f"Too few images to say anything of: {listed(small)}." if small else ""

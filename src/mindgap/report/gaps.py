@@ -8,11 +8,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mindgap.report.case_mix import CASE_MIX
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import Estimate, decimal, sentence, size
+from mindgap.report.gap_families import families, headline
 from mindgap.report.groups import whisker
 from mindgap.report.measures import Measure, in_page_order, measure_of
-from mindgap.report.verdict import Verdict
+from mindgap.report.verdict import TOO_FEW, Verdict
 
 
 @dataclass(frozen=True)
@@ -29,26 +31,37 @@ class GapRow:
         """The verdict in the fewest words, with n."""
         if self.verdict.kind == "not defined":
             return "not defined"
-        if self.verdict.kind == "shown" or self.verdict.text.startswith("not judged"):
+        if self.measure.name == CASE_MIX:
+            return "describes the data, not judged"
+        if self.verdict.kind == "shown":
             return self.verdict.text
+        if self.verdict.text.startswith("not judged"):
+            if TOO_FEW in self.verdict.text:
+                return "not judged: too few permutations"
+            return "not judged: no interval" if self.gap.has_floor else "not judged: no noise floor"
         return f"not shown at {size(self.gap.n)}"
 
 
 def gap_rows(attribute: str, part: Mapping[str, Any], judged: Mapping[tuple[str, str], Verdict]) -> list[GapRow]:
     """All gaps of an attribute in the page's order.
 
-    Differences share one scale, sums over classes have each their own, ratios and rates run from 0 to 1.
+    The differences of one table share a scale, sums over classes have each their own, ratios and rates run from 0 to 1.
     """
     gaps = {name: Estimate.read(record) for name, record in part.get("gaps", {}).items()}
-    shared = _end([gap for name, gap in gaps.items() if _is_difference(name) and not measure_of(name).own_scale])
+    names = in_page_order(list(gaps))
+    shared = {
+        name: _end([gaps[other] for other in table if _is_difference(other) and not measure_of(other).own_scale])
+        for table in (headline(names), *families(names).values())
+        for name in table
+    }
     return [
         GapRow(
             measure_of(name),
             gaps[name],
             judged[attribute, name],
-            draw_gap(gaps[name], measure_of(name), high=_scale(name, gaps[name], shared=shared)),
+            draw_gap(gaps[name], measure_of(name), high=_scale(name, gaps[name], shared=shared[name])),
         )
-        for name in in_page_order(list(gaps))
+        for name in names
     ]
 
 

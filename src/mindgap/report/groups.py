@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.drawing import at, element, hover
-from mindgap.report.estimate import Estimate, percent, sentence
+from mindgap.report.estimate import Estimate, listed, percent, sentence
 
 _LABELS = {
     "accuracy": "Accuracy",
@@ -58,7 +58,7 @@ def group_rows(part: Mapping[str, Any], *, overall: float | None) -> list[GroupR
             for key, value in group.items()
             if key not in {"n", "flags", "accuracy"}
         )
-        flags = tuple(flag_text(flag) for flag in group.get("flags", []))
+        flags = flag_texts(group.get("flags", []))
         n = int(group.get("n") or 0)
         bar = interval_bar(accuracy, reference=overall, small=n < SMALL_GROUP, name=name)
         rows.append(GroupRow(name, n, accuracy, bar, others, flags))
@@ -70,12 +70,18 @@ def metric_label(name: str) -> str:
     return _LABELS.get(name, name.replace("_", " "))
 
 
-def flag_text(flag: str) -> str:
-    """A flag of an AUDIT in words."""
-    if flag == "small":
-        return f"under {SMALL_GROUP} images"
-    kind, _, detail = str(flag).partition(":")
-    return f"no image of class {detail}" if kind == "no_positives" else str(flag)
+def flag_texts(flags: Iterable[object]) -> tuple[str, ...]:
+    """The flags of a group of an AUDIT in words; the classes it has no image of are one.
+
+    Example:
+        >>> flag_texts(["no_positives:mel", "no_positives:df"])
+        ('no image of class mel and df',)
+    """
+    parts = [str(flag).partition(":") for flag in flags]
+    lacking = [detail for kind, _, detail in parts if kind == "no_positives"]
+    others = [f"{kind}{colon}{detail}" for kind, colon, detail in parts if kind != "no_positives"]
+    said = [f"under {SMALL_GROUP} images" if flag == "small" else flag for flag in others]
+    return (*said, f"no image of class {listed(lacking, most=5)}") if lacking else tuple(said)
 
 
 def known_accuracy(part: Mapping[str, Any]) -> float | None:

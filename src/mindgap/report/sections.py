@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from mindgap.core.errors import MindgapError
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.metrics.predictions import read_predictions
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.cautions import cautions
-from mindgap.report.estimate import Estimate, amount, decimal, interval, percent, size
+from mindgap.report.drawn_predictions import drawn_sections
+from mindgap.report.estimate import Estimate, amount, decimal, size
 from mindgap.report.findings import findings
+from mindgap.report.floor_words import floor_words
 from mindgap.report.folds import fold_table
 from mindgap.report.front import candidates, draw_front
+from mindgap.report.key_figures import attribute_figures, rate_figure
 from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
 from mindgap.report.network_drawing import batch_shares, draw_network, ratio_rows, read_architecture
 from mindgap.report.origin import commands, option_rows, origin_rows
+from mindgap.report.overview import fold, overview
+from mindgap.report.page import KeyFigure, Section
 from mindgap.report.run_files import RunFiles
 from mindgap.report.search_progress import draw_progress, states_sentence, top_rows, unfinished
-from mindgap.report.standing import Standing
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of a page.
-
-    Attributes:
-        anchor: its id in the page; its template is ``<anchor>.html.j2``.
-        title: its heading.
-        short: its name in the contents.
-        content: what the template needs.
-    """
-
-    anchor: str
-    title: str
-    short: str
-    content: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def template(self) -> str:
-        """File of its template."""
-        return f"{self.anchor}.html.j2"
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """A large number at the top with what it rests on below."""
-
-    label: str
-    value: str
-    under: str
-    undefined: bool = False
+from mindgap.report.verdict import verdicts
 
 
 def sections(run: RunFiles) -> list[Section]:
@@ -64,7 +36,8 @@ def sections(run: RunFiles) -> list[Section]:
     parts = [
         Section("summary", "In plain words", "In plain words", _summary(run)),
         Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
-        Section("gaps", "Gaps against their noise floors", "Gaps and floors"),
+        Section("gaps", "Gaps against their noise floors", "Gaps and floors", {"floor_words": floor_words(audit)}),
+        *_drawn(run),
     ]
     if run.metrics.get("folds"):
         parts.append(Section("folds", "Fold by fold", "Folds", fold_table(run.metrics["folds"])))
@@ -83,6 +56,21 @@ def sections(run: RunFiles) -> list[Section]:
     ]
 
 
+def _drawn(run: RunFiles) -> list[Section]:
+    """Curves, calibration and confusion from the run's own predictions; nothing where it kept none of these rows."""
+    split, audit = run.audit
+    parts = single_label_audits(audit)
+    attributes = list(next(iter(parts.values()), {}).get("attributes", {}))
+    table = run.path / "predictions.parquet"
+    if not attributes or not table.is_file():
+        return []
+    try:
+        predictions = read_predictions(table, attributes=attributes, split=split)
+    except MindgapError:  # a table of other rows or attributes than those audited
+        return []
+    return drawn_sections(parts, predictions) if predictions.n == audit.get("n") else []
+
+
 def leading_attribute(run: RunFiles) -> str | None:
     """The attribute the run worked on: the one asked for, else the store's default, else the audit's first."""
     _, audit = run.audit
@@ -99,10 +87,14 @@ def _summary(run: RunFiles) -> dict[str, Any]:
     subject = "chosen network" if run.verb == "search" else "network"
     note = _split_note(run, split, subject)
     lead = leading_attribute(run)
+    found = findings(single_label_audits(audit), lead=lead, subject=subject)
+    first, more = fold(found)
     return {
         "split_note": note,
         "cautions": cautions(single_label_audits(audit), run.search),
-        "findings": findings(single_label_audits(audit), lead=lead, subject=subject),
+        "overview": overview(found),
+        "findings": first,
+        "more_findings": more,
         "key_figures": _key_figures(run, audit, lead),
     }
 
@@ -137,11 +129,15 @@ def test_reading(run: RunFiles) -> str:
 
 def _key_figures(run: RunFiles, audit: Mapping[str, Any], lead: str | None) -> list[KeyFigure]:
     overall = audit.get("overall", {})
-    figures = [_rate("Accuracy", overall.get("accuracy")), _rate("Balanced accuracy", overall.get("balanced_accuracy"))]
-    gaps = audit.get("attributes", {}).get(lead, {}).get("gaps", {})
-    if lead is not None and "unfairness" in gaps:
-        figures.append(_worst_group(lead, audit["attributes"][lead]))
-        figures.append(_gap(f"Unfairness U, {lead}", gaps["unfairness"]))
+    figures = [
+        rate_figure("Accuracy", overall.get("accuracy")),
+        rate_figure("Balanced accuracy", overall.get("balanced_accuracy")),
+    ]
+    if lead is not None and lead in audit.get("attributes", {}):
+        judged = verdicts(single_label_audits(audit))[""]
+        figures += attribute_figures(
+            lead, audit["attributes"][lead], judged.get((lead, "unfairness")), floor=floor_words(audit)
+        )
     cost = run.metrics.get("cost") or {}
     latency = cost.get("latency_ms")
     timed = (
@@ -150,36 +146,6 @@ def _key_figures(run: RunFiles, audit: Mapping[str, Any], lead: str | None) -> l
     figures.append(KeyFigure("Cost of one image", f"{amount(cost.get('macs'))} MACs", timed))
     figures.append(KeyFigure("Parameters", amount(cost.get("params")), "weights and biases"))
     return figures
-
-
-def _rate(label: str, record: object) -> KeyFigure:
-    estimate = Estimate.read(record)
-    if estimate.value is None:
-        return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
-    return KeyFigure(label, percent(estimate.value), f"{interval(estimate, unit='percent')}, {size(estimate.n)}")
-
-
-def _worst_group(lead: str, part: Mapping[str, Any]) -> KeyFigure:
-    """The lowest group accuracy, with the group's name, its n and whether it is small."""
-    estimate = Estimate.read(part["gaps"].get("worst_group_accuracy"))
-    label = f"Worst group's accuracy, {lead}"
-    if estimate.value is None:
-        return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
-    standing = Standing.of(part)
-    worst = [g for g in (*standing.ordered, *standing.left_out) if abs(g.value - estimate.value) < 1e-9]
-    names = " and ".join(f"{g.sized}{f', under {SMALL_GROUP} images' if g.is_small else ''}" for g in worst)
-    under = interval(estimate, unit="percent")
-    return KeyFigure(label, percent(estimate.value), f"{names}: {under}" if names else f"{under}, {size(estimate.n)}")
-
-
-def _gap(label: str, record: object) -> KeyFigure:
-    estimate = Estimate.read(record)
-    if estimate.value is None:
-        return KeyFigure(label, "not defined", str(estimate.reason), undefined=True)
-    under = f"{interval(estimate)}, {size(estimate.n)}"
-    if estimate.has_floor:
-        under += f"; chance and case mix alone: {decimal(estimate.noise_mean)}"
-    return KeyFigure(label, decimal(estimate.value), under)
 
 
 def _front(run: RunFiles) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Standing:
     Attributes:
         ordered: those of at least 30 images, the lowest accuracy first; all of them if every group is small.
         left_out: the small groups that are not in ``ordered``, the lowest first.
-        overall: accuracy over all rows of known group, in 0..1.
+        overall: accuracy over all rows of the groups compared, in 0..1.
     """
 
     ordered: tuple[GroupFigure, ...]
@@ -51,15 +51,17 @@ class Standing:
 
     @classmethod
     def of(cls, part: Mapping[str, Any]) -> Standing:
-        """Reads one attribute of an AUDIT; a group without an accuracy stands nowhere."""
+        """Reads one attribute of an AUDIT; a group without an accuracy, or left out of its gaps, stands nowhere."""
+        left_out = part.get("left_out") or ()
+        groups = {name: group for name, group in part.get("groups", {}).items() if name not in left_out}
         known = [
             GroupFigure(name, int(group.get("n") or 0), Estimate.read(group.get("accuracy")))
-            for name, group in part.get("groups", {}).items()
+            for name, group in groups.items()
         ]
         known = sorted((group for group in known if group.accuracy.value is not None), key=lambda group: group.value)
         large = tuple(group for group in known if not group.is_small)
         small = tuple(group for group in known if group.is_small)
-        return cls(large or small, small if large else (), known_accuracy(part))
+        return cls(large or small, small if large else (), known_accuracy({"groups": groups}))
 
     @property
     def all_small(self) -> bool:

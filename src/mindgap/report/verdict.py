@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mindgap.metrics.holm import holm
 from mindgap.report.estimate import Estimate, size
+from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import Measure, measure_of
 
 LEVEL = 0.05
+TOO_FEW = "too few permutations for so many comparisons"
 Kind = Literal["shown", "not shown", "not defined"]
 
 
@@ -22,29 +25,55 @@ class Verdict:
             clear of parity (any interval, where the measure has no value of parity).
         p_adjusted: the p-value after Holm over the attributes that were judged together.
         text: the verdict in a few words, with n.
+        lacks_only_interval: whether it is beyond the floor with a small p, and an interval is all that is missing.
     """
 
     kind: Kind
     p_adjusted: float | None
     text: str
+    lacks_only_interval: bool = False
 
 
-def judge(gap: Estimate, measure: Measure, *, p_adjusted: float | None) -> Verdict:
-    """Judges one gap; a figure without floor, interval or p-value is never called shown."""
+def judge(
+    gap: Estimate,
+    measure: Measure,
+    *,
+    p_adjusted: float | None,
+    floor: FloorWords = WITHIN_CLASS,
+    least_p: float = 0.0,
+) -> Verdict:
+    """Judges one gap; a figure without floor, interval or p-value is never called shown.
+
+    A gap within its floor, or of a large p, needs no interval to be called not distinguishable from it.
+
+    Args:
+        gap: the gap.
+        measure: what it is.
+        p_adjusted: its p after Holm.
+        floor: what its noise floor is called.
+        least_p: the p of a gap that no permutation reached, 1/(permutations + 1). One that small before Holm and over
+            .05 after it says that there are too few permutations, not that the gap is chance.
+    """
     if gap.value is None:
         return Verdict("not defined", p_adjusted, f"not defined: {gap.reason}")
-    if gap.has_floor and p_adjusted is not None and _clear_of_chance(gap, measure) and p_adjusted <= LEVEL:
+    floored = gap.has_floor and p_adjusted is not None
+    small_p = p_adjusted is not None and p_adjusted <= LEVEL
+    if floored and not small_p and gap.p_value is not None and gap.p_value <= least_p * (1 + 1e-9):
+        return Verdict("not shown", p_adjusted, f"not judged: {TOO_FEW}, {size(gap.n)}")
+    beyond = floored and small_p and _beyond_floor(gap, measure)
+    if beyond and gap.has_interval and _clear_of_parity(gap, measure):
         return Verdict("shown", p_adjusted, "beyond its noise floor")
-    if not gap.has_floor or p_adjusted is None or not gap.has_interval:
-        return Verdict("not shown", p_adjusted, f"not judged: {_missing(gap)}, {size(gap.n)}")
+    if not floored or (beyond and not gap.has_interval):
+        text = f"not judged: {_missing(gap)}, {size(gap.n)}"
+        return Verdict("not shown", p_adjusted, text, lacks_only_interval=floored)
     where = "" if gap.n is None else f" at {size(gap.n)}"
-    return Verdict("not shown", p_adjusted, f"not distinguishable from chance and case mix{where}")
+    return Verdict("not shown", p_adjusted, f"not distinguishable from {floor.holds}{where}")
 
 
 def _missing(gap: Estimate) -> str:
     """What a figure lacks to be judged by, with the reason the record gives."""
     if gap.reason and gap.reason.startswith(("no interval", "no noise floor")):
-        return gap.reason
+        return gap.reason.replace("no interval: ", "no interval, as ", 1)
     if gap.has_interval:
         return "no noise floor"
     return ("no interval" if gap.has_floor else "no noise floor or interval") + (
@@ -52,28 +81,18 @@ def _missing(gap: Estimate) -> str:
     )
 
 
-def _clear_of_chance(gap: Estimate, measure: Measure) -> bool:
-    if gap.value is None or gap.low is None or gap.high is None or gap.noise_p95 is None:
+def _beyond_floor(gap: Estimate, measure: Measure) -> bool:
+    if gap.value is None or gap.noise_p95 is None:
         return False
-    if measure.worse_is_larger(gap):
-        return gap.value > gap.noise_p95 and (measure.parity is None or gap.low > measure.parity)
-    return gap.value < gap.noise_p95 and (measure.parity is None or gap.high < measure.parity)
+    return gap.value > gap.noise_p95 if measure.worse_is_larger(gap) else gap.value < gap.noise_p95
 
 
-def holm(p_values: Mapping[Any, float | None]) -> dict[Any, float | None]:
-    """Holm's step-down adjustment; undefined values stay out and are not counted.
-
-    Example:
-        >>> holm({"sex": 0.01, "age": 0.04, "tone": None})
-        {'sex': 0.02, 'age': 0.04, 'tone': None}
-    """
-    known = sorted((p, i, key) for i, (key, p) in enumerate(p_values.items()) if p is not None)
-    adjusted: dict[Any, float | None] = dict.fromkeys(p_values)
-    highest = 0.0
-    for rank, (p, _, key) in enumerate(known):
-        highest = max(highest, min(1.0, (len(known) - rank) * p))
-        adjusted[key] = highest
-    return adjusted
+def _clear_of_parity(gap: Estimate, measure: Measure) -> bool:
+    if gap.low is None or gap.high is None:
+        return False
+    if measure.parity is None:
+        return True
+    return gap.low > measure.parity if measure.worse_is_larger(gap) else gap.high < measure.parity
 
 
 def verdicts(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[tuple[str, str], Verdict]]:
@@ -93,5 +112,22 @@ def verdicts(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[tuple[st
         same = {key: gap.p_value if gap.value is not None else None for key, gap in gaps.items() if key[2] == gap_name}
         for key, adjusted in holm(same).items():
             label, attribute, name = key
-            result[label][attribute, name] = judge(gaps[key], measure_of(name), p_adjusted=adjusted)
+            result[label][attribute, name] = judge(
+                gaps[key],
+                measure_of(name),
+                p_adjusted=adjusted,
+                floor=floor_words(audits[label]),
+                least_p=_least_p(audits[label]),
+            )
     return result
+
+
+def of_u(judged: Mapping[tuple[str, str], Verdict]) -> list[Verdict]:
+    """The verdicts on U of one label, from ``verdicts``."""
+    return [verdict for (_, gap), verdict in judged.items() if gap == "unfairness"]
+
+
+def _least_p(audit: Mapping[str, Any]) -> float:
+    """The smallest p that the permutations of an AUDIT can give; 0 where it does not tell how many there were."""
+    permutations = (audit.get("settings") or {}).get("permutations")
+    return 1 / (permutations + 1) if permutations else 0.0

@@ -21,8 +21,9 @@ from mindgap.search.plan import SearchPlan
 from mindgap.search.trial import LOG_FILE, PREDICTIONS_FILE
 from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE, load_network
 from mindgap.space.cost import count_cost, measure_latency_ms
-from mindgap.train.evaluate import predict_probabilities, to_predictions
+from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.remembered import one_thread
+from mindgap.train.store_predictions import to_predictions
 
 AnyPredictions = Predictions | MultiLabelPredictions
 

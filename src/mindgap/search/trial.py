@@ -25,8 +25,9 @@ from mindgap.space.cost import count_cost
 from mindgap.space.episode import Candidate
 from mindgap.train.checkpoint import CHECKPOINT_FILE, is_checkpoint
 from mindgap.train.epoch_log import EpochLog
-from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
+from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.loop import EpochRecord, TrainResult, train_network
+from mindgap.train.store_predictions import to_predictions
 
 LOG_FILE = "log.jsonl"
 PREDICTIONS_FILE = "predictions.parquet"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,14 +14,9 @@ from mindgap.core.errors import TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.data.augment import normalize
 from mindgap.data.image_store import Store
-from mindgap.metrics.predictions import (
-    MultiLabelPredictions,
-    Predictions,
-    multi_label_from_arrays,
-    predictions_from_arrays,
-)
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
+from mindgap.train.inference import InferenceNetwork
 from mindgap.train.memory import keep_freed_memory
 from mindgap.train.mitigation import AbstractMitigation
 from mindgap.train.modes import Mode, in_modes
@@ -38,6 +34,7 @@ def predict_probabilities(
     modes: Sequence[Mode] | None = None,
     mitigation: AbstractMitigation | None = None,
     groups: Groups | None = None,
+    on_batch: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float64]:
     """Probabilities of some images, without augmentation.
 
@@ -51,6 +48,7 @@ def predict_probabilities(
         modes: how each part is computed, such as ``TrainResult.modes``; None is float32.
         mitigation: whose ``predict`` gives the logits; None calls the network.
         groups: over all N images, for a mitigation that uses them at test time.
+        on_batch: told the number of images of every batch that is done.
 
     Returns:
         float64 (n, C).
@@ -64,50 +62,18 @@ def predict_probabilities(
     modes = FP32.modes(architecture) if modes is None else modes
     dtype = torch.bfloat16 if modes[0].startswith("bf16") else torch.float32
     parts: list[Tensor] = []
-    with torch.inference_mode(), in_modes(network, modes):
+    with torch.inference_mode(), _prepared(network, modes, mitigation) as logits_of:
         for chunk in torch.from_numpy(rows).split(batch_size):
             chosen = images.index_select(0, chunk.to(images.device)).to(device)
             batch = normalize(chosen, mean=architecture.mean, std=architecture.std, dtype=dtype)
-            logits = _logits(network, batch, mitigation, _group_ids(groups, chunk, device))
+            logits = logits_of(batch, _group_ids(groups, chunk, device))
             parts.append(logits.double().sigmoid() if task == "multi-label" else logits.double().softmax(dim=1))
+            on_batch(len(chunk))
     empty = torch.empty((0, architecture.num_classes), dtype=torch.float64)
     probabilities = torch.cat(parts).cpu().numpy() if parts else empty.numpy()
     if not np.isfinite(probabilities).all():
         raise TrainingFailure("the trained network predicts NaN; lower the learning rate")
     return probabilities
-
-
-def to_predictions(
-    store: Store, rows: NDArray[np.int64], probabilities: NDArray[np.float64]
-) -> Predictions | MultiLabelPredictions:
-    """Predictions of some rows of a store with all its attributes and clusters.
-
-    Args:
-        store: the images' labels, attributes and clusters.
-        rows: int64 (n,).
-        probabilities: float64 (n, C) in the order of ``store.classes``.
-    """
-    groups = {name: store.groups(name).take(rows) for name in store.attributes}
-    labels, ids, clusters, names = store.labels[rows], store.ids[rows], store.clusters[rows], store.cluster_names[rows]
-    if store.task == "multi-label":
-        return multi_label_from_arrays(
-            labels,
-            probabilities,
-            label_names=store.classes,
-            groups=groups,
-            clusters=clusters,
-            cluster_names=names,
-            ids=ids,
-        )
-    return predictions_from_arrays(
-        labels,
-        classes=store.classes,
-        groups=groups,
-        probabilities=probabilities,
-        clusters=clusters,
-        cluster_names=names,
-        ids=ids,
-    )
 
 
 def accuracy(store: Store, rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
@@ -117,8 +83,22 @@ def accuracy(store: Store, rows: NDArray[np.int64], probabilities: NDArray[np.fl
     return float((right == labels).mean()) if len(rows) else float("nan")
 
 
-def _logits(network: Network, images: Tensor, mitigation: AbstractMitigation | None, groups: Tensor | None) -> Tensor:
-    return network(images) if mitigation is None else mitigation.predict(network, images, groups)
+@contextmanager
+def _prepared(
+    network: Network, modes: Sequence[Mode], mitigation: AbstractMitigation | None
+) -> Generator[Callable[[Tensor, Tensor | None], Tensor]]:
+    """What gives the logits of images and groups: a copy that predicts fast, unless a mitigation wants the network."""
+    alone = mitigation is None or mitigation.predicts_by_network_alone()
+    if alone and type(network) is Network and len(modes) == len(network.blocks) + 2:
+        fast = InferenceNetwork(network, modes)
+        yield lambda images, _: fast(images)
+        return
+    with in_modes(network, modes):
+        yield (
+            lambda images, groups: (
+                network(images) if mitigation is None else mitigation.predict(network, images, groups)
+            )
+        )
 
 
 def _group_ids(groups: Groups | None, rows: Tensor, device: torch.device) -> Tensor | None:

@@ -154,6 +154,11 @@ class AbstractMitigation:
         """Logits (B, C) of normalised images; ``groups`` int64 (B,), -1 unknown, or None if not to be used."""
         return network(images)
 
+    @classmethod
+    def predicts_by_network_alone(cls) -> bool:
+        """Whether a trained network can be used without the mitigation: ``predict`` is the one above."""
+        return cls.predict is AbstractMitigation.predict
+
     def state_dict(self) -> dict[str, Any]:
         """The state to save: tensors, numbers, text, lists and dicts of them."""
         return {}

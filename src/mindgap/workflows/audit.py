@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.audit.model_audit import audit_predictions
-from mindgap.core.errors import ConfigError, RunError, near_names
-from mindgap.core.files import jsonable, no_new_parents_on_failure, read_json, write_json
+from mindgap.core.errors import ConfigError, near_names
+from mindgap.core.files import jsonable, no_new_parents_on_failure, write_json
 from mindgap.core.progress import progress
 from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
+from mindgap.workflows.run_predictions import group_order, predictions_of
 
 log = logging.getLogger(__name__)
 
 _WORDS = {"interval": ("percentile", "bca"), "floor": ("within-class", "all-classes")}
 _MISSING_WORDS = frozenset({"unknown", "na", "n/a", "nan", "none", "null", "missing", "not available", "?", "-"})
-_DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class"}
+_DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class", "min_group": 1}
 
 
 def audit(
@@ -37,6 +38,7 @@ def audit(
     permutations: int = 1000,
     interval: str = "percentile",
     floor: str = "within-class",
+    min_group: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Audits a predictions table, the predictions of a run, or a store.
@@ -56,6 +58,7 @@ def audit(
         permutations: permutations behind the noise floors; 0 leaves them out.
         interval: ``percentile`` or ``bca``, for the figures that are no distance.
         floor: groups are permuted ``within-class`` or over ``all-classes``.
+        min_group: rows under which a group is left out of every gap; its own figures stay.
         seed: the same seed gives the same record.
 
     Returns:
@@ -67,7 +70,8 @@ def audit(
         DataError: a table or the store is refused as a whole.
         RunError: the folder is neither a store nor a run with predictions.
     """
-    options = {"bootstrap": bootstrap, "permutations": permutations, "interval": interval, "floor": floor, "seed": seed}
+    options = {"bootstrap": bootstrap, "permutations": permutations, "interval": interval, "floor": floor}
+    options |= {"min_group": min_group, "seed": seed}
     _check(options)
     place, tables = Path(target), _paths(table)
     outputs = Outputs.checked(json, html, inputs=(place, *tables))
@@ -78,7 +82,7 @@ def audit(
         if of_tables[name] is not None and not tables:
             raise ConfigError(f"--{name} {of_tables[name]}: names a column of --table, which was not given")
     question = Question(
-        path=_predictions_of(place) if place.is_dir() else place,
+        path=predictions_of(place) if place.is_dir() else place,
         attributes="" if attributes is None and not place.is_dir() else attributes,
         cluster=cluster,
         split=split,
@@ -86,7 +90,7 @@ def audit(
         id=id or "id",
         label=label,
     )
-    return _audit_predictions(question, outputs, options=options, order=_group_order(place))
+    return _audit_predictions(question, outputs, options=options, order=group_order(place))
 
 
 def _audit_predictions(
@@ -159,8 +163,9 @@ def _audit_store(
     given = {name: value for name, value in unfit.items() if value is not None}
     given |= {name: options[name] for name, usual in _DEFAULTS.items() if options[name] != usual}
     for name, value in given.items():
+        option = f"--{name.replace('_', '-')} {value}"
         raise ConfigError(
-            f"{store}: is a store, which has no predictions, so --{name} {value} does not fit; leave it out, or audit "
+            f"{store}: is a store, which has no predictions, so {option} does not fit; leave it out, or audit "
             "a predictions table"
         )
     from mindgap.workflows.audit_store import audit_store
@@ -180,6 +185,8 @@ def _check(options: Mapping[str, Any]) -> None:
     for name in ("bootstrap", "permutations", "seed"):
         if options[name] < 0:
             raise ConfigError(f"{name}={options[name]}: need 0 or more")
+    if options["min_group"] < 1:
+        raise ConfigError(f"min_group={options['min_group']}: need 1 or more")
     for name, words in _WORDS.items():
         if options[name] not in words:
             raise ConfigError(f"{name}={options[name]!r}: {near_names(str(options[name]), words)}")
@@ -192,30 +199,3 @@ def _paths(table: PathLike | Sequence[PathLike] | None) -> tuple[Path, ...]:
     if not isinstance(table, str):
         return (Path(table),) if not isinstance(table, Sequence) else tuple(Path(path) for path in table)
     return (Path(table),) if Path(table).exists() else tuple(Path(part.strip()) for part in table.split(","))
-
-
-def _predictions_of(folder: Path) -> Path:
-    """The predictions of a run.
-
-    Raises:
-        RunError: the folder is no run with predictions.
-    """
-    file = folder / "predictions.parquet"
-    if file.is_file():
-        return file
-    if (folder / "search.json").is_file() and (presets := read_json(folder / "search.json").get("presets")):
-        raise RunError(f"{folder}: holds a run per preset ({', '.join(presets)}); name one of its folders")
-    if (folder / "config.toml").is_file():
-        raise RunError(f"{folder}: this run has no predictions.parquet yet; run it to its end first")
-    raise RunError(
-        f"{folder}: is a folder without store.json or predictions.parquet; give a store, a run of train or search, or "
-        "a predictions table"
-    )
-
-
-def _group_order(place: Path) -> dict[str, tuple[str, ...]]:
-    """The groups of a run's store in their order, which that of their names is not for bands such as 5-10 and 10-20."""
-    provenance = place / "provenance.json"
-    summary = read_json(provenance).get("store_summary") if provenance.is_file() else None
-    attributes = summary.get("attributes", {}) if isinstance(summary, dict) else {}
-    return {name: tuple(group["name"] for group in info.get("groups", ())) for name, info in attributes.items()}

@@ -16,6 +16,7 @@ REGISTRIES = {
     "mitigations": "mindgap.train.mitigation:MITIGATIONS",
     "metrics": "mindgap.metrics.metric:METRICS",
     "searchers": "mindgap.search.searcher:SEARCHERS",
+    "exporters": "mindgap.export.exporter:EXPORTERS",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from mindgap.core.errors import ConfigError, DataError, RunError
 from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json
+from mindgap.core.processors import available_cores
 from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import RunFolder
 from mindgap.data.dataset import DATASETS
@@ -111,7 +111,7 @@ def prepare(
     grows = partial_folder(target, verb="prepare", options=options, replace=force, keep=["finished"])
     with no_new_parents_on_failure(target), grows as run:
         with removed_by_a_mistake(run, but=DecoderDied):
-            record = _finished_store(run, request, workers=workers or _cores())
+            record = _finished_store(run, request, workers=workers or available_cores())
         put_in_place(run.path, target, replace=force)
     return record
 
@@ -243,10 +243,6 @@ def _source(request: PrepareRequest, rows: Rows) -> dict[str, Any]:
     options = request.options()
     kept = ("images", "metadata", "metadata_sha256", "masks", "preset", "id", "label", "labels", "cluster")
     return {name: options[name] for name in kept} | {"rows": rows.total}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_finished(target: Path, options: dict[str, Any], *, force: bool) -> bool:

@@ -24,10 +24,12 @@ from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.space.network import Network
 from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
-from mindgap.train.evaluate import accuracy, predict_probabilities, to_predictions
+from mindgap.train.evaluate import accuracy, predict_probabilities
+from mindgap.train.inference import inference_modes
 from mindgap.train.loop import EpochRecord, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import TrainingFacts, make_mitigation
+from mindgap.train.store_predictions import to_predictions
 from mindgap.train.training_run import batch_plan, batch_ratios
 
 Rows = NDArray[np.int64]
@@ -126,8 +128,15 @@ class TrainJob:
     def _watch(self, network: Network, rows: Rows) -> dict[str, float | None]:
         if not len(rows):
             return {}
-        store, images = self.store, self.store.image_tensor()
-        chances = predict_probabilities(network, images, rows, architecture=self.architecture, task=store.task)
+        store, architecture, device = self.store, self.architecture, next(network.parameters()).device
+        chances = predict_probabilities(
+            network,
+            store.image_tensor(),
+            rows,
+            architecture=architecture,
+            task=store.task,
+            modes=inference_modes(architecture, precision=self.settings.precision, device=device),
+        )
         figures: dict[str, float | None] = {"validation_accuracy": accuracy(store, rows, chances)}
         if store.task == "single-label":
             gap, _ = unfairness(store.labels[rows].astype(np.int64), chances.argmax(axis=1), self.groups.take(rows))

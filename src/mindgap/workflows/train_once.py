@@ -13,7 +13,7 @@ from mindgap.core.progress import Progress, progress
 from mindgap.metrics.predictions import write_predictions
 from mindgap.space.architecture import ARCHITECTURE_FILE, save_network
 from mindgap.train.epoch_log import EpochLog
-from mindgap.train.evaluate import to_predictions
+from mindgap.train.store_predictions import to_predictions
 from mindgap.workflows.train_job import Rows, TrainJob, remove_checkpoint
 
 _SUMMARISED = ("unfairness", "unfairness_standardized", "accuracy_difference", "worst_group_accuracy")

@@ -47,6 +47,9 @@ def audit(
     floor: Annotated[
         str, typer.Option("--floor", help="Permute groups within-class, or over all-classes.")
     ] = "within-class",
+    min_group: Annotated[
+        int, typer.Option("--min-group", min=1, help="Rows under which a group is left out of every gap.")
+    ] = 1,
     seed: SeedOption = 0,
 ) -> None:
     """Show the gaps between groups with intervals and noise floors."""
@@ -66,6 +69,7 @@ def audit(
         permutations=permutations,
         interval=interval,
         floor=floor,
+        min_group=min_group,
         seed=seed,
     )
     for line in _lines(record):

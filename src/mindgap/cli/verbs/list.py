@@ -14,7 +14,10 @@ def add_to(app: typer.Typer) -> None:
 
 def list_kind(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="datasets, blocks, networks, losses, mitigations, metrics, searchers.")
+        str,
+        typer.Argument(
+            metavar="KIND", help="datasets, blocks, networks, losses, mitigations, metrics, searchers, exporters."
+        ),
     ],
 ) -> None:
     """List the plug-ins of a kind."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mindgap.metrics.counts import Floats, GroupCounts, macro_f1, spread
 from mindgap.metrics.metric import METRICS, AbstractNormGap
 
@@ -10,15 +12,16 @@ from mindgap.metrics.metric import METRICS, AbstractNormGap
 class F1Difference(AbstractNormGap):
     """Largest minus smallest group macro-F1, in 0..1.
 
-    The max-group paper's "f1-diff" with macro-F1 for its F-score. Each group's mean is over its own classes.
+    The max-group paper's "f1-diff" with macro-F1 for its F-score. Each group's mean is over its own classes; a resample
+    in which a group lost one is undefined, as the mean over the others is another quantity. Means of .8 and .7 give .1.
     """
 
     name = "f1_difference"
 
     def vector(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
-        """Macro-F1 of each group, float64 (..., G)."""
-        del observed
-        return macro_f1(counts.counts)
+        """Macro-F1 of each group, float64 (..., G); NaN where it lost a class that it has."""
+        lost = ((observed.support > 0) & (counts.support == 0)).any(axis=-1)
+        return np.where(lost, np.nan, macro_f1(counts.counts))
 
     def norm(self, vector: Floats) -> Floats:
         """Range, float64 (...)."""

@@ -12,7 +12,7 @@ from mindgap.metrics.metric import METRICS, AbstractGroupMetric
 class MacroF1(AbstractGroupMetric):
     """Mean F1 over the classes with support among the rows, F1_c = 2 TP / (rows of c + rows predicted c), in 0..1.
 
-    A class that is only predicted, never true, lowers the others' precision but has no term of its own.
+    A class that is only predicted, never true, takes recall from the others but has no term of its own.
     Counts [[3, 1], [0, 4]] give (6/7 + 8/9)/2.
     """
 

@@ -57,10 +57,15 @@ def _joint(counts: GroupCounts) -> Floats:
 def _one_against_rest(counts: GroupCounts) -> Floats:
     """The same with y the class or the rest, float64 (..., C, G, 2)."""
     roots = [
-        np.sqrt(np.stack([_shares(rows, counts), _shares(counts.sizes[..., None] - rows, counts)], axis=-1))
+        np.sqrt(np.stack([_shares(rows, counts), _shares(_rest(rows, counts), counts)], axis=-1))
         for rows in (counts.selected, counts.support)
     ]
     return np.moveaxis(roots[0] - roots[1], -2, -3)
+
+
+def _rest(rows: Floats, counts: GroupCounts) -> Floats:
+    """The rows not among these, (..., G, C); resampled counts are not whole, so the difference may round below 0."""
+    return np.maximum(counts.sizes[..., None] - rows, 0.0)
 
 
 def _shares(rows: Floats, counts: GroupCounts) -> Floats:

@@ -24,6 +24,7 @@ class WorstGroupAccuracy(AbstractGapMetric):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     ideal: ClassVar[float] = 1.0
     interval: ClassVar[IntervalKind] = "norm_pivot"
+    minimum_of: ClassVar[str | None] = "accuracy"
 
     def value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
         """Float64 (...)."""

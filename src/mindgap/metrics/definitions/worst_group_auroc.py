@@ -26,6 +26,7 @@ class WorstGroupAuroc(AbstractGapMetric[GroupRoc]):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     ideal: ClassVar[float] = 1.0
     interval: ClassVar[IntervalKind] = "norm_pivot"
+    minimum_of: ClassVar[str | None] = "macro_auroc"
 
     def value(self, counts: GroupRoc, observed: GroupRoc) -> Floats:
         """Float64 (...); NaN if a group has no area, or lost a class that it has."""

@@ -1,0 +1,58 @@
+"""``mindgap predict``: a predictions table of a store or a folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mindgap.cli.options import ForceFileOption
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb to the application."""
+    app.command("predict")(predict)
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="RUN|FILE.onnx", help="A finished run, or a file of `export`.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES|STORE", help="Folder of images, or a store.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write, .csv or .parquet.")],
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Of a store: train, validation, test or all [default: test]."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of a run: fp32, bf16, or auto, the faster of the two.")
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option("--device", help="Of a run: cpu or cuda; auto takes a GPU if there is one.")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Decoding processes [default: one per core].")
+    ] = None,
+    force: ForceFileOption = False,
+) -> None:
+    """Write a model's predictions of a store's split, or of a folder of images without labels."""
+    from mindgap.api import predict as run
+
+    record = run(
+        model,
+        images,
+        out=out,
+        split=split,
+        precision=precision,
+        device=device,
+        workers=workers,
+        force=force,
+    )
+    if record["skipped"]:
+        file, reason = next(iter(record["skipped"].items()))
+        typer.echo(f"skipped {len(record['skipped'])} files, the first is {file} ({reason})")
+    where = f"split {record['split']}" if record["source"] == "store" else "no labels"
+    typer.echo(f"{out}: {record['n']} images, {where}, computed in {record['precision']}")
+    if record["source"] == "store":
+        typer.echo(f"next: mindgap audit {out} --attributes {','.join(record['attributes'])} --split {record['split']}")
+    else:
+        typer.echo(f"next: mindgap audit {out} --table metadata.csv --id COLUMN --label COLUMN --attributes COLUMN")

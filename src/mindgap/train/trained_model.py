@@ -1,0 +1,129 @@
+"""The network of a finished run, with what is needed to use it on other images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mindgap.core.config import parse, read_toml
+from mindgap.core.errors import ConfigError, DataError, RunError
+from mindgap.core.files import read_json
+from mindgap.core.run import finished_time
+from mindgap.data.classifier_facts import ClassifierFacts
+from mindgap.data.image_store import Store, StoreInfo
+from mindgap.space.architecture import WEIGHTS_FILE, Architecture, load_network
+from mindgap.space.network import Network
+from mindgap.train.mitigation import MITIGATIONS
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What a run trained, or a search chose.
+
+    Attributes:
+        path: the run folder.
+        architecture: the network as data.
+        network: with its trained weights, on the CPU, in evaluation mode.
+        info: what the run's store was when the run began.
+        options: of the run, from its ``config.toml``.
+    """
+
+    path: Path
+    architecture: Architecture
+    network: Network
+    info: StoreInfo
+    options: Mapping[str, Any]
+
+    @property
+    def facts(self) -> ClassifierFacts:
+        """Which images the network takes, and what its outputs mean."""
+        chosen = self.architecture
+        return ClassifierFacts(
+            architecture=chosen.name,
+            classes=self.info.classes,
+            task=self.info.task,
+            input_px=self.info.size_px,
+            resize=self.info.resize,
+            mean=chosen.mean,
+            std=chosen.std,
+        )
+
+    @property
+    def attribute(self) -> str:
+        """The attribute that drove the run."""
+        return str(self.options.get("attribute") or self.info.default_attribute)
+
+    def open_store(self) -> Store:
+        """The store that the run was trained on.
+
+        Raises:
+            DataError: it is not where it was, or holds other data now.
+        """
+        path = self.options.get("store")
+        if not isinstance(path, str) or not Path(path).is_dir():
+            raise DataError(f"{self.path}: its store {path} is not there any more; put it back, or prepare it again")
+        store = Store.open(path)
+        if store.fingerprint != self.info.fingerprint:
+            raise DataError(
+                f"{path}: holds other data than when {self.path} was trained (fingerprint {store.fingerprint}, "
+                f"was {self.info.fingerprint}); prepare it as it was"
+            )
+        return store
+
+
+def read_trained_model(run: Path | str) -> TrainedModel:
+    """Reads a finished run of ``train`` or ``search``.
+
+    Raises:
+        RunError: the folder holds no finished run with a network, or one that cannot be used without its training.
+        DataError: a file of it is damaged.
+    """
+    folder = Path(run)
+    if not (folder / "config.toml").is_file():
+        raise RunError(f"{folder}: holds no mindgap run (no config.toml); give the folder named by --out")
+    options = read_toml(folder / "config.toml").get("options", {})
+    if finished_time(folder) is None:
+        raise RunError(f"{folder}: is not finished; run the same command as before to its end first")
+    _refuse_without_network(folder)
+    _refuse_mitigation(folder, options)
+    architecture, network = load_network(folder)
+    info = _store_info(folder)
+    if architecture.num_classes != len(info.classes) or architecture.input_px != info.size_px:
+        raise DataError(
+            f"{folder}: the network has {architecture.num_classes} classes and {architecture.input_px} px, the store "
+            f"{len(info.classes)} and {info.size_px}; the run's files are of different runs"
+        )
+    return TrainedModel(folder, architecture, network.eval(), info, options)
+
+
+def _refuse_without_network(folder: Path) -> None:
+    if (folder / WEIGHTS_FILE).is_file():
+        return
+    presets = read_json(folder / "search.json").get("presets") if (folder / "search.json").is_file() else None
+    if presets:
+        raise RunError(f"{folder}: holds a run per preset ({', '.join(presets)}); name one of its folders")
+    if (folder / "folds").is_dir():
+        raise RunError(f"{folder}: has a network per fold and none of its own; train without --folds")
+    raise RunError(f"{folder}: has no {WEIGHTS_FILE}; name a run of train or search")
+
+
+def _refuse_mitigation(folder: Path, options: Mapping[str, Any]) -> None:
+    """Refuses a run whose predictions take more than the network, such as each image's group."""
+    name = options.get("mitigation")
+    if isinstance(name, str) and not MITIGATIONS.get(name).predicts_by_network_alone():
+        raise RunError(
+            f"{folder}: the mitigation {name!r} predicts by more than the network, such as each image's group, which "
+            "is not kept; take its predictions.parquet, or a run with another mitigation"
+        )
+
+
+def _store_info(folder: Path) -> StoreInfo:
+    summary = read_json(folder / "provenance.json").get("store_summary")
+    if not isinstance(summary, dict):
+        raise RunError(f"{folder}: does not say which classes its store had (provenance.json); run it again")
+    try:
+        return parse(StoreInfo, summary, source=f"{folder / 'provenance.json'}: store_summary")
+    except ConfigError as error:
+        raise DataError(f"{error}; run it again") from None

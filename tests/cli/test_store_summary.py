@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from mindgap.cli.store_summary import store_lines
+from mindgap.testing.tiny_store import write_tiny_store
+from mindgap.workflows.audit_store import audit_store
+
+
+def test_the_summary_names_sizes_leaks_and_the_smallest_gap(tmp_path):
+    record = audit_store(write_tiny_store(tmp_path / "store", minority=0.2), permutations=50)
+    lines = store_lines(record)
+    assert lines[0] == "300 images, 2 classes, 150 clusters; train 180, validation 60, test 60"
+    text = "\n".join(lines)
+    assert "caution: 1 of 2 groups has under 30 images on the test split" in text
+    assert "No leak was found" in text
+    assert "sex: a group must be" in text
+    assert lines[-1].endswith("assumed: accuracy 80% in the rest, correlation 0.5 within a cluster")
+    assert "\u202f" not in text
+    assert all(len(line) < 400 for line in lines)
