@@ -182,7 +182,7 @@ class _Sorted:
 
     @staticmethod
     def of(positive: NDArray[np.bool_], scores: Floats, group_ids: Integers, *, n_groups: int) -> _Sorted:
-        order = np.argsort(-scores, kind="stable")
+        order = np.argsort(-scores)  # the order of ties is no matter, and an unstable sort several times faster
         ids = group_ids[order]
         by_group = np.argsort(ids, kind="stable")  # within a group still by score
         starts = np.searchsorted(ids[by_group], np.arange(1, n_groups))

@@ -193,9 +193,9 @@ class Resampling:
         if self.probabilities is None:
             totals = self._count_tally.totals(weights)
             return GroupSample(self._counts.replicates(_by_replicate(totals, (n_groups, n_classes, n_classes))))
-        tallies = self._tallies
-        counts = _by_replicate(tallies.counts.totals(weights), (n_groups, n_classes, n_classes))
-        surplus = _by_replicate(tallies.surplus.totals(weights), (n_groups, N_BINS))
+        tallies, wide = self._tallies, weights.astype(np.float32, copy=False)
+        counts = _by_replicate(tallies.counts.totals(wide), (n_groups, n_classes, n_classes))
+        surplus = _by_replicate(tallies.surplus.totals(wide), (n_groups, N_BINS))
         return self._sample(counts, lambda k: tallies.levels[k].resampled(weights), surplus)
 
     @cached_property
