@@ -85,7 +85,7 @@ def test_the_log_has_a_line_per_epoch(trained):
 
 @pytest.mark.parametrize("precision", ["bf16", "auto"])
 def test_the_last_epochs_logged_figures_are_the_audits(store, network, tmp_path, monkeypatch, precision):
-    """Validation is computed after every epoch as it is in the end, and not in what is the faster type to predict in."""
+    """Validation is computed after every epoch as it is in the end, not in the type that predicts the fastest."""
     seen = []
 
     def seen_modes(*arguments, **options):

@@ -50,7 +50,7 @@ class Predictor(Protocol):
 
 
 class _Options(StrictModel):
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: Literal["run", "auto", "fp32", "bf16"]
     device: Literal["auto", "cpu", "cuda"]
 
 
@@ -60,7 +60,7 @@ def predict(
     *,
     out: Path | str,
     split: str | None = None,
-    precision: str = "auto",
+    precision: str = "run",
     device: str = "auto",
     workers: int | None = None,
     force: bool = False,
@@ -76,7 +76,8 @@ def predict(
         images: a store, or a folder of images; sub-folders are searched.
         out: the file, ``.csv`` or ``.parquet``.
         split: of a store, ``train``, ``validation``, ``test`` or ``all``; None is ``test``.
-        precision: of a run's network, ``fp32``, ``bf16``, or ``auto``, the faster of the two.
+        precision: of a run's network, ``run``, as the run computed its own predictions, ``fp32``, ``bf16``, or
+            ``auto``, the faster of the two.
         device: of a run's network, ``cpu``, ``cuda``, or ``auto``, a GPU if there is one.
         workers: decoding processes; None means all cores.
         force: replaces a file that is there.

@@ -109,10 +109,12 @@ def decode_none_anew(path, _):
 def test_the_chosen_network_of_a_search_is_used(store, tmp_path):
     out = tmp_path / "search"
     search(store, config=write_tiny_config(tmp_path, trials=2, epochs=1), out=out)
-    table = table_of(out, store, out=tmp_path / "a.csv", precision="fp32")
+    table = table_of(out, store, out=tmp_path / "a.csv")
+    modes = read_json(out / "provenance.json")["modes"]
+    assert len(modes) == len(read_json(out / "architecture.json")["blocks"]) + 2
     kept = read_predictions(out / "predictions.parquet", attributes=["sex"])
     assert table["id"].tolist() == kept.ids.tolist()
-    np.testing.assert_allclose(chances_of(table), kept.probabilities, atol=1e-5)
+    np.testing.assert_allclose(chances_of(table), kept.probabilities, atol=1e-6)
 
 
 def test_a_file_predicts_without_torch(exported, images, store, tmp_path):

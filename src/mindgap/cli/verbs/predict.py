@@ -24,8 +24,11 @@ def predict(
         typer.Option("--split", help="Of a store: train, validation, test or all [default: test]."),
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="Of a run: fp32, bf16, or auto, the faster of the two.")
-    ] = "auto",
+        str,
+        typer.Option(
+            "--precision", help="Of a run: run, as it was computed there; fp32; bf16; auto, the faster of both."
+        ),
+    ] = "run",
     device: Annotated[
         str, typer.Option("--device", help="Of a run: cpu or cuda; auto takes a GPU if there is one.")
     ] = "auto",
