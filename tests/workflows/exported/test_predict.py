@@ -190,11 +190,18 @@ def test_a_split_of_a_folder_and_a_folder_without_images_are_refused(exported, i
 
 def test_what_is_read_is_never_replaced(run, store, exported):
     before = (run / "predictions.parquet").read_bytes()
-    with pytest.raises(RunError, match=r"predictions\.parquet: belongs to .*run, which is read"):
-        predict(run, store, out=run / "predictions.parquet", force=True)
-    with pytest.raises(RunError, match=r"table\.parquet: belongs to .*store, which is read"):
-        predict(run, store, out=store / "table.parquet", force=True)
+    for folder, name in ((run, "predictions.parquet"), (store, "table.parquet")):
+        for force in (False, True):
+            with pytest.raises(ConfigError, match=f"{name}: that file is an input and would be lost"):
+                predict(run, store, out=folder / name, force=force)
     assert (run / "predictions.parquet").read_bytes() == before
+
+
+def test_a_table_in_the_run_it_was_made_by_is_replaced(run, store, copy_of):
+    copied = copy_of(run)
+    for force in (False, True):
+        predict(copied, store, out=copied / "mine.csv", force=force)
+    assert (copied / "mine.csv").is_file()
 
 
 def test_another_process_at_the_same_table_is_refused(exported, images, tmp_path):
