@@ -9,11 +9,12 @@ from typing import Any
 
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import ConfigError, near_names
-from mindgap.core.files import jsonable, no_new_parents_on_failure, write_json
+from mindgap.core.files import jsonable
 from mindgap.core.progress import progress
 from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
+from mindgap.workflows.least_numbers import refuse_too_small
 from mindgap.workflows.run_predictions import group_order, predictions_of
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ def _audit_predictions(
         found = audit_predictions(audited.predictions, attribute_done=lambda _: bar.advance(), **options)
     record = jsonable(_record(found, question, audited, options))
     with progress(None, "writing"):
-        _write(record, audited, outputs)
+        outputs.write(record, page=lambda path: _write_page(path, record, audited))
     _warn(audited)
     return record
 
@@ -138,17 +139,10 @@ def _record(record: dict[str, Any], question: Question, audited: Audited, option
     return record | {"source": str(question.path), "rows": audited.rows, "options": kept | dict(options)}
 
 
-def _write(record: Mapping[str, Any], audited: Audited, outputs: Outputs) -> None:
-    if outputs.json is not None:
-        with no_new_parents_on_failure(outputs.json):
-            write_json(outputs.json, record)
-    if outputs.html is not None:
-        from mindgap.report.audit_page import write_audit_page
+def _write_page(path: Path, record: Mapping[str, Any], audited: Audited) -> None:
+    from mindgap.report.audit_page import write_audit_page
 
-        with no_new_parents_on_failure(outputs.html):
-            write_audit_page(
-                outputs.html, record, audited.predictions, source=record["source"], options=record["options"]
-            )
+    write_audit_page(path, record, audited.predictions, source=record["source"], options=record["options"])
 
 
 def _audit_store(
@@ -182,11 +176,7 @@ def _audit_store(
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    for name in ("bootstrap", "permutations", "seed"):
-        if options[name] < 0:
-            raise ConfigError(f"{name}={options[name]}: need 0 or more")
-    if options["min_group"] < 1:
-        raise ConfigError(f"min_group={options['min_group']}: need 1 or more")
+    refuse_too_small(options)
     for name, words in _WORDS.items():
         if options[name] not in words:
             raise ConfigError(f"{name}={options[name]!r}: {near_names(str(options[name]), words)}")
