@@ -40,6 +40,8 @@ def audit(
     interval: str = "percentile",
     floor: str = "within-class",
     min_group: int = 1,
+    accuracy: float | None = None,
+    icc: float | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Audits a predictions table, the predictions of a run, or a store.
@@ -60,6 +62,8 @@ def audit(
         interval: ``percentile`` or ``bca``, for the figures that are no distance.
         floor: groups are permuted ``within-class`` or over ``all-classes``.
         min_group: rows under which a group is left out of every gap; its own figures stay.
+        accuracy: of a store: the accuracy assumed where it says how small a gap could show, in 0..1; None means .8.
+        icc: of a store: the correlation of being right within a cluster that is assumed there, in 0..1; None means .5.
         seed: the same seed gives the same record.
 
     Returns:
@@ -77,8 +81,11 @@ def audit(
     place, tables = Path(target), _paths(table)
     outputs = Outputs.checked(json, html, inputs=(place, *tables))
     of_tables = {"cluster": cluster, "split": split, "table": table, "id": id, "label": label}
+    assumed = {name: value for name, value in (("accuracy", accuracy), ("icc", icc)) if value is not None}
     if (place / "store.json").is_file():
-        return _audit_store(place, attributes, outputs, options=options, unfit=of_tables)
+        return _audit_store(place, attributes, outputs, options=options, unfit=of_tables, assumed=assumed)
+    for name, value in assumed.items():
+        raise ConfigError(f"{target}: is no store, so --{name} {value} does not fit; leave it out, or audit a store")
     for name in ("id", "label"):
         if of_tables[name] is not None and not tables:
             raise ConfigError(f"--{name} {of_tables[name]}: names a column of --table, which was not given")
@@ -152,6 +159,7 @@ def _audit_store(
     *,
     options: Mapping[str, Any],
     unfit: Mapping[str, object],
+    assumed: Mapping[str, float],
 ) -> dict[str, Any]:
     """A store has no predictions: what concerns them is refused."""
     given = {name: value for name, value in unfit.items() if value is not None}
@@ -172,6 +180,7 @@ def _audit_store(
             attributes=attributes,
             permutations=options["permutations"],
             seed=options["seed"],
+            **assumed,
         )
 
 
