@@ -127,6 +127,19 @@ def test_a_store_is_audited_by_itself(tmp_path):
     assert "<html" in (tmp_path / "audit.html").read_text()
 
 
+def test_the_page_of_an_audit_tells_no_path_above_the_last_folder(table, tmp_path, made):
+    (tmp_path / "clinic").mkdir()
+    path = table(made() | {"patient": None}, name="clinic/predictions.csv")
+    sites = table({"id": made()["id"], "site": ["x", "y"] * 120}, name="clinic/sites.csv")
+    record = audit(path, attributes="site", table=sites, html=tmp_path / "audit.html", **FEW)
+    page = (tmp_path / "audit.html").read_text()
+    assert str(tmp_path) not in page
+    assert tmp_path.name not in page
+    assert "clinic/predictions.csv" in page
+    assert "clinic/sites.csv" in page
+    assert (record["source"], record["options"]["tables"]) == (str(path), [str(sites)])
+
+
 def test_the_page_of_an_audit_is_written_whole(table, tmp_path):
     pytest.importorskip("mindgap.report.audit_page")
     audit(table(), attributes="sex", html=tmp_path / "new" / "audit.html", **FEW)
