@@ -8,23 +8,12 @@ from typing import Any
 from mindgap.cli.summary import aligned, printable
 from mindgap.report.comparison_words import caveat, findings, others, seed_rows
 from mindgap.report.estimate import decimal, p_text, signed
+from mindgap.report.gap_families import HEADLINE
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
 
 Record = Mapping[str, Any]
 _MOST = 12
-_GAPS = (
-    "unfairness",
-    "unfairness_standardized",
-    "worst_group_accuracy",
-    "accuracy_ratio",
-    "f1_difference",
-    "equalized_odds_abs_mean",
-    "selection_rate_ratio",
-    "abroca",
-    "uei",
-)
-"""The gaps that are printed, in this order, after the one that verdicts are about."""
 
 
 def compare_lines(record: Record) -> list[str]:
@@ -68,7 +57,7 @@ def _tables(record: Record) -> list[str]:
         lines += ["overall:", *aligned(rows)]
         for name, attribute in record["attributes"].items():
             gaps = attribute["gaps"]
-            shown = dict.fromkeys([record["gap"], *_GAPS])
+            shown = dict.fromkeys([record["gap"], *HEADLINE])
             rows = [head, *(_row(measure_of(key).label, gaps[key][model]) for key in shown if key in gaps)]
             left = len(gaps) - len(rows) + 1
             more = [f"  and {left} gaps more in the record (--json)"] if left > 0 else []
