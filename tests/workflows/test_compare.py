@@ -218,3 +218,10 @@ def test_the_page_is_written_whole(run_of, other, tmp_path):
     compare(run_of("a", network="a"), run_of("b", other(), network="b"), html=place, **FEW)
     assert place.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert os.listdir(tmp_path / "new") == ["compare.html"]
+
+
+@pytest.mark.parametrize("changes", [{"sex": None, "age": None, "patient": None}, {"label": None}])
+def test_no_option_is_suggested_that_a_comparison_lacks(table, changes):
+    paths = [table(name=name, **changes) for name in ("a.csv", "b.csv")]
+    for attributes in (None, "tone", "sex"):
+        assert "--table" not in refusal(*paths, attributes=attributes)

@@ -104,6 +104,7 @@ def _read(place: Path, attributes: str | Sequence[str] | None, *, cluster: str |
         attributes="" if attributes is None and not is_run else attributes,
         cluster=cluster,
         split=split,
+        takes_tables=False,
     )
     return read_audited(question, order=group_order(place))
 
