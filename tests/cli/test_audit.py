@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindgap.cli.audit_summary import audit_record_lines
+from mindgap.cli.audit_lines import audit_record_lines
 from mindgap.cli.main import run
 from mindgap.cli.summary import printable
 from mindgap.report.gap_families import HEADLINE
@@ -187,7 +187,7 @@ def test_a_refusal_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_store_has_its_own_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    pytest.importorskip("mindgap.cli.store_summary")
+    pytest.importorskip("mindgap.cli.store_lines")
     assert run(["audit", str(write_tiny_store(tmp_path / "store", n=60)), "--permutations", "20"]) == 0
     assert capsys.readouterr().out.startswith("60 images, 2 classes, 30 clusters; train")
 

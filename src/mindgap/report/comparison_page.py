@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.core.files import write_text
-from mindgap.report.comparison_words import caveat, findings, others, parts, seed_rows
+from mindgap.report.comparison_words import caveat, comparison_findings, others, parts, seed_rows
 from mindgap.report.difference_rows import model_tables
 from mindgap.report.estimate import count
 from mindgap.report.origin import option_rows
@@ -50,7 +50,7 @@ def render_comparison(record: Mapping[str, Any]) -> str:
 
 
 def _sections(record: Mapping[str, Any]) -> list[Section]:
-    found = findings(record)
+    found = comparison_findings(record)
     plain = {
         "caveat": caveat(record),
         "findings": found[:MOST_FINDINGS],

@@ -93,9 +93,9 @@ def audit(
 
 def _lines(record: dict) -> list[str]:
     if record.get("kind") == "dataset":
-        from mindgap.cli.store_summary import store_lines
+        from mindgap.cli.store_lines import store_lines
 
         return store_lines(record)
-    from mindgap.cli.audit_summary import audit_record_lines
+    from mindgap.cli.audit_lines import audit_record_lines
 
     return audit_record_lines(record)

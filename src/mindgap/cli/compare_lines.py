@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindgap.cli.summary import aligned, printable
-from mindgap.report.comparison_words import caveat, findings, others, seed_rows
+from mindgap.report.comparison_words import caveat, comparison_findings, others, seed_rows
 from mindgap.report.estimate import decimal, p_text, signed
 from mindgap.report.gap_families import HEADLINE
 from mindgap.report.groups import metric_label
@@ -19,7 +19,7 @@ _MOST = 12
 def compare_lines(record: Record) -> list[str]:
     """Lines on a comparison."""
     lines = [_head(record), *_model_lines(record)]
-    found = findings(record)
+    found = comparison_findings(record)
     for finding in found[:_MOST]:
         lines.append(printable(finding.title))
         lines += ["  " + printable(detail) for detail in finding.details]
