@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgap.cli.summary import aligned, number, printable
+from mindgap.cli.summary import aligned, number, printable, split_and_kinds
 from mindgap.report.audited import single_label_audits
 from mindgap.report.estimate import p_text
 from mindgap.report.findings import findings
@@ -31,10 +31,8 @@ def audit_record_lines(record: Record) -> list[str]:
 
 
 def _head(record: Record) -> str:
-    options = record.get("options", {})
-    split = f" (split {options['split']})" if options.get("split", "all") != "all" else ""
+    split, kinds = split_and_kinds(record)
     of = f" of {record['rows']}" if record.get("rows", record["n"]) != record["n"] else ""
-    kinds = f"{len(record['classes'])} classes" if "classes" in record else f"{len(record['labels'])} labels"
     return printable(f"{record['source']}: {record['n']}{of} rows{split}, {kinds}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.cli.summary import aligned, printable
+from mindgap.cli.summary import aligned, printable, split_and_kinds
 from mindgap.report.comparison_words import caveat, comparison_findings, others, seed_rows
 from mindgap.report.estimate import decimal, p_text, signed
 from mindgap.report.gap_families import HEADLINE
@@ -33,11 +33,9 @@ def compare_lines(record: Record) -> list[str]:
 
 
 def _head(record: Record) -> str:
-    options = record.get("options", {})
-    split = f" (split {options['split']})" if options.get("split", "all") != "all" else ""
-    kinds = f"{len(record['classes'])} classes" if "classes" in record else f"{len(record['labels'])} labels"
+    split, kinds = split_and_kinds(record)
     models = f"{len(record['models'])} models" if others(record) else "one model, nothing to compare it with,"
-    return f"{models} on the same {record['n']} rows{printable(split)}, {kinds}"
+    return f"{models} on the same {record['n']} rows{split}, {kinds}"
 
 
 def _model_lines(record: Record) -> list[str]:
