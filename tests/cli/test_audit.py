@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mindgap.cli.audit_summary import audit_record_lines
+from mindgap.cli.audit_lines import audit_record_lines
 from mindgap.cli.main import run
 from mindgap.cli.summary import printable
+from mindgap.report.gap_families import HEADLINE
+from mindgap.report.measures import measure_of
 from mindgap.testing.tiny_store import write_tiny_store
 
 FEW = ["--bootstrap", "50", "--permutations", "99"]
@@ -50,6 +52,15 @@ def test_the_finding_stands_first_and_figures_stand_beside_their_floor(write, ca
     assert u.endswith("0.010  0.010")
     assert any(line.startswith("overall: accuracy 0.7") and "[" in line for line in lines)
     assert any(line.startswith("  f      200  0.5") for line in lines)
+
+
+def test_the_gaps_that_lead_a_page_lead_the_terminal(write, capsys: pytest.CaptureFixture[str]):
+    assert run(["audit", str(write({"f": 0.6, "m": 0.9})), "--attributes", "sex", *FEW]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = (k for k, line in enumerate(lines) if line.startswith("  gap "))
+    assert lines[-1].endswith("gaps more in the record (--json)")
+    printed = [line.strip().split("  ")[0] for line in lines[head + 1 : -1]]
+    assert printed == [measure_of(key).label for key in HEADLINE]
 
 
 def test_what_is_not_defined_is_said_once_and_fills_no_column(write, capsys: pytest.CaptureFixture[str]):
@@ -176,7 +187,7 @@ def test_a_refusal_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_store_has_its_own_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    pytest.importorskip("mindgap.cli.store_summary")
+    pytest.importorskip("mindgap.cli.store_lines")
     assert run(["audit", str(write_tiny_store(tmp_path / "store", n=60)), "--permutations", "20"]) == 0
     assert capsys.readouterr().out.startswith("60 images, 2 classes, 30 clusters; train")
 

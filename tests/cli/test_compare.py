@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from mindgap.cli.main import run
+from mindgap.report.gap_families import HEADLINE
+from mindgap.report.measures import measure_of
 from mindgap.testing.tiny_store import write_tiny_store
 
 FEW = ["--bootstrap", "100", "--permutations", "199"]
@@ -51,6 +53,16 @@ def test_what_may_be_said_stands_first(write, capsys: pytest.CaptureFixture[str]
     assert lines[7].startswith("  Worst-group accuracy 0.")
     assert any(line.startswith("  Accuracy ") and line.endswith("better") for line in lines)
     assert lines[-1].startswith("These are differences between the trained networks named")
+
+
+def test_the_gap_of_the_verdict_leads_and_then_those_that_lead_a_page(write, capsys: pytest.CaptureFixture[str]):
+    paths = write("a.csv", 0.6, 0.9), write("b.csv", 0.85, 0.9)
+    assert run([*call(*paths), "--gap", "f1_difference", *FEW, "--permutations", "19"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = (k for k, line in enumerate(lines) if line.startswith("sex: n = "))
+    (end,) = (k for k, line in enumerate(lines) if line.endswith("gaps more in the record (--json)"))
+    printed = [line.strip().split("  ")[0] for line in lines[head + 2 : end]]
+    assert printed == [measure_of(key).label for key in ("f1_difference", *HEADLINE)]
 
 
 def test_no_difference_is_said_in_words_with_n(write, capsys: pytest.CaptureFixture[str]):

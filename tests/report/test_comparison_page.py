@@ -10,7 +10,7 @@ import pytest
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.report.comparison_page import render_comparison, write_comparison_page
-from mindgap.report.comparison_words import caveat, findings, numbers, seed_rows, seeds_compared
+from mindgap.report.comparison_words import caveat, comparison_findings, numbers, seed_rows, seeds_compared
 from mindgap.report.difference_rows import draw_difference
 from mindgap.report.estimate import signed
 
@@ -30,7 +30,7 @@ def record(make_predictions):
 
 
 def test_sentences_name_who_is_compared_with_whom(record):
-    accuracy, tone, sex = findings(record)
+    accuracy, tone, sex = comparison_findings(record)
     assert accuracy.title == "weighted is right more often than plain."
     assert tone.title.startswith("Over tone, weighted helps beside plain: its gap (Unfairness U) is smaller")
     assert tone.word == "helps"
@@ -49,7 +49,7 @@ def changed(record, word, *, harmless=None, **gap):
 
 def test_each_verdict_has_its_sentence_and_claims_no_more(record):
     said = {
-        word: findings(changed(record, word, harmless=False, **gap))[1].title
+        word: comparison_findings(changed(record, word, harmless=False, **gap))[1].title
         for word, gap in {
             "helps": {},
             "levels down": {},
@@ -64,7 +64,7 @@ def test_each_verdict_has_its_sentence_and_claims_no_more(record):
     assert said["hurts"] == "Over tone, weighted hurts beside plain: its gap (Unfairness U) is larger."
     assert said["no difference shown"].startswith("Over tone, no difference in the gap (Unfairness U) between")
     assert said["not judged"].endswith("is not judged: too few permutations for so many comparisons.")
-    assert "harmless" not in findings(changed(record, "helps", harmless=True))[1].title
+    assert "harmless" not in comparison_findings(changed(record, "helps", harmless=True))[1].title
 
 
 def test_a_difference_is_written_with_all_it_rests_on():

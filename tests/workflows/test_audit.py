@@ -38,7 +38,7 @@ def test_the_record_is_what_the_json_file_holds(table, tmp_path):
     assert record["overall"]["accuracy"]["n"] == record["n"] == record["rows"] == 240
     assert record["options"] == {
         "attributes": ["sex", "age:bands=0/30/60"], "split": "all", "bootstrap": 20, "permutations": 20,
-        "interval": "percentile", "floor": "within-class", "seed": 0,
+        "interval": "percentile", "floor": "within-class", "min_group": 1, "seed": 0,
     }  # fmt: skip
     assert record["source"].endswith("predictions.csv")
     assert os.listdir(tmp_path / "new") == ["audit.json"]

@@ -106,12 +106,38 @@ def test_options_of_predictions_do_not_fit_a_store(tmp_path, options):
         audit(store, **options)
 
 
+def test_what_a_store_assumes_can_be_said_and_fits_nothing_else(table, tmp_path):
+    store = write_tiny_store(tmp_path / "store", n=60)
+    detectable = audit(store, accuracy=0.9, icc=0.25, permutations=5)["attributes"]["sex"]["detectable"]
+    assert (detectable["accuracy"], detectable["icc"]) == (0.9, 0.25)
+    usual = audit(store, permutations=5)["attributes"]["sex"]["detectable"]
+    assert (usual["accuracy"], usual["icc"]) == (0.8, 0.5)
+    with pytest.raises(ConfigError, match=r"accuracy=2: the accuracy assumed must lie between 0 and 1"):
+        audit(store, accuracy=2.0)
+    for name in ("accuracy", "icc"):
+        with pytest.raises(ConfigError, match=f"is no store, so --{name} 0.5 does not fit; leave it out"):
+            audit(table(), attributes="sex", **{name: 0.5}, **FEW)
+
+
 def test_a_store_is_audited_by_itself(tmp_path):
     pytest.importorskip("mindgap.workflows.audit_store")
     store = write_tiny_store(tmp_path / "store", n=60)
     record = audit(store, json=tmp_path / "audit.json", html=tmp_path / "audit.html", permutations=20)
     assert strict(tmp_path / "audit.json") == record
     assert "<html" in (tmp_path / "audit.html").read_text()
+
+
+def test_the_page_of_an_audit_tells_no_path_above_the_last_folder(table, tmp_path, made):
+    (tmp_path / "clinic").mkdir()
+    path = table(made() | {"patient": None}, name="clinic/predictions.csv")
+    sites = table({"id": made()["id"], "site": ["x", "y"] * 120}, name="clinic/sites.csv")
+    record = audit(path, attributes="site", table=sites, html=tmp_path / "audit.html", **FEW)
+    page = (tmp_path / "audit.html").read_text()
+    assert str(tmp_path) not in page
+    assert tmp_path.name not in page
+    assert "clinic/predictions.csv" in page
+    assert "clinic/sites.csv" in page
+    assert (record["source"], record["options"]["tables"]) == (str(path), [str(sites)])
 
 
 def test_the_page_of_an_audit_is_written_whole(table, tmp_path):

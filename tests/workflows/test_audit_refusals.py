@@ -80,9 +80,21 @@ def test_a_full_disk_leaves_nothing_half_written(table, small_disk, made):
          "FILE: no attribute is named; name columns of groups with --attributes, from: sex, age, patient"),
         ({}, {"attributes": ""}, "FILE: no attribute is named; "),
         ({"sex": None, "age": None, "patient": None}, {"attributes": None},
-         "FILE: no attribute is named; name columns of groups with --attributes, but there is no column"),
+         ("FILE: no attribute is named; name columns of groups with --attributes, but there is no column for it: add "
+         "one; or join it with --table metadata.csv --id COLUMN")),
+        ({"sex": None, "age": None, "patient": None, "label": None}, {"attributes": None},
+         ("FILE: no attribute is named; name columns of groups with --attributes, but there is no column for it: add "
+         "one; or join it with --table metadata.csv --id COLUMN --label COLUMN")),
+        ({"label": None}, {},
+         ("FILE: no column 'label' for the classes, and no label_<name>; known: age, id, patient, prob_bcc, prob_mel, "
+         "prob_nv, sex; or join it with --table metadata.csv --id COLUMN --label COLUMN")),
         ({}, {"attributes": "sexe"}, "FILE: no column 'sexe' for the attribute; did you mean 'sex'? known: age, "),
-        ({}, {"attributes": "tone"}, "FILE: no column 'tone' for the attribute; "),
+        ({}, {"attributes": "tone"},
+         ("FILE: no column 'tone' for the attribute; known: age, id, label, patient, prob_bcc, prob_mel, prob_nv, sex; "
+         "or join it with --table metadata.csv --id COLUMN")),
+        ({"label": None}, {"attributes": "tone"},
+         ("FILE: no column 'tone' for the attribute; known: age, id, patient, prob_bcc, prob_mel, prob_nv, sex; or "
+         "join it with --table metadata.csv --id COLUMN --label COLUMN")),
         ({}, {"attributes": "label"}, "FILE: 'label' is no attribute but a column of the predictions; "),
         ({}, {"attributes": "sex*prob_nv"}, "FILE: 'prob_nv' is no attribute but a column of the predictions; "),
         ({}, {"attributes": "sex,sex"}, "attribute 'sex' names 'sex' twice; "),
@@ -105,6 +117,12 @@ def test_a_full_disk_leaves_nothing_half_written(table, small_disk, made):
 )  # fmt: skip
 def test_what_does_not_fit_is_one_line(table, changes, options, message):
     assert refusal(table(**changes), **options).startswith(message)
+
+
+def test_where_a_table_was_joined_no_other_is_suggested(table, made):
+    other = table({"id": made()["id"], "site": ["x", "y"] * 120}, name="m.csv")
+    assert "metadata.csv" not in refusal(table(), attributes="tone", table=other)
+    assert "metadata.csv" not in refusal(table(label=None), attributes="site", table=other)
 
 
 def test_too_many_groups_are_one_line(table, made):

@@ -32,6 +32,13 @@ def test_the_record_and_the_page_are_written_where_told(store, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "audit.html", "store"]
 
 
+@pytest.mark.parametrize("option", ["json", "html"])
+def test_a_file_that_cannot_be_written_leaves_no_new_folder(store, tmp_path, option):
+    with pytest.raises(CapacityError):
+        audit_store(store, permutations=5, **{option: tmp_path / "new" / "deep" / ("x" * 300)})
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
 def test_an_untouched_store_has_no_leak(store):
     record = audit_store(store, permutations=50)
     assert record["clusters"]["in_several_splits"]["clusters"] == 0

@@ -107,11 +107,23 @@ def test_a_run_is_compared_with_a_table(run_of, table, other):
     assert record["models"][1]["seeds"] == [None]
 
 
-def test_tables_of_one_name_are_told_apart_by_their_path(table, other, tmp_path):
-    (tmp_path / "x").mkdir()
-    first, second = table(name="p.csv"), table(other(), name="x/p.csv")
-    record = compare(first, second, attributes="sex", **FEW)
-    assert [model["name"] for model in record["models"]] == [str(first), str(second)]
+def test_tables_of_one_name_are_told_apart_by_their_folder(table, other, tmp_path):
+    for folder in ("a/x", "b/x", "y"):
+        (tmp_path / folder).mkdir(parents=True)
+    paths = [table(other(k), name=f"{folder}/p.csv") for k, folder in enumerate(("a/x", "b/x", "y"))]
+    record = compare(*paths, attributes="sex", **FEW)
+    assert [model["name"] for model in record["models"]] == ["x/p.csv", "x/p.csv (2)", "y/p.csv"]
+    assert [model["sources"] for model in record["models"]] == [[str(path)] for path in paths]
+
+
+def test_the_page_of_a_comparison_tells_no_path_above_the_last_folder(table, other, tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+    paths = table(name="x/p.csv"), table(other(), name="y/p.csv")
+    compare(*paths, attributes="sex", html=tmp_path / "compare.html", **FEW)
+    page = (tmp_path / "compare.html").read_text()
+    assert tmp_path.name not in page
+    assert "x/p.csv" in page
 
 
 def test_groups_of_a_run_stand_in_the_order_of_its_store(run_of, made):
@@ -206,3 +218,10 @@ def test_the_page_is_written_whole(run_of, other, tmp_path):
     compare(run_of("a", network="a"), run_of("b", other(), network="b"), html=place, **FEW)
     assert place.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert os.listdir(tmp_path / "new") == ["compare.html"]
+
+
+@pytest.mark.parametrize("changes", [{"sex": None, "age": None, "patient": None}, {"label": None}])
+def test_no_option_is_suggested_that_a_comparison_lacks(table, changes):
+    paths = [table(name=name, **changes) for name in ("a.csv", "b.csv")]
+    for attributes in (None, "tone", "sex"):
+        assert "--table" not in refusal(*paths, attributes=attributes)

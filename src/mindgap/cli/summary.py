@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mindgap.report.cautions import arbitrary_choice
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
 
 
 def printable(text: str, *, most: int = 600) -> str:
@@ -23,6 +24,13 @@ def aligned(rows: list[list[str]]) -> list[str]:
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     ]
+
+
+def split_and_kinds(record: Record) -> tuple[str, str]:
+    """How a headline names the split, with a blank before it and nothing for all rows, and the classes or labels."""
+    split = record.get("options", {}).get("split", "all")
+    kinds = f"{len(record['classes'])} classes" if "classes" in record else f"{len(record['labels'])} labels"
+    return ("" if split == "all" else printable(f" (split {split})")), kinds
 
 
 def number(value: Record) -> str:

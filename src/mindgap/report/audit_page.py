@@ -16,6 +16,7 @@ from mindgap.report.floor_words import floor_words
 from mindgap.report.limits import data_limits
 from mindgap.report.origin import option_rows
 from mindgap.report.page import Page, Section, render_page
+from mindgap.report.short_place import short_place
 
 AnyPredictions = Predictions | MultiLabelPredictions
 
@@ -65,7 +66,7 @@ def audit_sections(
     parts = single_label_audits(audit)
     groups = {"audits": audit_views(audit, lead=None), "judged_on": rows}
     named = {f"{rows} (label {label})" if label else rows: part for label, part in parts.items()}
-    origin = {"origin": origin_rows(audit, source=source, options=options), "options": option_rows(options)}
+    origin = {"origin": origin_rows(audit, source=source, options=options), "options": option_rows(_shown(options))}
     return [
         Section("summary", "In plain words", "In plain words", audit_summary(audit, source=source, options=options)),
         Section("groups", "Groups side by side", "Groups", groups),
@@ -89,7 +90,7 @@ def origin_rows(audit: Mapping[str, Any], *, source: str, options: Mapping[str, 
         if part.get("unknown")
     ]
     return [
-        ("File", source),
+        ("File", short_place(source)),
         *([("Rows of the file", count(audit["rows"]))] if audit.get("rows") is not None else []),
         ("Rows audited", count(audit.get("n"))),
         ("Split", str(options.get("split") or "all rows of the file")),
@@ -101,6 +102,12 @@ def origin_rows(audit: Mapping[str, Any], *, source: str, options: Mapping[str, 
         ("Resamples and permutations", f"{count(options.get('bootstrap'))} and {count(options.get('permutations'))}"),
         ("Seed", str(options.get("seed", "not recorded"))),
     ]
+
+
+def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as the page lists them."""
+    tables = options.get("tables")
+    return {**options, "tables": ", ".join(map(short_place, tables))} if tables else dict(options)
 
 
 def _subtitle(audit: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.core.files import write_text
-from mindgap.report.comparison_words import caveat, findings, others, parts, seed_rows, seeds_compared
+from mindgap.report.comparison_words import caveat, comparison_findings, others, parts, seed_rows, seeds_compared
 from mindgap.report.difference_rows import model_tables
 from mindgap.report.estimate import count
 from mindgap.report.origin import option_rows
 from mindgap.report.page import Page, Section, render_page
+from mindgap.report.short_place import short_place
 
 MOST_FINDINGS = 12
 
@@ -49,7 +50,7 @@ def render_comparison(record: Mapping[str, Any]) -> str:
 
 
 def _sections(record: Mapping[str, Any]) -> list[Section]:
-    found = findings(record)
+    found = comparison_findings(record)
     plain = {
         "caveat": caveat(record),
         "findings": found[:MOST_FINDINGS],
@@ -76,7 +77,7 @@ def _origin_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("Rows", count(record["n"])), ("Verdicts are about", str(record["gap"]))]
     for k, model in enumerate(record["models"]):
         named = [
-            source if seed is None else f"{source} (seed {seed})"
+            short_place(source) + ("" if seed is None else f" (seed {seed})")
             for source, seed in zip(model["sources"], model["seeds"], strict=True)
         ]
         rows.append((f"{'Baseline' if k == 0 else 'Model'} {model['name']}", ", ".join(named)))

@@ -15,7 +15,7 @@ WORST = "worst_group_accuracy"
 
 
 @dataclass(frozen=True)
-class Finding:
+class ComparisonFinding:
     """What is said of one model and attribute.
 
     Attributes:
@@ -39,9 +39,9 @@ def others(record: Record) -> list[str]:
     return [model["name"] for model in record["models"][1:]]
 
 
-def findings(record: Record) -> list[Finding]:
+def comparison_findings(record: Record) -> list[ComparisonFinding]:
     """One finding per model, label and attribute, after one per model (and label) on accuracy."""
-    found: list[Finding] = []
+    found: list[ComparisonFinding] = []
     for label, part in parts(record).items():
         for model in others(record):
             found.append(_on_accuracy(part, label, model, record["baseline"]))
@@ -52,21 +52,23 @@ def findings(record: Record) -> list[Finding]:
     return found
 
 
-def _on_accuracy(part: Record, label: str, model: str, baseline: str) -> Finding:
+def _on_accuracy(part: Record, label: str, model: str, baseline: str) -> ComparisonFinding:
     record = part["overall"]["accuracy"][model]
     reading = record["reading"]
     if reading in {"better", "worse"}:
         title = f"{model} is right {'more' if reading == 'better' else 'less'} often than {baseline}"
     else:
         title = _open(record, "accuracy", f"{model} and {baseline}")
-    return Finding(reading, f"{_on(label)}{title}.", (numbers(record, "accuracy") + ".",))
+    return ComparisonFinding(reading, f"{_on(label)}{title}.", (numbers(record, "accuracy") + ".",))
 
 
-def _on_attribute(name: str, attribute: Record, label: str, model: str, baseline: str) -> Finding:
+def _on_attribute(name: str, attribute: Record, label: str, model: str, baseline: str) -> ComparisonFinding:
     verdict = attribute["verdict"][model]
     word, gap_name = verdict["word"], verdict["gap"]
     if not attribute["gaps"]:
-        return Finding(word, f"{_on(label)}Over {name}: not defined: fewer than two groups have rows enough.", ())
+        return ComparisonFinding(
+            word, f"{_on(label)}Over {name}: not defined: fewer than two groups have rows enough.", ()
+        )
     gap, worst = attribute["gaps"][gap_name][model], attribute["gaps"][WORST][model]
     what = measure_of(gap_name).label
     title = _sentence(word, gap, worst, what, (model, baseline), harmless=verdict["harmless"])
@@ -75,7 +77,7 @@ def _on_attribute(name: str, attribute: Record, label: str, model: str, baseline
         details.append(f"In no gap, as asked, for their few rows: {', '.join(attribute['left_out'])}.")
     if gap_name != WORST:
         details.append(numbers(worst, measure_of(WORST).label) + ".")
-    return Finding(word, f"{_on(label)}Over {name}, {title}.", tuple(details))
+    return ComparisonFinding(word, f"{_on(label)}Over {name}, {title}.", tuple(details))
 
 
 def _sentence(

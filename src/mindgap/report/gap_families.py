@@ -1,4 +1,4 @@
-"""Which gaps lead a page, and under which heading the other conventions stand.
+"""Which gaps lead a page and the terminal, and under which heading the other conventions stand.
 
 One vector of predictions has an equalised-odds gap of .05 to .58, depending on the convention; a page that listed all
 of them side by side would be read for the one that suits.
@@ -19,6 +19,7 @@ HEADLINE = (
     "abroca",
     "uei",
 )
+"""The gaps that lead a page, and that the terminal prints, in this order."""
 _MANY = 12
 """Gaps up to which a page shows all in one table."""
 _FAMILIES: Mapping[str, tuple[str, ...]] = {

@@ -12,7 +12,7 @@ from mindgap.metrics.interval import MIN_CLUSTERS
 from mindgap.report.estimate import percent
 from mindgap.report.groups import flag_texts
 from mindgap.report.store_drawing import OTHER, PARTS, class_parts, draw_classes, draw_label, draw_splits
-from mindgap.report.store_findings import case_mix_sentence, standardized_sentence
+from mindgap.report.store_findings import standardized_sentence, store_case_mix_sentence
 
 Record = Mapping[str, Any]
 _FLAGS = {"few_clusters": f"under {MIN_CLUSTERS} clusters", "no_images": "no image"}
@@ -44,7 +44,7 @@ def composition(record: Record) -> dict[str, Any]:
             "groups": list(part["groups"]),
             "tables": {"all": part["groups"]} | {split: one["groups"] for split, one in part["splits"].items()},
             "unknown": part["unknown"],
-            "mix": case_mix_sentence(part),
+            "mix": store_case_mix_sentence(part),
             "standard": standardized_sentence(part),
         }
         for name, part in record["attributes"].items()

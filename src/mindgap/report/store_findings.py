@@ -29,7 +29,7 @@ def store_findings(record: Record) -> list[StoreFinding]:
     return [*found, _tone(record)]
 
 
-def overview(record: Record) -> str:
+def store_overview(record: Record) -> str:
     """The smallest gap that each attribute could show, in one sentence."""
     best = {}
     for name, part in record["attributes"].items():
@@ -86,11 +86,11 @@ def leak_finding(record: Record) -> StoreFinding:
             "The table names no clusters: images of one person may lie in several splits, and nothing here would tell."
         )
     if pairs and (alike := pairs["near"]["across_clusters"]["pairs"]) and clusters["rows_with_a_cluster"]:
-        details.append(f"{many(alike, 'pair')} of nearly identical images {be(alike)} of different clusters.")
+        details.append(f"{n_of(alike, 'pair')} of nearly identical images {_be(alike)} of different clusters.")
     if pairs and (doubt := pairs["near"]["across_labels"]["pairs"]):
-        details.append(f"{many(doubt, 'pair')} of nearly identical images {have(doubt)} different labels.")
-    leaks = [many(spanning, "cluster")] * bool(spanning) + [many(same, "pair") + " of identical images"] * bool(same)
-    leaks += [many(near, "pair") + " of nearly identical images"] * bool(near)
+        details.append(f"{n_of(doubt, 'pair')} of nearly identical images {_have(doubt)} different labels.")
+    leaks = [n_of(spanning, "cluster")] * bool(spanning) + [n_of(same, "pair") + " of identical images"] * bool(same)
+    leaks += [n_of(near, "pair") + " of nearly identical images"] * bool(near)
     if leaks:
         one = len(leaks) == 1 and spanning + same + near == 1
         title = f"{listed(leaks)} {'lies' if one else 'lie'} in different splits: test figures may be flattered"
@@ -129,7 +129,7 @@ def _span(deltas: Mapping[str, float]) -> str:
 
 
 def _details(part: Record) -> Iterable[str]:
-    yield from [line for line in (chance_sentence(part["detectable"]), case_mix_sentence(part)) if line]
+    yield from [line for line in (chance_sentence(part["detectable"]), store_case_mix_sentence(part)) if line]
     if line := standardized_sentence(part):
         yield line
 
@@ -151,7 +151,7 @@ def chance_sentence(detectable: Record) -> str:
     return f"{text}; {listed(hidden)} could be always wrong and U would not show it." if hidden else f"{text}."
 
 
-def case_mix_sentence(part: Record) -> str:
+def store_case_mix_sentence(part: Record) -> str:
     """How different the groups' classes are; of several labels, the one that differs most."""
     mix = part["case_mix"]
     if "labels" in mix:
@@ -204,21 +204,21 @@ def _tone(record: Record) -> StoreFinding:
     dark = tone["darker_than_iii"]
     title = f"{count(dark)} of {count(tone['n'])} measured images are darker than tone band III"
     few = dark < SMALL_GROUP
-    line = f"The angle was not measured on {many(tone['unknown'], 'image')}."
+    line = f"The angle was not measured on {n_of(tone['unknown'], 'image')}."
     details = (line, f"Under {SMALL_GROUP}: the set cannot answer a question about dark skin.") if few else (line,)
     return StoreFinding(title, details, "shown" if few else "")
 
 
-def many(n: int, noun: str) -> str:
+def n_of(n: int, noun: str) -> str:
     """``1 pair``, ``2 pairs``."""
     return f"{count(n)} {noun}{'' if n == 1 else 's'}"
 
 
-def be(n: int) -> str:
+def _be(n: int) -> str:
     """Is or are."""
     return "is" if n == 1 else "are"
 
 
-def have(n: int) -> str:
+def _have(n: int) -> str:
     """Has or have."""
     return "has" if n == 1 else "have"

@@ -8,7 +8,7 @@ from typing import Any
 from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.estimate import count, listed, size
 from mindgap.report.measures import measure_of
-from mindgap.report.store_findings import many
+from mindgap.report.store_findings import n_of
 
 Record = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def _attribute(name: str, part: Record, record: Record) -> Iterator[str]:
         for note, keys in _by_text(answerable, "note").items():
             yield f"{_labels(keys)} over {where}, {judged}: {note}."
     if part["unknown"]:
-        yield f"{name} is unknown for {count(part['unknown'])} of {many(record['n'], 'image')}, which no gap speaks of."
+        yield f"{name} is unknown for {count(part['unknown'])} of {n_of(record['n'], 'image')}, which no gap speaks of."
 
 
 def _by_text(answerable: Record, key: str) -> dict[str, list[str]]:
@@ -70,7 +70,7 @@ def _answerables(part: Record) -> Iterator[tuple[str, Record]]:
 def _whole(record: Record) -> Iterator[str]:
     store = record.get("store") or {}
     for name, n in (store.get("out_of_range") or {}).items():
-        yield f"{many(n, 'value')} of {name} lie outside its bands and count as unknown."
+        yield f"{n_of(n, 'value')} of {name} lie outside its bands and count as unknown."
     dropped = {code: n for code, n in (store.get("dropped") or {}).items() if n}
     if dropped:
         said = listed([f"{count(n)} {code.replace('_', ' ')}" for code, n in dropped.items()])

@@ -11,7 +11,7 @@ from mindgap.report.page import KeyFigure, Section
 from mindgap.report.store_composition import composition
 from mindgap.report.store_detectable import detectable_gaps
 from mindgap.report.store_drawing import draw_tones, points
-from mindgap.report.store_findings import leak_finding, overview, small_by_attribute, store_findings
+from mindgap.report.store_findings import leak_finding, small_by_attribute, store_findings, store_overview
 from mindgap.report.store_limits import store_limits
 
 Record = Mapping[str, Any]
@@ -38,7 +38,7 @@ def _summary(record: Record) -> dict[str, Any]:
         f"read off the {judged} split, so sizes are those of that split unless said otherwise. A gap shows if a "
         f"two-sided 5 % test finds it in 80 % of samples of this size, {_assumed(record)} being assumed.",
         "cautions": [],
-        "overview": overview(record),
+        "overview": store_overview(record),
         "findings": store_findings(record),
         "more_findings": [],
         "key_figures": _key_figures(record),

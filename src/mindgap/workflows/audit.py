@@ -9,11 +9,12 @@ from typing import Any
 
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import ConfigError, near_names
-from mindgap.core.files import jsonable, no_new_parents_on_failure, write_json
+from mindgap.core.files import jsonable
 from mindgap.core.progress import progress
 from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
+from mindgap.workflows.least_numbers import refuse_too_small
 from mindgap.workflows.run_predictions import group_order, predictions_of
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def audit(
     interval: str = "percentile",
     floor: str = "within-class",
     min_group: int = 1,
+    accuracy: float | None = None,
+    icc: float | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Audits a predictions table, the predictions of a run, or a store.
@@ -59,6 +62,8 @@ def audit(
         interval: ``percentile`` or ``bca``, for the figures that are no distance.
         floor: groups are permuted ``within-class`` or over ``all-classes``.
         min_group: rows under which a group is left out of every gap; its own figures stay.
+        accuracy: of a store: the accuracy assumed where it says how small a gap could show, in 0..1; None means .8.
+        icc: of a store: the correlation of being right within a cluster that is assumed there, in 0..1; None means .5.
         seed: the same seed gives the same record.
 
     Returns:
@@ -76,8 +81,11 @@ def audit(
     place, tables = Path(target), _paths(table)
     outputs = Outputs.checked(json, html, inputs=(place, *tables))
     of_tables = {"cluster": cluster, "split": split, "table": table, "id": id, "label": label}
+    assumed = {name: value for name, value in (("accuracy", accuracy), ("icc", icc)) if value is not None}
     if (place / "store.json").is_file():
-        return _audit_store(place, attributes, outputs, options=options, unfit=of_tables)
+        return _audit_store(place, attributes, outputs, options=options, unfit=of_tables, assumed=assumed)
+    for name, value in assumed.items():
+        raise ConfigError(f"{target}: is no store, so --{name} {value} does not fit; leave it out, or audit a store")
     for name in ("id", "label"):
         if of_tables[name] is not None and not tables:
             raise ConfigError(f"--{name} {of_tables[name]}: names a column of --table, which was not given")
@@ -103,7 +111,7 @@ def _audit_predictions(
         found = audit_predictions(audited.predictions, attribute_done=lambda _: bar.advance(), **options)
     record = jsonable(_record(found, question, audited, options))
     with progress(None, "writing"):
-        _write(record, audited, outputs)
+        outputs.write(record, page=lambda path: _write_page(path, record, audited))
     _warn(audited)
     return record
 
@@ -138,17 +146,10 @@ def _record(record: dict[str, Any], question: Question, audited: Audited, option
     return record | {"source": str(question.path), "rows": audited.rows, "options": kept | dict(options)}
 
 
-def _write(record: Mapping[str, Any], audited: Audited, outputs: Outputs) -> None:
-    if outputs.json is not None:
-        with no_new_parents_on_failure(outputs.json):
-            write_json(outputs.json, record)
-    if outputs.html is not None:
-        from mindgap.report.audit_page import write_audit_page
+def _write_page(path: Path, record: Mapping[str, Any], audited: Audited) -> None:
+    from mindgap.report.audit_page import write_audit_page
 
-        with no_new_parents_on_failure(outputs.html):
-            write_audit_page(
-                outputs.html, record, audited.predictions, source=record["source"], options=record["options"]
-            )
+    write_audit_page(path, record, audited.predictions, source=record["source"], options=record["options"])
 
 
 def _audit_store(
@@ -158,6 +159,7 @@ def _audit_store(
     *,
     options: Mapping[str, Any],
     unfit: Mapping[str, object],
+    assumed: Mapping[str, float],
 ) -> dict[str, Any]:
     """A store has no predictions: what concerns them is refused."""
     given = {name: value for name, value in unfit.items() if value is not None}
@@ -178,15 +180,12 @@ def _audit_store(
             attributes=attributes,
             permutations=options["permutations"],
             seed=options["seed"],
+            **assumed,
         )
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    for name in ("bootstrap", "permutations", "seed"):
-        if options[name] < 0:
-            raise ConfigError(f"{name}={options[name]}: need 0 or more")
-    if options["min_group"] < 1:
-        raise ConfigError(f"min_group={options['min_group']}: need 1 or more")
+    refuse_too_small(options)
     for name, words in _WORDS.items():
         if options[name] not in words:
             raise ConfigError(f"{name}={options[name]!r}: {near_names(str(options[name]), words)}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mindgap.core.errors import ConfigError
+from mindgap.core.files import no_new_parents_on_failure, write_json
 from mindgap.core.out_file import refuse_input, refuse_unwritable
 
 PathLike = str | os.PathLike[str]
@@ -35,3 +37,20 @@ class Outputs:
         if len(set(places.values())) < len(places):
             raise ConfigError(f"--json and --html are both {places['--json']}; give two names")
         return cls(places.get("--json"), places.get("--html"))
+
+    def write(self, record: Mapping[str, Any], *, page: Callable[[Path], object]) -> None:
+        """Writes what was asked for; where a file cannot be written, no new folder stays.
+
+        Args:
+            record: for the JSON file.
+            page: writes the HTML file.
+
+        Raises:
+            CapacityError: a file cannot be written.
+        """
+        if self.json is not None:
+            with no_new_parents_on_failure(self.json):
+                write_json(self.json, record)
+        if self.html is not None:
+            with no_new_parents_on_failure(self.html):
+                page(self.html)

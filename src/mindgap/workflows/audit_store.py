@@ -13,13 +13,14 @@ from mindgap.audit.dataset_audit import DatasetArrays, audit_dataset
 from mindgap.audit.detectable_gap import ACCURACY
 from mindgap.audit.tone_table import Tones
 from mindgap.core.errors import DataError
-from mindgap.core.files import write_json, write_text
+from mindgap.core.files import write_text
 from mindgap.data.image_hashes import image_hashes
 from mindgap.data.image_store import Store
 from mindgap.data.split import SPLITS
 from mindgap.data.store_attributes import StoreAttribute, store_attributes
 from mindgap.data.table import column_of
 from mindgap.report.store_page import render_store_page
+from mindgap.workflows.audit_outputs import Outputs
 
 
 def audit_store(
@@ -47,18 +48,16 @@ def audit_store(
 
     Raises:
         CapacityError: a file cannot be written.
-        ConfigError: an option is wrong.
+        ConfigError: an option is wrong, or a file would replace one of the store.
         DataError: the folder is no store, or is damaged.
         UnknownNameError: an attribute is not known.
     """
+    outputs = Outputs.checked(json, html, inputs=(Path(store),))
     opened = Store.open(store)
     grouped = store_attributes(opened, attributes)
     record = audit_dataset(_arrays(opened, grouped), accuracy=accuracy, icc=icc, permutations=permutations, seed=seed)
     record = {**record, "store": _store(opened, grouped), "seed": seed}
-    if json is not None:
-        write_json(json, record)
-    if html is not None:
-        write_text(html, render_store_page(record))
+    outputs.write(record, page=lambda path: write_text(path, render_store_page(record)))
     return record
 
 

@@ -32,6 +32,7 @@ class Question:
         tables: other tables.
         id: their id column.
         label: their class column.
+        takes_tables: whether the verb can join other tables, which a refusal then suggests.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Question:
     tables: tuple[Path, ...] = ()
     id: str = "id"
     label: str | None = None
+    takes_tables: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +84,17 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
     require_column("id", file.names, purpose="row names", source=source)
     sides = open_side_tables(question.tables, key=question.id)
     names = _all_names(file, sides)
-    specs = _specs(question, names, own=file.names)
+    specs = _specs(question, names, file=file)
     columns = tuple(dict.fromkeys(factor.column for spec in specs for factor in spec.factors))
+    needed = dict.fromkeys(columns, "attribute")
+    if not sides and not _has_labels(file):
+        needed["label"] = "classes, and no label_<name>"
+    for column, purpose in needed.items():
+        try:
+            require_column(column, names, purpose=purpose, source=_sources(source, sides))
+        except DataError as error:
+            raise DataError(f"{error}{_or_join(question, file)}") from None
     for column in columns:
-        require_column(column, names, purpose="attribute", source=_sources(source, sides))
         refuse_own_column(column, source)
     table, rows = _rows(question, file, sides, columns)
     grouped, left_out = _grouped(specs, table, asked=question.attributes is not None)
@@ -112,6 +121,17 @@ def candidate_columns(names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def _has_labels(file: TableFile) -> bool:
+    return any(name == "label" or name.startswith("label_") for name in file.names)
+
+
+def _or_join(question: Question, file: TableFile) -> str:
+    """The options that would join what the predictions lack; nothing where the user did, or where none can."""
+    if question.tables or not question.takes_tables:
+        return ""
+    return "; or join it with --table metadata.csv --id COLUMN" + ("" if _has_labels(file) else " --label COLUMN")
+
+
 def _all_names(file: TableFile, sides: Sequence[SideTable]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*filter(None, file.names), *(name for side in sides for name in side.names)]))
 
@@ -120,13 +140,13 @@ def _sources(source: str, sides: Sequence[SideTable]) -> str:
     return " and ".join([source, *(side.source for side in sides)])
 
 
-def _specs(question: Question, names: tuple[str, ...], *, own: tuple[str, ...]) -> tuple[AttributeSpec, ...]:
+def _specs(question: Question, names: tuple[str, ...], *, file: TableFile) -> tuple[AttributeSpec, ...]:
     """The attributes; a column whose name is just what was written is that column, as ``sex*age`` of an earlier run."""
     asked, source = question.attributes, str(question.path)
     if asked is None:
-        found = candidate_columns(own)
+        found = candidate_columns(file.names)
         if not found:
-            raise DataError(f"{source}: no column names groups; add one, or join it with --table")
+            raise DataError(f"{source}: no column names groups; add one{_or_join(question, file)}")
         return tuple(AttributeSpec(name, (Factor(name),)) for name in found)
     items = [item.strip() for item in asked.split(",")] if isinstance(asked, str) else list(asked)
     if not any(items):
@@ -135,7 +155,7 @@ def _specs(question: Question, names: tuple[str, ...], *, own: tuple[str, ...]) 
         )
         raise ConfigError(
             f"{source}: no attribute is named; name columns of groups with --attributes, "
-            + (f"from: {found}" if found else "but there is no column for it: join one with --table")
+            + (f"from: {found}" if found else f"but there is no column for it: add one{_or_join(question, file)}")
         )
     specs: dict[str, AttributeSpec] = {}
     parsed = [item for item in items if item not in names or "*" not in item]

@@ -9,12 +9,13 @@ from typing import Any
 
 from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.core.errors import ConfigError
-from mindgap.core.files import jsonable, no_new_parents_on_failure, write_json
+from mindgap.core.files import jsonable
 from mindgap.core.progress import progress
 from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
 from mindgap.workflows.compared_runs import Source, models_of
+from mindgap.workflows.least_numbers import refuse_too_small
 from mindgap.workflows.run_predictions import group_order, predictions_of
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,7 @@ def compare(
         RunError: a folder is no run with predictions.
     """
     options = ComparisonOptions(gap=gap, bootstrap=bootstrap, permutations=permutations, seed=seed, min_group=min_group)
-    for name, least in (("bootstrap", 0), ("permutations", 0), ("seed", 0), ("min_group", 1)):
-        if getattr(options, name) < least:
-            raise ConfigError(f"{name}={getattr(options, name)}: need {least} or more")
+    refuse_too_small(vars(options))
     places = _places(runs)
     outputs = Outputs.checked(json, html, inputs=places)
     with progress(len(places), "reading the tables") as bar:
@@ -76,7 +75,7 @@ def compare(
         found = compare_models(models, options, attribute_done=lambda _: bar.advance())
     asked = {"attributes": list(audited[0].specs.values()), "split": audited[0].split, "cluster": audited[0].cluster}
     record = jsonable(found | {"options": _without_none(asked) | vars(options)})
-    _write(record, outputs)
+    outputs.write(record, page=lambda path: _write_page(path, record))
     return record
 
 
@@ -105,6 +104,7 @@ def _read(place: Path, attributes: str | Sequence[str] | None, *, cluster: str |
         attributes="" if attributes is None and not is_run else attributes,
         cluster=cluster,
         split=split,
+        takes_tables=False,
     )
     return read_audited(question, order=group_order(place))
 
@@ -119,12 +119,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _write(record: Mapping[str, Any], outputs: Outputs) -> None:
-    if outputs.json is not None:
-        with no_new_parents_on_failure(outputs.json):
-            write_json(outputs.json, record)
-    if outputs.html is not None:
-        from mindgap.report.comparison_page import write_comparison_page
+def _write_page(path: Path, record: Mapping[str, Any]) -> None:
+    from mindgap.report.comparison_page import write_comparison_page
 
-        with no_new_parents_on_failure(outputs.html):
-            write_comparison_page(outputs.html, record)
+    write_comparison_page(path, record)

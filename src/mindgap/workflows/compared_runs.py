@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 from mindgap.audit.compared_models import Model
 from mindgap.core.config import dump_toml, read_toml
 from mindgap.metrics.matched import AnyPredictions
+from mindgap.report.short_place import short_place
 
 _NO_MATTER = frozenset({"seed", "bootstrap", "permutations", "device", "workers"})
 """Options that do not make another model: the seed, how it was audited, and where it was trained."""
@@ -72,9 +73,14 @@ def _seed(options: dict[str, Any] | None) -> int | None:
 
 
 def _names(members: Sequence[Sequence[Path]]) -> list[str]:
-    """Short names, or the whole path where two models would be called the same."""
+    """Short names; with the folder above where two models would be called the same, and a number where that is too."""
     short = [_common_name([path.resolve().name for path in paths]) for paths in members]
-    return [name if short.count(name) == 1 else str(paths[0]) for name, paths in zip(short, members, strict=True)]
+    names: list[str] = []
+    for name, paths in zip(short, members, strict=True):
+        plain = name if short.count(name) == 1 else short_place(paths[0].resolve())
+        numbered = (plain if k == 1 else f"{plain} ({k})" for k in count(1))
+        names.append(next(one for one in numbered if one not in names))
+    return names
 
 
 def _common_name(names: Sequence[str]) -> str:

@@ -85,7 +85,6 @@ def test_a_stopped_prediction_of_a_folder_goes_on(exported, images, tmp_path, mo
             predict(exported[0], images, out=out)
     assert [path.name for path in tmp_path.iterdir()] == [".a.csv.partial"]
     before = (tmp_path / ".a.csv.partial" / "provenance.json").read_text()
-    (tmp_path / "seen").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr("mindgap.data.decode_worker.decode_image", decode_none_anew)
         predict(exported[0], images, out=out)

@@ -50,6 +50,16 @@ def audit(
     min_group: Annotated[
         int, typer.Option("--min-group", min=1, help="Rows under which a group is left out of every gap.")
     ] = 1,
+    accuracy: Annotated[
+        float | None,
+        typer.Option("--accuracy", help="Of a STORE: accuracy assumed for the smallest gap to show [default: 0.8]."),
+    ] = None,
+    icc: Annotated[
+        float | None,
+        typer.Option(
+            "--icc", help="Of a STORE: correlation of being right within a cluster, assumed there [default: 0.5]."
+        ),
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Show the gaps between groups with intervals and noise floors."""
@@ -70,6 +80,8 @@ def audit(
         interval=interval,
         floor=floor,
         min_group=min_group,
+        accuracy=accuracy,
+        icc=icc,
         seed=seed,
     )
     for line in _lines(record):
@@ -81,9 +93,9 @@ def audit(
 
 def _lines(record: dict) -> list[str]:
     if record.get("kind") == "dataset":
-        from mindgap.cli.store_summary import store_lines
+        from mindgap.cli.store_lines import store_lines
 
         return store_lines(record)
-    from mindgap.cli.audit_summary import audit_record_lines
+    from mindgap.cli.audit_lines import audit_record_lines
 
     return audit_record_lines(record)

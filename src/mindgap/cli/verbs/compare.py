@@ -44,7 +44,7 @@ def compare(
 ) -> None:
     """Compare models on the same rows: paired differences, and what may be said of them."""
     from mindgap.api import compare as run
-    from mindgap.cli.compare_summary import compare_lines
+    from mindgap.cli.compare_lines import compare_lines
 
     record = run(
         *runs,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mindgap.cli.store_summary import store_lines
+from mindgap.cli.store_lines import store_lines
 from mindgap.testing.tiny_store import write_tiny_store
 from mindgap.workflows.audit_store import audit_store
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgap.cli.summary import aligned, number, printable
+from mindgap.cli.summary import aligned, number, printable, split_and_kinds
 from mindgap.report.audited import single_label_audits
 from mindgap.report.estimate import p_text
 from mindgap.report.findings import findings
+from mindgap.report.gap_families import HEADLINE
 from mindgap.report.measures import measure_of
 from mindgap.report.standing import Standing
 from mindgap.report.verdict import Verdict, verdicts
@@ -15,19 +16,6 @@ from mindgap.report.verdict import Verdict, verdicts
 Record = dict[str, Any]
 _MOST = 12
 """Groups, findings or labels that are printed at most; the record has all."""
-
-_GAPS = (
-    "unfairness",
-    "unfairness_standardized",
-    "accuracy_ratio",
-    "f1_difference",
-    "equalized_odds_abs_mean",
-    "selection_rate_ratio",
-    "abroca",
-    "uei",
-    "worst_group_accuracy",
-)
-"""The gaps that are printed, in this order."""
 
 
 def audit_record_lines(record: Record) -> list[str]:
@@ -43,10 +31,8 @@ def audit_record_lines(record: Record) -> list[str]:
 
 
 def _head(record: Record) -> str:
-    options = record.get("options", {})
-    split = f" (split {options['split']})" if options.get("split", "all") != "all" else ""
+    split, kinds = split_and_kinds(record)
     of = f" of {record['rows']}" if record.get("rows", record["n"]) != record["n"] else ""
-    kinds = f"{len(record['classes'])} classes" if "classes" in record else f"{len(record['labels'])} labels"
     return printable(f"{record['source']}: {record['n']}{of} rows{split}, {kinds}")
 
 
@@ -115,7 +101,7 @@ def _group_lines(attribute: Record) -> list[str]:
 
 def _gap_lines(name: str, attribute: Record, judged: dict[tuple[str, str], Verdict]) -> list[str]:
     gaps = attribute["gaps"]
-    shown = [key for key in _GAPS if key in gaps]
+    shown = [key for key in HEADLINE if key in gaps]
     rows = [["gap", "value, 95 % interval", "noise floor: mean, 95 % point", "p", "p (Holm)"]]
     rows += [[measure_of(key).label, *_gap_cells(gaps[key], judged[name, key])] for key in shown]
     left = len(gaps) - len(shown)

@@ -5,32 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.cli.summary import aligned, printable
-from mindgap.report.comparison_words import caveat, findings, others, seed_rows, seeds_compared
+from mindgap.cli.summary import aligned, printable, split_and_kinds
+from mindgap.report.comparison_words import caveat, comparison_findings, others, seed_rows, seeds_compared
 from mindgap.report.estimate import decimal, p_text, signed
+from mindgap.report.gap_families import HEADLINE
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
 
 Record = Mapping[str, Any]
 _MOST = 12
-_GAPS = (
-    "unfairness",
-    "unfairness_standardized",
-    "worst_group_accuracy",
-    "accuracy_ratio",
-    "f1_difference",
-    "equalized_odds_abs_mean",
-    "selection_rate_ratio",
-    "abroca",
-    "uei",
-)
-"""The gaps that are printed, in this order, after the one that verdicts are about."""
 
 
 def compare_lines(record: Record) -> list[str]:
     """Lines on a comparison."""
     lines = [_head(record), *_model_lines(record)]
-    found = findings(record)
+    found = comparison_findings(record)
     for finding in found[:_MOST]:
         lines.append(printable(finding.title))
         lines += ["  " + printable(detail) for detail in finding.details]
@@ -44,11 +33,9 @@ def compare_lines(record: Record) -> list[str]:
 
 
 def _head(record: Record) -> str:
-    options = record.get("options", {})
-    split = f" (split {options['split']})" if options.get("split", "all") != "all" else ""
-    kinds = f"{len(record['classes'])} classes" if "classes" in record else f"{len(record['labels'])} labels"
+    split, kinds = split_and_kinds(record)
     models = f"{len(record['models'])} models" if others(record) else "one model, nothing to compare it with,"
-    return f"{models} on the same {record['n']} rows{printable(split)}, {kinds}"
+    return f"{models} on the same {record['n']} rows{split}, {kinds}"
 
 
 def _model_lines(record: Record) -> list[str]:
@@ -70,7 +57,7 @@ def _tables(record: Record) -> list[str]:
         lines += ["overall:", *aligned(rows)]
         for name, attribute in record["attributes"].items():
             gaps = attribute["gaps"]
-            shown = dict.fromkeys([record["gap"], *_GAPS])
+            shown = dict.fromkeys([record["gap"], *HEADLINE])
             rows = [head, *(_row(measure_of(key).label, gaps[key][model]) for key in shown if key in gaps)]
             left = len(gaps) - len(rows) + 1
             more = [f"  and {left} gaps more in the record (--json)"] if left > 0 else []
