@@ -117,6 +117,16 @@ def test_the_other_order_of_models_turns_the_signs():
     assert other["p_value"] == one["p_value"]
 
 
+def test_what_keeps_either_model_from_an_interval_keeps_the_difference_whichever_comes_first():
+    first, second = made(scores=False), made(scores=False, own=1)
+    never = replace(second, predicted=np.where(second.groups["sex"].ids == 0, 0, second.predicted))
+    for models in ([("A", first), ("B", never)], [("B", never), ("A", first)]):
+        record = compare_models([model(*one) for one in models], FEW)
+        (ratio,) = record["attributes"]["sex"]["gaps"]["selection_rate_ratio"].values()
+        assert (ratio["low"], ratio["reading"]) == (None, "not judged")
+        assert ratio["reason"] == "no interval: class 'malignant' is never predicted in group 'a'"
+
+
 def test_several_seeds_are_one_model_whose_figures_are_their_means():
     firsts, seconds = [made(of_b=0.7, own=k) for k in range(3)], [made(of_b=0.8, own=k) for k in range(3, 6)]
     record = compare_models([model("A", *firsts), model("B", *seconds)], FEW)
@@ -200,6 +210,25 @@ def test_a_group_of_few_clusters_has_no_interval():
         record["attributes"]["sex"]["groups"]["b"]["accuracy"]["B"]["reason"] == "no interval: group 'b' has 3 clusters"
     )
     assert "3 clusters" in record["attributes"]["sex"]["gaps"]["unfairness"]["B"]["reason"]
+
+
+def test_the_reason_is_that_of_the_model_whose_figure_is_undefined():
+    first, second = made(n=60), made(n=60)
+    never = replace(second, predicted=1 - second.labels, probabilities=None)
+    record = compare_models([model("A", replace(first, probabilities=None)), model("B", never)], FEW)
+    ratio = record["attributes"]["sex"]["gaps"]["accuracy_ratio"]["B"]
+    assert (ratio["value"], ratio["first"] is None, ratio["second"]) == (None, False, None)
+    assert ratio["reason"] == "no row of any group is predicted right"
+    assert (ratio["reading"], ratio["p_value"]) == ("not defined", None)
+
+
+def test_what_leaves_one_model_without_an_interval_leaves_the_difference_without():
+    first = replace(made(of_b=0.7), probabilities=None)
+    second = replace(first, predicted=np.where(first.groups["sex"].ids == 0, 0, first.predicted))
+    ratio = compare_models([model("A", first), model("B", second)], FEW)["attributes"]["sex"]["gaps"][
+        "selection_rate_ratio"
+    ]
+    assert ratio["B"]["reason"] == "no interval: class 'malignant' is never predicted in group 'a'"
 
 
 def test_rows_of_unknown_group_are_in_the_overall_figures_alone():

@@ -52,10 +52,12 @@ def test_batches_change_nothing(monkeypatch, most):
 
 def test_rests_are_what_is_not_in_the_group():
     counts = levels_of(1, lengths=(6, 6, 6))
-    rests = counts.with_rests()
+    rests = counts.with_rests(np.ones(3, dtype=bool))
     assert rests.starts.tolist() == [0, 6, 12, 18, 24, 30, 36]
     np.testing.assert_array_equal(rests.positives[24:30], counts.positives[:6] + counts.positives[12:18])
     np.testing.assert_array_equal(rests.negatives[:18], counts.negatives)
+    without_the_last = counts.with_rests(np.array([True, True, False]))
+    np.testing.assert_array_equal(without_the_last.positives[24:30], counts.positives[:6])
 
 
 def test_totals_beyond_single_precision_stay_exact():

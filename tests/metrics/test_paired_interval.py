@@ -12,42 +12,48 @@ from mindgap.audit.alike import moves_if_alike
 from mindgap.metrics.metric import METRICS
 from mindgap.metrics.paired_interval import Moves, difference_interval
 
+WIDE = (-math.inf, math.inf)
 LEVELS = np.linspace(-1, 1, 2001)  # its 2.5 and 97.5 % points are −.95 and .95
 
 
 def test_a_smooth_difference_has_the_percentiles_of_the_paired_differences():
-    low, high, reason = difference_interval(0.5, Moves(LEVELS), Moves(3 * LEVELS), bends=False)
+    low, high, reason = difference_interval(0.5, Moves(LEVELS), Moves(3 * LEVELS), bends=False, limits=WIDE)
     assert (low, high, reason) == (pytest.approx(0.5 - 1.9), pytest.approx(0.5 + 1.9), None)
 
 
 def test_the_interval_holds_the_value():
-    low, high, _ = difference_interval(0.5, Moves(np.zeros(2001)), Moves(LEVELS + 2), bends=False)
+    low, high, _ = difference_interval(0.5, Moves(np.zeros(2001)), Moves(LEVELS + 2), bends=False, limits=WIDE)
     assert (low, high) == (0.5, pytest.approx(0.5 + 2.95))
 
 
 def test_of_a_bent_difference_both_the_percentiles_and_their_mirror_image_are_in():
     moved = LEVELS + np.where(LEVELS > 0, LEVELS, 0) - 0.25  # from −1.25 to 1.75 with mean 0
-    low, high, _ = difference_interval(0.0, Moves(np.zeros(2001)), Moves(moved), bends=True)
+    low, high, _ = difference_interval(0.0, Moves(np.zeros(2001)), Moves(moved), bends=True, limits=WIDE)
     assert (low, high) == (pytest.approx(-1.65, abs=0.01), pytest.approx(1.65, abs=0.01))
 
 
+def test_no_difference_is_larger_than_the_figures_can_be_apart():
+    low, high, _ = difference_interval(0.6, Moves(LEVELS), Moves(3 * LEVELS), bends=True, limits=(0.0, 1.0))
+    assert (low, high) == (-1, 1)
+
+
 def test_what_chance_raises_lies_twice_more_beyond_what_the_replicates_show():
-    low, high, _ = difference_interval(0.0, Moves(np.zeros(2001)), Moves(LEVELS + 0.1), bends=True)
+    low, high, _ = difference_interval(0.0, Moves(np.zeros(2001)), Moves(LEVELS + 0.1), bends=True, limits=WIDE)
     assert low == pytest.approx(-(0.95 + 0.1 + 2 * 0.1))
     assert high == pytest.approx(0.95 + 0.1)
-    mirrored = difference_interval(0.0, Moves(LEVELS + 0.1), Moves(np.zeros(2001)), bends=True)
+    mirrored = difference_interval(0.0, Moves(LEVELS + 0.1), Moves(np.zeros(2001)), bends=True, limits=WIDE)
     assert mirrored[:2] == (pytest.approx(-high), pytest.approx(-low))
 
 
 def test_groups_that_may_be_alike_are_allowed_for():
     first = Moves(0.01 * LEVELS, alike=np.abs(LEVELS))
-    low, high, _ = difference_interval(0.0, first, Moves(np.zeros(2001)), bends=True)
+    low, high, _ = difference_interval(0.0, first, Moves(np.zeros(2001)), bends=True, limits=WIDE)
     assert high == pytest.approx(np.quantile(np.abs(LEVELS), 0.975))
     assert -0.05 < low < 0
 
 
 def test_models_that_never_differ_have_no_interval():
-    low, high, reason = difference_interval(0.0, Moves(LEVELS), Moves(LEVELS), bends=True)
+    low, high, reason = difference_interval(0.0, Moves(LEVELS), Moves(LEVELS), bends=True, limits=WIDE)
     assert math.isnan(low)
     assert math.isnan(high)
     assert reason == "no interval: almost no resample moves this difference"
@@ -55,10 +61,13 @@ def test_models_that_never_differ_have_no_interval():
 
 def test_undefined_differences_and_replicates():
     nothing = Moves(np.empty(0))
-    assert difference_interval(0.1, nothing, nothing, bends=True)[2] == "no interval: no bootstrap was asked for"
-    assert difference_interval(math.nan, Moves(LEVELS), Moves(LEVELS), bends=True)[2] is None
+    assert (
+        difference_interval(0.1, nothing, nothing, bends=True, limits=WIDE)[2]
+        == "no interval: no bootstrap was asked for"
+    )
+    assert difference_interval(math.nan, Moves(LEVELS), Moves(LEVELS), bends=True, limits=WIDE)[2] is None
     holes = np.where(np.arange(2001) % 5 == 0, np.nan, LEVELS)
-    reason = difference_interval(0.1, Moves(holes), Moves(np.zeros(2001)), bends=False)[2]
+    reason = difference_interval(0.1, Moves(holes), Moves(np.zeros(2001)), bends=False, limits=WIDE)[2]
     assert reason == "no interval: undefined in 401 of 2001 bootstrap replicates"
 
 
@@ -135,7 +144,7 @@ def coverage(name, first, second, *, trials, n=500, correlation=0.9):
             )
         value = float(gap(observed[1]) - gap(observed[0]))
         for k, bends in enumerate((True, False)):
-            low, high, _ = difference_interval(value, *moves, bends=bends)
+            low, high, _ = difference_interval(value, *moves, bends=bends, limits=WIDE)
             hits[k] += low <= truth <= high
     return hits / trials
 

@@ -10,7 +10,7 @@ import pytest
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.report.comparison_page import render_comparison, write_comparison_page
-from mindgap.report.comparison_words import caveat, comparison_findings, numbers, seed_rows
+from mindgap.report.comparison_words import caveat, comparison_findings, numbers, seed_rows, seeds_compared
 from mindgap.report.difference_rows import draw_difference
 from mindgap.report.estimate import signed
 
@@ -85,6 +85,23 @@ def test_what_seeds_do_not_show_is_said(record, make_predictions):
     (row, *_) = seed_rows(record)
     assert (row.model, row.attribute, row.label, row.n_seeds) == ("plain", "", "Accuracy", 2)
     assert re.fullmatch(r"0\.\d{3} ± 0\.000", row.text)
+
+
+def test_which_seeds_are_compared_is_said_and_which_are_not():
+    def told(first, second, pairs):
+        return seeds_compared({"seeds": second, "compared_seeds": pairs}, {"seeds": first})
+
+    assert told([0], [3], [[0, 3]]) == ""
+    assert told([0, 1], [0, 1], [[0, 0], [1, 1]]) == "seeds compared: 0 with 0, 1 with 1"
+    alone = "stand in the table of seeds alone"
+    assert told([0, 1, 2], [0], [[0, 0]]) == f"seeds compared: 0 with 0; 2 seeds have no partner and {alone}"
+    assert told([0, 1], [None], [[0, None]]).startswith("seeds compared: the only one with 0; 1 seed has no partner")
+
+
+def test_one_pair_of_seeds_is_one_run_of_each(make_predictions):
+    (several, _), (_, alone) = models(make_predictions, n=60, seeds=2), models(make_predictions, n=60)
+    record = compare_models([several, alone], ComparisonOptions(bootstrap=0, permutations=0))
+    assert "train several seeds of each" in caveat(record)
 
 
 def test_the_page_holds_sentences_every_difference_and_the_seeds(record, tmp_path):

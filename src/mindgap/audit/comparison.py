@@ -10,7 +10,7 @@ import numpy as np
 
 from mindgap.audit.compared_models import Model, SingleLabelModel, matched_models, paired_seeds
 from mindgap.audit.comparison_verdict import attribute_verdict, read_differences
-from mindgap.audit.differences import Differences
+from mindgap.audit.differences import Beside, Differences
 from mindgap.audit.model_figures import model_figures
 from mindgap.audit.paired_measures import View
 from mindgap.audit.record import Record
@@ -135,13 +135,14 @@ def _compared(
     found |= {"n": int(groups.known.sum()), "unknown": int((~groups.known).sum()), "gaps": {}}
     for other, model in enumerate(models[1:], start=1):
         pairs = paired_seeds(models[0], model)
-        swapped = view.swaps(other, pairs, replicates=options.permutations, seed=options.seed)
+        swaps = view.swaps(other, pairs, replicates=options.permutations, seed=options.seed)
+        beside = Beside(other, pairs, *swaps)
         for metric in view.figures():
             for g, name in enumerate(groups.names):
-                record = differences.of_group(metric, g, other, pairs, swapped)
+                record = differences.of_group(metric, g, beside)
                 found["groups"][name].setdefault(metric.name, {})[model.name] = record
         for metric in view.gaps():
-            record = differences.of_gap(metric, other, pairs, swapped)
+            record = differences.of_gap(metric, beside)
             found["gaps"].setdefault(metric.name, {})[model.name] = record
     found["figures"] = [model_figures(view, m, replicates[m]) for m in range(len(models))]
     if groups.attribute:

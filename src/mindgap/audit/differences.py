@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,36 @@ from mindgap.audit.attribute_audit import gap_doubt, rarest_class
 from mindgap.audit.paired_measures import Key, Values, View
 from mindgap.audit.record import NO_SCORES, Record, number, rate_doubt, value_record
 from mindgap.metrics.counts import Floats
+from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.interval import no_bounds
 from mindgap.metrics.metric import AbstractGapMetric, AbstractGroupFigure
 from mindgap.metrics.paired import two_sided_p
 from mindgap.metrics.paired_interval import Moves, difference_interval
 from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 
-Pairs = Sequence[tuple[int, int]]
 Metric = AbstractGroupFigure | AbstractGapMetric[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What is known of another model beside the first.
+
+    Attributes:
+        other: its number.
+        pairs: seeds of the first and of the other model that are compared, by number.
+        apart: their difference, mean over pairs, measured as after swaps.
+        swapped: the same after swaps.
+    """
+
+    other: int
+    pairs: Sequence[tuple[int, int]]
+    apart: Values
+    swapped: Values
+
+    @property
+    def members(self) -> list[tuple[int, int]]:
+        """Model and seed of everything that is compared."""
+        return [(0, a) for a, _ in self.pairs] + [(self.other, b) for _, b in self.pairs]
 
 
 class Differences:
@@ -37,12 +60,9 @@ class Differences:
         self.reference = [[view.reference(m, s) for s in of_model] for m, of_model in enumerate(seeds)]
         self.clusters, self.by_class = clusters_by_group(view.any.rows), clusters_by_cell(view.any.rows)
 
-    def of_group(
-        self, metric: AbstractGroupFigure, index: int, other: int, pairs: Pairs, swapped: tuple[Values, Values]
-    ) -> Record:
-        """The difference of a group's figure."""
-        observed = self.view.any.observed
-        counts = observed.counts
+    def of_group(self, metric: AbstractGroupFigure, index: int, beside: Beside) -> Record:
+        """The difference of a group's figure: {value, low, high, n, reason, first, second, p_value, better}."""
+        counts = self.view.any.observed.counts
         group = counts.groups[index]
         doubt = rate_doubt(
             metric,
@@ -50,78 +70,76 @@ class Differences:
             rarest=rarest_class(counts.classes, self.by_class[index]),
             who=f"group {group!r}" if group else "the sample",
         )
-        known = observed.has(metric.statistic)
-        return self._record(
-            metric,
-            ("group", metric.name),
-            index,
-            other,
-            pairs,
-            swapped,
-            n=int(counts.sizes[index]),
-            doubt=doubt,
-            reason=metric.reason(observed, index) if known else NO_SCORES,
-        )
 
-    def of_gap(
-        self, metric: AbstractGapMetric[Any], other: int, pairs: Pairs, swapped: tuple[Values, Values]
-    ) -> Record:
-        """The difference of a gap."""
-        compared = self.view.any.observed.keep(self.view.present)
-        observed = getattr(compared, metric.statistic)
-        doubt = gap_doubt(compared.counts.groups, self.clusters[self.view.present])
-        return self._record(
-            metric,
-            ("gap", metric.name),
-            None,
-            other,
-            pairs,
-            swapped,
-            n=int(compared.counts.sizes.sum()),
-            doubt=doubt or (None if observed is None else metric.no_interval(observed)),
-            reason=NO_SCORES if observed is None else metric.reason(observed),
-        )
+        def reason(sample: GroupSample) -> str:
+            return metric.reason(sample, index) if sample.has(metric.statistic) else NO_SCORES
+
+        return self._record(metric, index, beside, n=int(counts.sizes[index]), doubt=doubt, reason=reason)
+
+    def of_gap(self, metric: AbstractGapMetric[Any], beside: Beside) -> Record:
+        """The difference of a gap, likewise."""
+        counts = self.view.any.observed.keep(self.view.present).counts
+        doubts = [gap_doubt(counts.groups, self.clusters[self.view.present])]
+        for m, s in beside.members:
+            statistic = self._statistic(metric, self.view.observed(m, s))
+            doubts.append(None if statistic is None else metric.no_interval(statistic))
+
+        def reason(sample: GroupSample) -> str:
+            statistic = self._statistic(metric, sample)
+            return NO_SCORES if statistic is None else metric.reason(statistic)
+
+        doubt = next(filter(None, doubts), None)
+        return self._record(metric, None, beside, n=int(counts.sizes.sum()), doubt=doubt, reason=reason)
+
+    def _statistic(self, metric: AbstractGapMetric[Any], sample: GroupSample) -> Any:
+        return getattr(sample.keep(self.view.present), metric.statistic)
 
     def _record(
         self,
         metric: Metric,
-        key: Key,
         index: int | None,
-        other: int,
-        pairs: Pairs,
-        swapped: tuple[Values, Values],
+        beside: Beside,
         *,
         n: int,
         doubt: str | None,
-        reason: str,
+        reason: Callable[[GroupSample], str],
     ) -> Record:
-        """{value, low, high, n, reason, first, second, p_value, better}: first and second are the models' figures."""
-        first = float(np.mean([at(self.exact[0][a][key], index) for a, _ in pairs]))
-        second = float(np.mean([at(self.exact[other][b][key], index) for _, b in pairs]))
-        value = second - first
+        key = ("gap" if index is None else "group", metric.name)
+        values = {(m, s): float(at(self.exact[m][s][key], index)) for m, s in beside.members}
+        first = float(np.mean([values[0, a] for a, _ in beside.pairs]))
+        second = float(np.mean([values[beside.other, b] for _, b in beside.pairs]))
+        moves = [
+            self._moves(metric, [member for member in beside.members if member[0] == m], key, index)
+            for m in (0, beside.other)
+        ]
         bounds = difference_interval(
-            value,
-            self._moves(metric, 0, [a for a, _ in pairs], key, index),
-            self._moves(metric, other, [b for _, b in pairs], key, index),
-            bends=metric.interval != "percentile",
+            second - first, moves[0], moves[1], bends=metric.interval != "percentile", limits=self._limits(metric)
         )
-        if doubt and not np.isnan(value) and len(self.replicates[0][0][key]):
+        undefined = [member for member, value in values.items() if np.isnan(value)]
+        if doubt and not undefined and len(self.replicates[0][0][key]):
             bounds = no_bounds(doubt)
-        apart, after = (at(values[key], index) for values in swapped)
-        p_value = np.nan if np.isnan(value) else two_sided_p(float(apart), after)
-        figures = {"first": number(first), "second": number(second)}
-        return (
-            value_record(value, bounds, n=n, reason=reason)
-            | figures
-            | {"p_value": number(p_value), "better": metric.direction}
-        )
+        why = reason(self.view.observed(*undefined[0])) if undefined else ""
+        apart, swapped = at(beside.apart[key], index), at(beside.swapped[key], index)
+        return value_record(second - first, bounds, n=n, reason=why) | {
+            "first": number(first),
+            "second": number(second),
+            "p_value": None if undefined else number(two_sided_p(float(apart), swapped)),
+            "better": metric.direction,
+        }
 
-    def _moves(self, metric: Metric, model: int, seeds: Sequence[int], key: Key, index: int | None) -> Moves:
+    def _limits(self, metric: Metric) -> tuple[float, float]:
+        """Smallest and largest value that a figure can have with these groups."""
+        if isinstance(metric, AbstractGroupFigure):
+            return metric.range
+        statistic = self._statistic(metric, self.view.any.observed)
+        return metric.range if statistic is None else metric.limits(statistic)
+
+    def _moves(self, metric: Metric, members: Sequence[tuple[int, int]], key: Key, index: int | None) -> Moves:
         """How far a model's figure moves in each replicate, mean over its seeds."""
         moved: list[Floats] = []
         alike: list[Floats | None] = []
-        for s in seeds:
-            replicates, reference = self.replicates[model][s], self.reference[model][s]
+        for m, s in members:
+            replicates, reference = self.replicates[m][s], self.reference[m][s]
             moved.append(at(replicates[key], index) - at(reference[key], index))
             alike.append(moves_if_alike(metric, replicates, reference, index=index, present=self.view.present))
         if all(one is None for one in alike):

@@ -142,7 +142,8 @@ def _overall(by_label: Mapping[str, Predictions], options: AuditOptions) -> Reco
     n = next(iter(by_label.values())).n
     record: Record = {}
     for metric in group_metrics(resampling.classes):
-        value = float(metric.of_groups(observed).mean())
+        of_labels = metric.of_groups(observed)
+        value = float(of_labels.mean())
         bounds = rate_bounds(
             metric,
             value,
@@ -153,10 +154,12 @@ def _overall(by_label: Mapping[str, Predictions], options: AuditOptions) -> Reco
             rarest=rarest_class(cells, by_class),
             who="the sample",
         )
-        known = observed.has(metric.statistic)
-        record[metric.name] = value_record(
-            value, bounds, n=n, reason=metric.reason(observed, 0) if known else NO_SCORES
-        )
+        reason = NO_SCORES
+        if observed.has(metric.statistic):
+            lacking = int(np.isnan(of_labels).argmax())
+            label = list(by_label)[lacking]
+            reason = (f"label {label}: " if label else "") + metric.reason(observed, lacking)
+        record[metric.name] = value_record(value, bounds, n=n, reason=reason)
     return record
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from mindgap.metrics.counts import Floats
 from mindgap.metrics.interval import MIN_CLUSTERS, Bounds, exact_interval, interval, no_bounds
 from mindgap.metrics.metric import AbstractGroupFigure, AbstractGroupMetric, AbstractMetric
@@ -57,7 +59,7 @@ def rate_bounds(
     bounds = interval(
         metric.interval,
         value,
-        replicates=replicates + shift,
+        replicates=np.clip(replicates + shift, *metric.range),
         distances=replicates,
         limits=metric.range,
         jackknife=jackknife,
@@ -89,6 +91,9 @@ def few_clusters(who: str, clusters: int) -> str:
 def gap_record(record: Record, metric: AbstractMetric, value: float, *, permuted: Floats) -> Record:
     """G = V + {noise_mean, noise_p95, p_value} from the permuted values, float64 (P,), or a reason."""
     mean, tail, p_value = noise_floor(value, permuted, direction=metric.direction)
+    if len(permuted) and math.isnan(mean) and not math.isnan(value):
+        no_floor = "no noise floor: undefined in every permutation"
+        record = record | {"reason": f"{record['reason']}; {no_floor}" if record["reason"] else no_floor}
     if not len(permuted) and not math.isnan(value):
         no_floor = "no noise floor: no permutations were asked for"
         record = record | {"reason": f"{record['reason']}; {no_floor}" if record["reason"] else no_floor}

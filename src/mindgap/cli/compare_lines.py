@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindgap.cli.summary import aligned, printable, split_and_kinds
-from mindgap.report.comparison_words import caveat, comparison_findings, others, seed_rows
+from mindgap.report.comparison_words import caveat, comparison_findings, others, seed_rows, seeds_compared
 from mindgap.report.estimate import decimal, p_text, signed
 from mindgap.report.gap_families import HEADLINE
 from mindgap.report.groups import metric_label
@@ -43,6 +43,8 @@ def _model_lines(record: Record) -> list[str]:
     for k, model in enumerate(record["models"]):
         seeds = [str(seed) for seed in model["seeds"] if seed is not None]
         told = f", seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}" if seeds else ""
+        if k and (compared := seeds_compared(model, record["models"][0])):
+            told += f"; {compared}"
         lines.append(printable(f"{'baseline' if k == 0 else 'model'}: {model['name']}{told}"))
     return lines
 

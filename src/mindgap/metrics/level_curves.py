@@ -49,14 +49,17 @@ class LevelCounts:
             yield LevelCounts(self.positives[start:end], self.negatives[start:end], starts)
             first = after
 
-    def with_rests(self) -> LevelCounts:
-        """The same with the curves of each group's rest behind; every curve must have the same levels."""
+    def with_rests(self, compared: NDArray[np.bool_]) -> LevelCounts:
+        """The same with the curves of each group's rest behind, of the groups compared, bool (G,).
+
+        Every curve must have the same levels.
+        """
         n_curves, replicates = len(self.starts) - 1, self.positives.shape[1]
         both: list[NDArray[Any]] = []
         for part in (self.positives, self.negatives):
             groups = part.reshape(n_curves, -1, replicates)
             wide = groups if groups.dtype == np.float64 else groups.astype(np.float32)
-            both.append(np.concatenate([wide, wide.sum(axis=0) - wide]).reshape(-1, replicates))
+            both.append(np.concatenate([wide, wide[compared].sum(axis=0) - wide]).reshape(-1, replicates))
         return LevelCounts(both[0], both[1], np.append(self.starts, self.starts[1:] + self.starts[-1]))
 
 

@@ -22,7 +22,7 @@ from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.pseudo_clusters import PseudoClusters
 from mindgap.metrics.resampling import Resampling
 from mindgap.metrics.score_levels import ScoreLevels, bins_for
-from mindgap.metrics.weights import draw_weights
+from mindgap.metrics.weights import chunk_sizes, draw_weights
 
 
 def paired_bootstrap(
@@ -37,7 +37,7 @@ def paired_bootstrap(
     """
     strata = bootstrap_strata(models[0].rows)
     pseudo = [PseudoClusters.of(model.rows) for model in models]
-    for size in _chunks(replicates, min(model.at_once for model in models)):
+    for size in chunk_sizes(replicates, min(model.at_once for model in models)):
         weights = draw_weights(strata, replicates=size, generator=generator)
         # the same made-up clusters too: where no model errs in a group, none is made to differ from the others
         (stream,) = generator.spawn(1)
@@ -107,7 +107,7 @@ def swaps(
     pairs: Sequence[SwappedRows], *, replicates: int, generator: np.random.Generator
 ) -> Iterator[tuple[tuple[GroupSample, GroupSample], ...]]:
     """Replicates of pairs of models in chunks, each cluster swapped with probability ½ in all pairs (seeds) alike."""
-    for size in _chunks(replicates, min(pair.at_once for pair in pairs)):
+    for size in chunk_sizes(replicates, min(pair.at_once for pair in pairs)):
         chosen = generator.random((pairs[0].n_clusters, size), dtype=np.float32) < 0.5
         yield tuple(pair.swapped(chosen) for pair in pairs)
 
@@ -137,8 +137,3 @@ def two_sided_p(observed: float, swapped: Floats) -> float:
 
 
 _EQUAL = 1e-7  # differences that part by rounding alone are as large; a row among a million moves a rate by more
-
-
-def _chunks(replicates: int, most: int) -> Iterator[int]:
-    for start in range(0, replicates, most):
-        yield min(most, replicates - start)

@@ -57,7 +57,9 @@ class Moves:
         return [self.moved] if self.alike is None else [self.moved, self.alike]
 
 
-def difference_interval(value: float, first: Moves, second: Moves, *, bends: bool) -> Bounds:
+def difference_interval(
+    value: float, first: Moves, second: Moves, *, bends: bool, limits: tuple[float, float]
+) -> Bounds:
     """Low, high, and None or the reason why there is none (low and high are NaN).
 
     Args:
@@ -65,6 +67,7 @@ def difference_interval(value: float, first: Moves, second: Moves, *, bends: boo
         first: moves of the first model's figure.
         second: moves of the second's in the same replicates.
         bends: whether the figures are gaps, minima or other functions that bend where groups are alike.
+        limits: smallest and largest value that either figure can have; no difference is larger than between them.
     """
     if math.isnan(value):
         return no_bounds(None)
@@ -80,7 +83,8 @@ def difference_interval(value: float, first: Moves, second: Moves, *, bends: boo
         low, high = _points(moved[defined])
     if high - low <= NO_WIDTH:
         return no_bounds(UNMOVED)
-    return min(value, value + low), max(value, value + high), None
+    most = limits[1] - limits[0]
+    return max(-most, min(value, value + low)), min(most, max(value, value + high)), None
 
 
 def _bent(first: Moves, second: Moves) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mindgap.metrics.bootstrap import bootstrap_counts
 from mindgap.metrics.cluster_types import ClusteredRows, bootstrap_strata
 from mindgap.metrics.counts import Floats, GroupCounts, Integers, count_rows
-from mindgap.metrics.group_roc import MOST_PAIRED_GROUPS, GroupRoc, exact_areas, pairs_of
+from mindgap.metrics.group_roc import MOST_PAIRED_GROUPS, GroupRoc, binning_note, exact_areas, pairs_of
 from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.level_curves import GRID, LevelCounts, Single, auroc_of_levels, curves_of_levels
 from mindgap.metrics.members import Members
@@ -29,7 +29,7 @@ from mindgap.metrics.reliability import N_BINS, GroupReliability, confidence_bin
 from mindgap.metrics.score_levels import ScoreLevels, bins_for
 from mindgap.metrics.sparse_counts import Incidence
 from mindgap.metrics.tallies import Tallies, Weights
-from mindgap.metrics.weights import draw_weights
+from mindgap.metrics.weights import chunk_sizes, draw_weights
 
 MOST_REPLICATES = 64
 CHUNK_ENTRIES = 16_000_000
@@ -71,7 +71,7 @@ class Resampling:
         """From (n,) columns; rows whose group id is -1 are left out."""
         rows = ClusteredRows.of(labels, predicted, group_ids, clusters, n_groups=len(groups), n_classes=len(classes))
         chances = None if probabilities is None else probabilities[group_ids >= 0]
-        return Resampling(rows, groups, classes, chances, paired, max(1, smallest))
+        return Resampling(rows, groups, classes, chances, paired, smallest)
 
     @cached_property
     def observed(self) -> GroupSample:
@@ -83,7 +83,7 @@ class Resampling:
             self.rows.labels,
             self.probabilities,
             self.rows.group_ids,
-            n_groups=len(self.groups),
+            compared=self.compared,
             pairs=pairs_of(len(self.groups), against_rest=self.against_rest) if self.paired else (),
         )
         curves = self.reference.roc
@@ -98,10 +98,10 @@ class Resampling:
             return GroupSample(self._counts)
         return self.weighted(np.ones((self.rows.n_clusters, 1), dtype=np.float32)).replicate(0)
 
-    @property
+    @cached_property
     def against_rest(self) -> bool:
-        """Whether each group is compared with the rest, as there are too many for pairs."""
-        return self.paired and len(self.groups) > MOST_PAIRED_GROUPS
+        """Whether each group is compared with the rest of those compared, as there are too many for pairs."""
+        return self.paired and int(self.compared.sum()) > MOST_PAIRED_GROUPS
 
     @cached_property
     def compared(self) -> NDArray[np.bool_]:
@@ -113,14 +113,7 @@ class Resampling:
         exact, binned = self.observed.roc, self.reference.roc
         if exact is None or binned is None or not self.levels.binned:
             return None
-        under, between = (
-            float(np.nanmax(np.abs(one - other), initial=0.0))
-            for one, other in ((exact.auroc, binned.auroc), (exact.areas, binned.areas))
-        )
-        return (
-            f"scores were resampled on up to {max(self.levels.sizes)} quantile bins; on the sample this moves an AUROC "
-            f"by at most {under:.1g} and an area between curves by at most {between:.1g}"
-        )
+        return binning_note(exact, binned, bins=max(self.levels.sizes))
 
     def bootstrap(self, *, replicates: int, generator: np.random.Generator) -> Iterator[GroupSample]:
         """Replicates of the cluster bootstrap, stratified by a cluster's set of groups, in chunks."""
@@ -129,7 +122,7 @@ class Resampling:
                 yield GroupSample(self._counts.replicates(counts))
             return
         strata, pseudo = bootstrap_strata(self.rows), PseudoClusters.of(self.rows)
-        for size in _chunks(replicates, self.at_once):
+        for size in chunk_sizes(replicates, self.at_once):
             sample = self.weighted(draw_weights(strata, replicates=size, generator=generator))
             pseudo.add(sample.counts.counts, generator)
             yield sample
@@ -144,33 +137,51 @@ class Resampling:
     ) -> Iterator[GroupSample]:
         """Replicates with group labels permuted among clusters (of the same classes, or of all), in chunks.
 
+        Labels move among the groups compared; the others have no rows in a replicate.
+
         Args:
             replicates: how many in all.
             generator: source of the random numbers.
             within: whether labels move among clusters of the same classes, or among all.
             scores: whether anything is measured on the scores; without, replicates hold counts alone.
         """
+        if not self.compared.all():
+            yield from self._of_compared().permutations(
+                replicates=replicates, generator=generator, within=within, scores=scores
+            )
+            return
         if self.probabilities is None or not scores:
             for counts in permuted_counts(self.rows, replicates=replicates, generator=generator, within=within):
                 yield GroupSample(self._counts.replicates(counts))
             return
         units = PermutedUnits.of(self.rows, within=within)
         tallies = self._tally(np.zeros_like(self.rows.labels), units.of_row, n_groups=1, n_owners=units.n_units)
-        for size in _chunks(replicates, self._most(tallies.n_cells, units.n_units)):
+        for size in chunk_sizes(replicates, self._most(tallies.n_cells, units.n_units)):
             yield self._permuted(tallies, Members(units.draw(replicates=size, generator=generator), len(self.groups)))
+
+    def _of_compared(self) -> Resampling:
+        """The rows of the groups compared, all of which are then compared, empty ones too."""
+        rows = self.rows
+        ids = np.where(self.compared[rows.group_ids], rows.group_ids, -1)
+        known = ids >= 0
+        kept = ClusteredRows.of(
+            rows.labels, rows.predicted, ids, rows.clusters, n_groups=rows.n_groups, n_classes=rows.n_classes
+        )
+        chances = None if self.probabilities is None else self.probabilities[known]
+        return replace(self, rows=kept, probabilities=chances, smallest=0)
 
     def jackknife(self, *, blocks: int) -> Iterator[GroupSample]:
         """Replicates that each leave out one of so many blocks of clusters (or one cluster), in chunks."""
         n_clusters = self.rows.n_clusters
         block = np.arange(n_clusters) % max(1, min(blocks, n_clusters))
         n_blocks, start = int(block.max(initial=-1)) + 1, 0
-        for size in _chunks(n_blocks, self._most(self._n_cells, n_clusters)):
+        for size in chunk_sizes(n_blocks, self._most(self._n_cells, n_clusters)):
             yield self.weighted((block[:, None] != start + np.arange(size)).astype(np.float32))
             start += size
 
     @property
     def at_once(self) -> int:
-        """Replicates that ``weighted`` should be given at a time, so that a chunk stays small."""
+        """Replicates that ``weighted`` should be given at a time."""
         return self._most(self._n_cells, self.rows.n_clusters)
 
     def weighted(self, weights: Weights) -> GroupSample:
@@ -182,9 +193,9 @@ class Resampling:
         if self.probabilities is None:
             totals = self._count_tally.totals(weights)
             return GroupSample(self._counts.replicates(_by_replicate(totals, (n_groups, n_classes, n_classes))))
-        tallies = self._tallies
-        counts = _by_replicate(tallies.counts.totals(weights), (n_groups, n_classes, n_classes))
-        surplus = _by_replicate(tallies.surplus.totals(weights), (n_groups, N_BINS))
+        tallies, wide = self._tallies, weights.astype(np.float32, copy=False)
+        counts = _by_replicate(tallies.counts.totals(wide), (n_groups, n_classes, n_classes))
+        surplus = _by_replicate(tallies.surplus.totals(wide), (n_groups, N_BINS))
         return self._sample(counts, lambda k: tallies.levels[k].resampled(weights), surplus)
 
     @cached_property
@@ -234,7 +245,6 @@ class Resampling:
         return confidence_bins(self.rows.labels, self.rows.predicted, self.probabilities)
 
     def _most(self, n_cells: int, n_owners: int) -> int:
-        """Replicates at a time, so that a chunk stays small."""
         curves = len(self.groups) * (2 if self.against_rest else 1) * len(self.classes) * GRID
         return max(1, min(MOST_REPLICATES, CHUNK_ENTRIES // max(n_cells, n_owners, curves)))
 
@@ -271,12 +281,14 @@ class Resampling:
         """AUROC (r, G); rates on the grid, of the groups and of the rest of each, go into ``curves``."""
         if not self._compared_classes[index]:
             return auroc_of_levels(levels)
-        return curves_of_levels(levels.with_rests() if self.against_rest else levels, curves)[:, : len(self.groups)]
+        return curves_of_levels(levels.with_rests(self.compared) if self.against_rest else levels, curves)[
+            :, : len(self.groups)
+        ]
 
     @cached_property
     def _compared_classes(self) -> NDArray[np.bool_]:
         """Bool (C,): classes with positives and negatives in every group compared, of which curves are needed."""
-        counts = self._counts.keep(self.compared)
+        counts = self._counts.keep(self.compared & (self._counts.sizes > 0))
         both = (counts.support > 0) & (counts.support < counts.sizes[:, None])
         return np.logical_and(both.all(axis=0), self.paired)
 
@@ -284,8 +296,3 @@ class Resampling:
 def _by_replicate(totals: Floats, shape: tuple[int, ...]) -> Floats:
     """(r, *shape) in double precision from (cells, r)."""
     return np.ascontiguousarray(totals.T, dtype=np.float64).reshape(-1, *shape)
-
-
-def _chunks(replicates: int, most: int) -> Iterator[int]:
-    for start in range(0, replicates, most):
-        yield min(most, replicates - start)

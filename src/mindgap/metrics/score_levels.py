@@ -52,7 +52,9 @@ def _levels(scores: Floats, bins: int | None) -> tuple[NDArray[np.int32], int, b
     if bins is not None:
         edges = np.unique(np.quantile(scores, np.arange(1, bins) / bins))
         levels, used = ranks_of_small(len(edges) - np.searchsorted(edges, scores, side="left"))
-        return levels.astype(np.int32), len(used), True
+        one_of_each = np.empty(len(used))
+        one_of_each[levels] = scores
+        return levels.astype(np.int32), len(used), bool((one_of_each[levels] != scores).any())
     distinct, levels = np.unique(-scores, return_inverse=True)
     return levels.astype(np.int32), len(distinct), False
 

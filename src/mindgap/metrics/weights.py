@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,12 @@ MANY_CLUSTERS = 4096
 _TABLE = 2**16
 
 Times = NDArray[np.int16]
+
+
+def chunk_sizes(replicates: int, most: int) -> Iterator[int]:
+    """Sizes of chunks of at most so many that add up to the replicates."""
+    for start in range(0, replicates, most):
+        yield min(most, replicates - start)
 
 
 def draw_weights(strata: Integers, *, replicates: int, generator: np.random.Generator) -> Times:

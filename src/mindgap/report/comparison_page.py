@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.core.files import write_text
-from mindgap.report.comparison_words import caveat, comparison_findings, others, parts, seed_rows
+from mindgap.report.comparison_words import caveat, comparison_findings, others, parts, seed_rows, seeds_compared
 from mindgap.report.difference_rows import model_tables
 from mindgap.report.estimate import count
 from mindgap.report.origin import option_rows
@@ -81,7 +81,6 @@ def _origin_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             for source, seed in zip(model["sources"], model["seeds"], strict=True)
         ]
         rows.append((f"{'Baseline' if k == 0 else 'Model'} {model['name']}", ", ".join(named)))
-        if model["compared_seeds"] and len(model["compared_seeds"]) > 1:
-            pairs = ", ".join(f"{a} with {b}" for a, b in model["compared_seeds"])
-            rows.append((f"Seeds of {model['name']}", f"compared: {pairs}"))
+        if k and (compared := seeds_compared(model, record["models"][0])):
+            rows.append((f"Seeds of {model['name']}", compared))
     return rows

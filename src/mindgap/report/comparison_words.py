@@ -134,15 +134,28 @@ def interval(record: Record) -> str:
 
 def caveat(record: Record) -> str:
     """What the differences are not about."""
-    if all(len(model["seeds"]) == 1 for model in record["models"]):
+    compared = [len(model["compared_seeds"]) for model in record["models"][1:]]
+    if max(compared, default=2) == 1:
         return (
             "These are differences between the trained networks named, on images like these. Training with another "
-            "seed moves them too, which one run of each cannot show: train several seeds to compare methods."
+            "seed moves them too, which one run of each cannot show: train several seeds of each to compare methods."
         )
     return (
         "Figures are means over seeds; intervals and p are about the images, not about training again: how much that "
         "moves a figure is its sd between seeds."
     )
+
+
+def seeds_compared(model: Record, baseline: Record) -> str:
+    """Which seeds of a model are compared with which of the baseline, where either has several."""
+    pairs = model["compared_seeds"]
+    if max(len(model["seeds"]), len(baseline["seeds"])) == 1:
+        return ""
+    told = [" with ".join("the only one" if seed is None else str(seed) for seed in pair[::-1]) for pair in pairs]
+    left = len(model["seeds"]) + len(baseline["seeds"]) - 2 * len(pairs)
+    rest = f"; {left} seeds have no partner and stand in the table of seeds alone" if left > 1 else ""
+    rest = "; 1 seed has no partner and stands in the table of seeds alone" if left == 1 else rest
+    return f"seeds compared: {', '.join(told)}{rest}"
 
 
 @dataclass(frozen=True)
