@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import queue
 import resource
 import tempfile
 import time
@@ -70,6 +71,20 @@ def full_audit(options: argparse.Namespace, answers: Any) -> None:
     audit_predictions(predictions, bootstrap=options.replicates, permutations=options.permutations)
     seconds = {"reading": reading, "wall": time.perf_counter() - start, "cpu": time.process_time() - busy}
     answers.put(seconds | {"before": before, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20})
+
+
+def answer_of(child: Any, answers: Any) -> dict[str, float]:
+    """What the child puts into the queue; ends the benchmark if it dies before, as where memory runs out."""
+    while True:
+        try:
+            return answers.get(timeout=1)
+        except queue.Empty:
+            if child.is_alive():
+                continue
+        try:
+            return answers.get(timeout=1)  # put there just before it ended
+        except queue.Empty:
+            raise SystemExit(f"the audit's process ended without an answer (exit code {child.exitcode})") from None
 
 
 def binary(predictions: Predictions) -> Predictions:
@@ -137,7 +152,7 @@ def main() -> None:
     answers = context.Queue()
     child = context.Process(target=full_audit, args=(options, answers))
     child.start()
-    found = answers.get()
+    found = answer_of(child, answers)
     child.join()
     print(f"{options.n} predictions: read in {found['reading']:.1f} s")
     print(f"  audited in {found['wall']:.1f} s ({found['cpu']:.1f} s of CPU; target {TARGET_SECONDS} s on two cores)")

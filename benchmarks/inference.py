@@ -204,9 +204,10 @@ def main() -> None:
         cases = cases or cases_of_blocks(Path(place), px=options.px, images=options.images)
         played = [play_case(case, rounds=options.rounds, now=now) for case in cases]
     ours_mean, int8_mean = (geometric_mean(figures[name] for figures in played) for name in ("ours", "int8"))
-    flips = max(figures["flips"] for figures in played)
+    flips = [figures["flips"] for figures in played if not math.isnan(figures["flips"])]
+    found = f"at most {max(flips):.2%}" if flips else "not measured: give a RUN"
     print(f"P7: validation {ours_mean:.2f} times eager float32 (target {TARGET})")
-    print(f"P7: predicted otherwise at most {flips:.2%} (target under {MOST_FLIPS:.1%})")
+    print(f"P7: predicted otherwise {found} (target under {MOST_FLIPS:.1%})")
     print(f"P7: onnxruntime int8 of one image {int8_mean:.2f} times eager float32 of one image")
 
 

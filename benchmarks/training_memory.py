@@ -18,7 +18,7 @@ from made_store import CLASSES, make_store, network_of
 from rounds import arguments, start
 
 from mindgap.space.network import resolve_network
-from mindgap.train.loop import EpochRecord, TrainSettings, train_network
+from mindgap.train.loop import EpochRecord, TrainingRun, TrainSettings, train_network
 
 PX, BATCH, STEPS = 128, 64, 8
 TARGET_GIB = 2.0
@@ -69,7 +69,7 @@ def main() -> None:
             forget_peak()
             end = time.perf_counter() + options.seconds
 
-            def stop(record: EpochRecord, end: float = end) -> None:
+            def stop(record: EpochRecord, _: TrainingRun, end: float = end) -> None:
                 if time.perf_counter() > end:
                     raise StopIteration(record.epoch)
 

@@ -23,29 +23,46 @@ def test_a_new_file_of_either_case_may_be_written(tmp_path):
     [
         ("a.txt", True, ConfigError, r"a\.txt: ends in '\.txt'; give a name that ends in \.csv or \.parquet"),
         ("there.csv", False, RunError, r"there\.csv: is there already; choose another --out, or --force"),
-        ("folder.csv", True, RunError, r"folder\.csv: is a folder; name a file in it"),
-        ("store/there.csv", True, RunError, r"there\.csv: belongs to .*store, which is read, and is not replaced"),
+        ("folder.csv", True, ConfigError, r"--out .*folder\.csv: is a folder; give the name of a file"),
+        *(
+            (
+                "store/table.parquet",
+                force,
+                ConfigError,
+                r"table\.parquet: that file is an input and would be lost; choose another",
+            )
+            for force in (True, False)
+        ),
+        (
+            "there.csv/new/a.csv",
+            True,
+            CapacityError,
+            r"a\.csv: cannot write into .*there\.csv; choose another place for --out",
+        ),
     ],
 )
 def test_what_may_not_be_written_is_one_line(tmp_path, name, force, error, message):
     for folder in ("store", "folder.csv"):
         (tmp_path / folder).mkdir()
-    for file in ("there.csv", "store/there.csv"):
+    for file in ("there.csv", "store/table.parquet"):
         (tmp_path / file).touch()
     with pytest.raises(error, match=message) as caught:
         check_out_file(tmp_path / name, suffixes=SUFFIXES, force=force, inputs=[tmp_path / "store"])
     assert "\n" not in str(caught.value)
 
 
-def test_force_replaces_and_a_link_into_an_input_is_seen_through(tmp_path):
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store" / "a.csv").touch()
-    (tmp_path / "b.csv").touch()
-    (tmp_path / "link.csv").symlink_to(tmp_path / "store" / "a.csv")
-    inputs = [tmp_path / "store"]
-    assert check_out_file(tmp_path / "b.csv", suffixes=SUFFIXES, force=True, inputs=inputs)
-    with pytest.raises(RunError, match=r"link\.csv: belongs to"):
-        check_out_file(tmp_path / "link.csv", suffixes=SUFFIXES, force=True, inputs=inputs)
+def test_force_replaces_what_is_not_read_and_a_link_to_an_input_is_seen_through(tmp_path):
+    store = tmp_path / "store"
+    (store / "deep").mkdir(parents=True)
+    for name in ("store/predictions of mine.csv", "store/deep/table.parquet", "store/table.parquet", "b.csv", "c.csv"):
+        (tmp_path / name).touch()
+    (tmp_path / "link.parquet").symlink_to(store / "table.parquet")
+    inputs = [store, tmp_path / "c.csv", tmp_path / "not there"]
+    for name in ("b.csv", "store/predictions of mine.csv", "store/deep/table.parquet"):
+        assert check_out_file(tmp_path / name, suffixes=SUFFIXES, force=True, inputs=inputs)
+    for name in ("link.parquet", "c.csv"):
+        with pytest.raises(ConfigError, match=f"{name}: that file is an input"):
+            check_out_file(tmp_path / name, suffixes=SUFFIXES, force=True, inputs=inputs)
 
 
 def test_a_missing_package_says_which_extra_brings_it(monkeypatch):

@@ -51,3 +51,41 @@ def test_two_files_of_one_name_are_refused(folder):
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder; check --images"):
         ImageFiles(tmp_path / "none")
+
+
+def test_a_files_name_is_the_shortest_that_finds_it_alone(folder):
+    files = ImageFiles(folder)
+    names = {path: files.name(path) for path in files.paths()}
+    assert names == {
+        "1.5.png": "1.5", "B.JPEG": "B", "a.jpg": "a", "a.png": "a.png", "deep/a.jpg": "deep/a", "deep/c.jpg": "c",
+        "e_segmentation.png": "e_segmentation", "x/d.jpg": "x/d", "y/d.jpg": "y/d",
+    }  # fmt: skip
+    assert all(files.find(name) == path for path, name in names.items())
+
+
+@pytest.mark.parametrize("top", ["", "a.jpg"])
+def test_naming_files_that_share_a_name_takes_a_step_per_file(tmp_path, monkeypatch, top):
+    """A file per patient, all of one name: twice the patients are twice the steps."""
+    looked_at = []
+
+    def counted(files, name, paths):
+        looked_at.append(len(paths))
+        return best(files, name, paths)
+
+    best = ImageFiles._best
+    monkeypatch.setattr(ImageFiles, "_best", counted)
+    steps = []
+    for number in (20, 40):
+        folder = tmp_path / str(number)
+        for patient in range(number):
+            (folder / f"p{patient}").mkdir(parents=True)
+            (folder / f"p{patient}" / "a.jpg").touch()
+        if top:
+            (folder / top).touch()
+        looked_at.clear()
+        files = ImageFiles(folder)
+        assert {files.name(path) for path in files.paths()} == {f"p{k}/a" for k in range(number)} | (
+            {"a"} if top else set()
+        )
+        steps.append(sum(looked_at))
+    assert steps[1] < 2.5 * steps[0]

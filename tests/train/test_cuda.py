@@ -44,7 +44,7 @@ def test_a_stopped_run_goes_on_there(store, architecture, tmp_path):
     class StoppedError(Exception):
         pass
 
-    def stop(record):
+    def stop(record, _):
         if record.epoch > 2:
             raise StoppedError
 

@@ -45,7 +45,7 @@ def run(store, architecture, *, network=None, rows=None, folder=None, on_epoch=N
 
 
 def stop_after(epoch):
-    def on_epoch(record):
+    def on_epoch(record, _):
         if record.epoch > epoch:
             raise StoppedError
 
@@ -190,7 +190,7 @@ def test_a_checkpoint_of_other_settings_is_refused(store, architecture, tmp_path
 
 
 def test_what_on_epoch_returns_is_kept_through_a_resume(store, architecture, tmp_path):
-    def on_epoch(record):
+    def on_epoch(record, _):
         return {"validation_accuracy": record.epoch / 10}
 
     run(store, architecture, folder=tmp_path, on_epoch=on_epoch)

@@ -83,6 +83,26 @@ def test_the_log_has_a_line_per_epoch(trained):
     assert all(0 <= line["validation_accuracy"] <= 1 and line["loss"] > 0 for line in lines)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_the_last_epochs_logged_figures_are_the_audits(store, network, tmp_path, monkeypatch, precision):
+    """Validation is computed after every epoch as it is in the end, not in the type that predicts the fastest."""
+    seen = []
+
+    def seen_modes(*arguments, **options):
+        seen.append(options["modes"])
+        return predict_probabilities(*arguments, **options)
+
+    monkeypatch.setattr("mindgap.workflows.train_job.predict_probabilities", seen_modes)
+    record = run(store, network, tmp_path / "run", epochs=2, precision=precision, batch_size=18)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    audit = record["validation"]
+    assert lines[-1]["validation_accuracy"] == audit["overall"]["accuracy"]["value"]
+    assert lines[-1]["validation_unfairness"] == audit["attributes"]["sex"]["gaps"]["unfairness"]["value"]
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+    assert list(seen[0]) == json.loads((tmp_path / "run" / "provenance.json").read_text())["modes"]
+
+
 def test_predictions_are_those_of_the_saved_weights(trained, store):
     folder, record = trained
     architecture, network = load_network(folder)

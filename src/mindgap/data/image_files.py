@@ -27,6 +27,7 @@ class ImageFiles:
         self.folder = folder
         self._paths: list[str] = []
         self._by_name: dict[str, list[str]] = {}
+        self._found: dict[str, str | None] = {}
         for path in _image_paths(folder, option):
             self._paths.append(path)
             name = path.rpartition("/")[2]
@@ -45,10 +46,17 @@ class ImageFiles:
         """
         stem = path.rpartition("/")[2].rpartition(".")[0]
         for name in (stem, path.rpartition(".")[0]):
-            with suppress(DataError):  # the name of several files, none nearer to the top
-                if name and self.find(name) == path:
-                    return name
+            if name and self._found_by(name) == path:
+                return name
         return path
+
+    def _found_by(self, name: str) -> str | None:
+        """What ``find`` gives, looked for once: a name may be that of every file. None too if it is of several."""
+        if name not in self._found:
+            self._found[name] = None
+            with suppress(DataError):  # none of several is nearer to the top
+                self._found[name] = self.find(name)
+        return self._found[name]
 
     def find(self, name: str, *, endings: Iterable[str] = ("",)) -> str | None:
         """Path of the image of that name, relative to the folder; None if there is none.

@@ -22,6 +22,7 @@ from mindgap.search.trial import LOG_FILE, PREDICTIONS_FILE
 from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE, load_network
 from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.train.evaluate import predict_probabilities
+from mindgap.train.modes import Mode
 from mindgap.train.remembered import one_thread
 from mindgap.train.store_predictions import to_predictions
 
@@ -52,16 +53,21 @@ def adopt(run: Path, trial: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The chosen network's predictions of the two splits that judge it, and its cost; a store may have no test rows."""
+    """The chosen network's predictions of the two splits that judge it, the modes it was computed in, and its cost.
+
+    A store may have no test rows.
+    """
 
     validation: AnyPredictions
     test: AnyPredictions | None
     cost: dict[str, float]
+    modes: tuple[Mode, ...]
 
 
 def evaluate_chosen(run: Path, trial: Mapping[str, Any], *, plan: SearchPlan, store: Store) -> Evaluation:
     """Reads the test split, once, with the adopted network, and writes the run's ``predictions.parquet``."""
     architecture, network = load_network(run)
+    modes = plan.precision_plan.modes(architecture)
     validation, test = store.rows("validation"), store.rows("test")
     with one_thread():
         of_test = predict_probabilities(
@@ -70,7 +76,7 @@ def evaluate_chosen(run: Path, trial: Mapping[str, Any], *, plan: SearchPlan, st
             test,
             architecture=architecture,
             task=store.task,
-            modes=plan.precision_plan.modes(architecture),
+            modes=modes,
         )
         latency_ms = measure_latency_ms(network, store.size_px)
     of_validation = _validation_probabilities(store, trial_folder(run, trial))
@@ -82,6 +88,7 @@ def evaluate_chosen(run: Path, trial: Mapping[str, Any], *, plan: SearchPlan, st
         validation=to_predictions(store, validation, of_validation),
         test=to_predictions(store, test, of_test) if len(test) else None,
         cost={"params": cost.params, "macs": cost.macs, "latency_ms": latency_ms},
+        modes=modes,
     )
 
 

@@ -26,7 +26,7 @@ from mindgap.space.episode import Candidate
 from mindgap.train.checkpoint import CHECKPOINT_FILE, is_checkpoint
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
-from mindgap.train.loop import EpochRecord, TrainResult, train_network
+from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
 from mindgap.train.store_predictions import to_predictions
 
 LOG_FILE = "log.jsonl"
@@ -86,7 +86,7 @@ class StoreCandidates:
 
         log = EpochLog(folder / LOG_FILE)
 
-        def on_epoch(record: EpochRecord) -> None:
+        def on_epoch(record: EpochRecord, _: TrainingRun) -> None:
             epoch_done(record.epoch)
             log.add(record)
 

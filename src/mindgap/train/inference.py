@@ -79,7 +79,9 @@ def inference_modes(
 ) -> tuple[Mode, ...]:
     """How each part is computed in predicting: ``auto`` is bfloat16 where it is faster by more than 3 %.
 
-    On a processor both are timed once per network and remembered, so that no result depends on the machine's load.
+    On a processor both are timed once per network and remembered, so that no result depends on the machine's load. What
+    counts is processor time, the sum over all threads: with several of them it is the type that costs less work, which
+    need not be the one that is done first.
     """
     if precision == "auto" and torch.device(device).type == "cpu":
         choice = remembered("inference", architecture.to_json(), _Choice, measure=lambda: _timed(architecture))

@@ -23,7 +23,7 @@ from mindgap.train.precision import PrecisionPlan, make_plan
 from mindgap.train.settings import TrainSettings
 from mindgap.train.training_run import EpochRecord, OnEpoch, TrainingRun
 
-__all__ = ["EpochRecord", "OnEpoch", "TrainResult", "TrainSettings", "train_network"]
+__all__ = ["EpochRecord", "OnEpoch", "TrainResult", "TrainSettings", "TrainingRun", "train_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ def train_network(
         settings: options of the run.
         architecture: of the network.
         checkpoint_dir: where to save after every epoch; None saves nothing.
-        on_epoch: called after every epoch, before it is saved; what it returns is kept in the record's ``extra``. It
-            may evaluate the network, and may raise to stop.
+        on_epoch: called after every epoch, before it is saved, with its record and the run; what it returns is kept in
+            the record's ``extra``. It may evaluate the run's network, and may raise to stop.
         before_epoch: called with the number of epochs that are done and saved, before another begins; it may raise to
             stop without losing anything.
         precision_plan: how to compute each part; None makes a plan as ``settings.precision`` says.

@@ -1,9 +1,10 @@
-"""Predicting with the network of a run, as fast as this machine can."""
+"""Predicting with the network of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,14 +33,23 @@ class NetworkPredictor:
     modes: tuple[Mode, ...]
 
     @classmethod
-    def of(cls, model: TrainedModel, *, precision: Precision, device: str) -> NetworkPredictor:
-        """Puts the network on the device of that name; see ``inference_modes`` for the precision.
+    def of(cls, model: TrainedModel, *, precision: Precision | Literal["run"], device: str) -> NetworkPredictor:
+        """Puts the network on the device of that name.
+
+        Args:
+            model: of a finished run.
+            precision: ``run`` computes as the run did, so that its figures are met again; see ``inference_modes`` for
+                the others.
+            device: ``cpu``, ``cuda`` or ``auto``.
 
         Raises:
             CapacityError: a GPU is asked for and there is none.
+            DataError: what the run says on how it computed is damaged.
         """
         chosen = choose_device(device)
         model.network.to(chosen)
+        if precision == "run":
+            return cls(model, model.modes)
         return cls(model, inference_modes(model.architecture, precision=precision, device=chosen))
 
     @property
@@ -49,8 +59,9 @@ class NetworkPredictor:
 
     @property
     def precision(self) -> str:
-        """The type that the network is computed in, ``float32`` or ``bfloat16``."""
-        return "bfloat16" if self.modes[0].startswith("bf16") else "float32"
+        """The types that the network's parts are computed in: ``float32``, ``bfloat16``, or both."""
+        narrow = [mode.startswith("bf16") for mode in self.modes]
+        return " and ".join([*["float32"] * (not all(narrow)), *["bfloat16"] * any(narrow)])
 
     def probabilities(
         self, images: NDArray[np.uint8], rows: NDArray[np.int64], *, on_batch: Callable[[int], None] = lambda _: None

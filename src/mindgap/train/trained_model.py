@@ -16,6 +16,8 @@ from mindgap.data.image_store import Store, StoreInfo
 from mindgap.space.architecture import WEIGHTS_FILE, Architecture, load_network
 from mindgap.space.network import Network
 from mindgap.train.mitigation import MITIGATIONS
+from mindgap.train.modes import MODES, Mode
+from mindgap.train.precision import FP32
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,7 @@ class TrainedModel:
         network: with its trained weights, on the CPU, in evaluation mode.
         info: what the run's store was when the run began.
         options: of the run, from its ``config.toml``.
+        recorded_modes: what ``provenance.json`` says on how the network's parts were computed; None if nothing.
     """
 
     path: Path
@@ -35,6 +38,7 @@ class TrainedModel:
     network: Network
     info: StoreInfo
     options: Mapping[str, Any]
+    recorded_modes: Any
 
     @property
     def facts(self) -> ClassifierFacts:
@@ -54,6 +58,23 @@ class TrainedModel:
     def attribute(self) -> str:
         """The attribute that drove the run."""
         return str(self.options.get("attribute") or self.info.default_attribute)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """How each part was computed in the run, as its figures were; float32 where it does not say.
+
+        Raises:
+            DataError: what it says does not fit the network.
+        """
+        found, count = self.recorded_modes, len(self.architecture.blocks) + 2
+        if found is None:
+            return FP32.modes(self.architecture)
+        if not isinstance(found, list) or len(found) != count or any(mode not in MODES for mode in found):
+            raise DataError(
+                f"{self.path / 'provenance.json'}: modes is {str(found)[:60]!r}, not one of {', '.join(MODES)} for "
+                f"each of {count} parts; give --precision fp32, or run it again"
+            )
+        return tuple(found)
 
     def open_store(self) -> Store:
         """The store that the run was trained on.
@@ -89,13 +110,14 @@ def read_trained_model(run: Path | str) -> TrainedModel:
     _refuse_without_network(folder)
     _refuse_mitigation(folder, options)
     architecture, network = load_network(folder)
-    info = _store_info(folder)
+    provenance = read_json(folder / "provenance.json")
+    info = _store_info(folder, provenance)
     if architecture.num_classes != len(info.classes) or architecture.input_px != info.size_px:
         raise DataError(
             f"{folder}: the network has {architecture.num_classes} classes and {architecture.input_px} px, the store "
             f"{len(info.classes)} and {info.size_px}; the run's files are of different runs"
         )
-    return TrainedModel(folder, architecture, network.eval(), info, options)
+    return TrainedModel(folder, architecture, network.eval(), info, options, provenance.get("modes"))
 
 
 def _refuse_without_network(folder: Path) -> None:
@@ -119,8 +141,8 @@ def _refuse_mitigation(folder: Path, options: Mapping[str, Any]) -> None:
         )
 
 
-def _store_info(folder: Path) -> StoreInfo:
-    summary = read_json(folder / "provenance.json").get("store_summary")
+def _store_info(folder: Path, provenance: Mapping[str, Any]) -> StoreInfo:
+    summary = provenance.get("store_summary")
     if not isinstance(summary, dict):
         raise RunError(f"{folder}: does not say which classes its store had (provenance.json); run it again")
     try:

@@ -60,7 +60,7 @@ class EpochRecord:
     extra: dict[str, float | None] = field(default_factory=dict)
 
 
-OnEpoch = Callable[[EpochRecord], Mapping[str, float | None] | None]
+OnEpoch = Callable[[EpochRecord, "TrainingRun"], Mapping[str, float | None] | None]
 
 
 class TrainingRun:
@@ -129,7 +129,7 @@ class TrainingRun:
         _check(record, self.network, num_classes=self.architecture.num_classes)
         if epoch + 1 == self.settings.epochs:
             self._finish()
-        extra = on_epoch(record) if on_epoch is not None else None
+        extra = on_epoch(record, self) if on_epoch is not None else None
         self.history.append(replace(record, extra=dict(extra or {})))
 
     def _epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:

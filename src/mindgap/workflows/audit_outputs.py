@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgap.core.errors import CapacityError, ConfigError
+from mindgap.core.errors import ConfigError
 from mindgap.core.files import no_new_parents_on_failure, write_json
+from mindgap.core.out_file import refuse_input, refuse_unwritable
 
 PathLike = str | os.PathLike[str]
-
-_OF_A_FOLDER = frozenset({
-    "store.json", "table.parquet", "images.bin", "masks.bin", "twins.bin", "dropped.csv", "config.toml",
-    "provenance.json", "metrics.json", "search.json", "compare.json", "prune.json", "tune.json", "predictions.parquet",
-    "architecture.json", "weights.safetensors", "log.jsonl", "ledger.db", "report.html",
-})  # fmt: skip
-"""Files of a store or a run, which an audit of it may not replace."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +32,8 @@ class Outputs:
         """
         places = {option: Path(path).resolve() for option, path in (("--json", json), ("--html", html)) if path}
         for option, place in places.items():
-            _refuse_input(option, place, inputs)
-            _refuse_unwritable(option, place)
+            refuse_input(place, inputs, option=option)
+            refuse_unwritable(place, option=option)
         if len(set(places.values())) < len(places):
             raise ConfigError(f"--json and --html are both {places['--json']}; give two names")
         return cls(places.get("--json"), places.get("--html"))
@@ -60,20 +54,3 @@ class Outputs:
         if self.html is not None:
             with no_new_parents_on_failure(self.html):
                 page(self.html)
-
-
-def _refuse_input(option: str, place: Path, inputs: Sequence[Path]) -> None:
-    for given in (path.resolve() for path in inputs):
-        same = place == given or (place.exists() and given.exists() and place.samefile(given))
-        if same or (given.is_dir() and place.parent == given and place.name in _OF_A_FOLDER):
-            raise ConfigError(f"{option} {place}: that file is an input and would be lost; choose another name")
-
-
-def _refuse_unwritable(option: str, place: Path) -> None:
-    if place.is_dir():
-        raise ConfigError(f"{option} {place}: is a folder; give the name of a file")
-    if place.exists() and not place.is_file():
-        raise ConfigError(f"{option} {place}: is no ordinary file; give the name of one")
-    above = next(folder for folder in place.parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise CapacityError(f"{place}: cannot write into {above}; choose another place for {option}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.core.config import StrictModel, parse
-from mindgap.core.errors import ConfigError, DataError
+from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 from mindgap.core.files import no_new_parents_on_failure
 from mindgap.core.out_file import check_out_file
 from mindgap.core.processors import available_cores
@@ -20,12 +20,14 @@ from mindgap.data.classifier_facts import ClassifierFacts, refuse_other_store
 from mindgap.data.decoder import DecoderDied
 from mindgap.data.folder_images import decode_folder, find_images, folder_state
 from mindgap.data.image_store import Store
+from mindgap.data.split import SPLITS
 from mindgap.export.onnx_model import OnnxModel
 from mindgap.metrics.predictions import write_predictions
 from mindgap.metrics.predictions_table import write_unlabelled
 from mindgap.train.store_predictions import to_predictions
 from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
 
+ALL = "all"
 SUFFIXES = (".csv", ".parquet", ".pq")
 Images = NDArray[np.uint8]
 Rows = NDArray[np.int64]
@@ -50,7 +52,7 @@ class Predictor(Protocol):
 
 
 class _Options(StrictModel):
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: Literal["run", "auto", "fp32", "bf16"]
     device: Literal["auto", "cpu", "cuda"]
 
 
@@ -60,7 +62,7 @@ def predict(
     *,
     out: Path | str,
     split: str | None = None,
-    precision: str = "auto",
+    precision: str = "run",
     device: str = "auto",
     workers: int | None = None,
     force: bool = False,
@@ -76,7 +78,8 @@ def predict(
         images: a store, or a folder of images; sub-folders are searched.
         out: the file, ``.csv`` or ``.parquet``.
         split: of a store, ``train``, ``validation``, ``test`` or ``all``; None is ``test``.
-        precision: of a run's network, ``fp32``, ``bf16``, or ``auto``, the faster of the two.
+        precision: of a run's network, ``run``, as the run computed its own predictions, ``fp32``, ``bf16``, or
+            ``auto``, the faster of the two.
         device: of a run's network, ``cpu``, ``cuda``, or ``auto``, a GPU if there is one.
         workers: decoding processes; None means all cores.
         force: replaces a file that is there.
@@ -92,19 +95,26 @@ def predict(
     if workers is not None and workers < 1:
         raise ConfigError(f"workers={workers}: need at least 1, or leave it out for all cores")
     source = Path(images)
+    is_store = _checked_source(source, split)
     target = check_out_file(out, suffixes=SUFFIXES, force=force, inputs=(Path(model), source))
     predictor = open_predictor(Path(model), options)
     with no_new_parents_on_failure(target):
-        if (source / "store.json").is_file():
+        if is_store:
             record = _predict_store(predictor, Store.open(source), split or "test", target)
-        elif split is not None:
-            raise ConfigError(
-                f"--split {split}: {source} has no splits, as it is no store (no store.json); leave it out"
-            )
         else:
             record = _predict_folder(predictor, source, target, workers=workers or available_cores())
     facts = predictor.facts
     return record | {"file": str(target), "classes": list(facts.classes), "precision": predictor.precision}
+
+
+def _checked_source(source: Path, split: str | None) -> bool:
+    """Whether the images are a store's; refuses a split that is none of theirs."""
+    known, is_store = (*SPLITS, ALL), (source / "store.json").is_file()
+    if split is not None and split not in known:
+        raise UnknownNameError(f"no split {split!r}; {near_names(split, known)}")
+    if split is not None and not is_store and source.is_dir():
+        raise ConfigError(f"--split {split}: {source} has no splits, as it is no store (no store.json); leave it out")
+    return is_store
 
 
 def open_predictor(model: Path, options: _Options) -> Predictor:
@@ -125,7 +135,7 @@ def open_predictor(model: Path, options: _Options) -> Predictor:
 
 def _predict_store(predictor: Predictor, store: Store, split: str, target: Path) -> dict[str, Any]:
     refuse_other_store(predictor.facts, store)
-    rows = np.arange(store.n) if split == "all" else store.rows(split)
+    rows = np.arange(store.n) if split == ALL else store.rows(split)
     if not len(rows):
         raise DataError(f"{store.path}: has no image in the split {split!r}; choose another, or all")
     order = [predictor.facts.classes.index(name) for name in store.classes]

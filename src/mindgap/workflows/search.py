@@ -247,7 +247,7 @@ def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: 
         }
     write_json(run.path / "metrics.json", metrics)
     write_report(run.path)
-    run.finish()
+    run.finish(modes=evaluation.modes)
 
 
 def _count_test_read(run: RunFolder) -> int:

@@ -21,12 +21,10 @@ from mindgap.data.split import cluster_folds
 from mindgap.metrics.unfairness import unfairness
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost, measure_latency_ms
-from mindgap.space.network import Network
 from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
-from mindgap.train.inference import inference_modes
-from mindgap.train.loop import EpochRecord, TrainResult, TrainSettings, train_network
+from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import TrainingFacts, make_mitigation
 from mindgap.train.store_predictions import to_predictions
@@ -108,8 +106,8 @@ class TrainJob:
         """Trains on some rows, or goes on with it, and logs each epoch with its accuracy on the watched rows."""
         network = self.architecture.build(seed=derive_seed(self.settings.seed, "weights"))
 
-        def on_epoch(record: EpochRecord) -> Mapping[str, float | None]:
-            extra = self._watch(network, watched_rows)
+        def on_epoch(record: EpochRecord, run: TrainingRun) -> Mapping[str, float | None]:
+            extra = self._watch(run, watched_rows)
             log.add(replace(record, extra=extra), fold=fold)
             bar.advance()
             return extra
@@ -125,26 +123,18 @@ class TrainJob:
             on_epoch=on_epoch,
         )
 
-    def _watch(self, network: Network, rows: Rows) -> dict[str, float | None]:
+    def _watch(self, run: TrainingRun, rows: Rows) -> dict[str, float | None]:
         if not len(rows):
             return {}
-        store, architecture, device = self.store, self.architecture, next(network.parameters()).device
-        chances = predict_probabilities(
-            network,
-            store.image_tensor(),
-            rows,
-            architecture=architecture,
-            task=store.task,
-            modes=inference_modes(architecture, precision=self.settings.precision, device=device),
-        )
+        store, chances = self.store, self.probabilities(run, rows)
         figures: dict[str, float | None] = {"validation_accuracy": accuracy(store, rows, chances)}
         if store.task == "single-label":
             gap, _ = unfairness(store.labels[rows].astype(np.int64), chances.argmax(axis=1), self.groups.take(rows))
             figures["validation_unfairness"] = gap
         return figures
 
-    def probabilities(self, result: TrainResult, rows: Rows) -> NDArray[np.float64]:
-        """Probabilities of some rows by a trained network, as its mitigation predicts them."""
+    def probabilities(self, result: TrainResult | TrainingRun, rows: Rows) -> NDArray[np.float64]:
+        """Probabilities of some rows by a network, as its mitigation predicts them and in the modes of its training."""
         return predict_probabilities(
             result.network,
             self.store.image_tensor(),

@@ -73,6 +73,12 @@ def run(folder, store):
 
 
 @pytest.fixture(scope="session")
+def narrow_run(folder, store):
+    """A run in bfloat16."""
+    return make_run(store, folder / "narrow-run", epochs=1, precision="bf16")
+
+
+@pytest.fixture(scope="session")
 def exported(folder, run):
     """An exported file and its record."""
     return folder / "float.onnx", export(run, out=folder / "float.onnx")

@@ -108,10 +108,12 @@ def decode_none_anew(path, _):
 def test_the_chosen_network_of_a_search_is_used(store, tmp_path):
     out = tmp_path / "search"
     search(store, config=write_tiny_config(tmp_path, trials=2, epochs=1), out=out)
-    table = table_of(out, store, out=tmp_path / "a.csv", precision="fp32")
+    table = table_of(out, store, out=tmp_path / "a.csv")
+    modes = read_json(out / "provenance.json")["modes"]
+    assert len(modes) == len(read_json(out / "architecture.json")["blocks"]) + 2
     kept = read_predictions(out / "predictions.parquet", attributes=["sex"])
     assert table["id"].tolist() == kept.ids.tolist()
-    np.testing.assert_allclose(chances_of(table), kept.probabilities, atol=1e-5)
+    np.testing.assert_allclose(chances_of(table), kept.probabilities, atol=1e-6)
 
 
 def test_a_file_predicts_without_torch(exported, images, store, tmp_path):
@@ -159,7 +161,13 @@ def test_a_store_of_another_size_is_refused(exported, store, tmp_path):
         ({"model": "nowhere"}, DataError, "nowhere: no such run or file; give a run folder or an ONNX file"),
         ({"images": "nowhere"}, DataError, "nowhere: no such folder; check IMAGES"),
         ({"out": "a.txt"}, ConfigError, r"a\.txt: ends in '\.txt'; give a name that ends in \.csv or \.parquet"),
-        ({"split": "tset"}, UnknownNameError, "no split 'tset'; did you mean 'test'"),
+        (
+            {"split": "tset"},
+            UnknownNameError,
+            "no split 'tset'; did you mean 'test'.* known: all, test, train, validation",
+        ),
+        ({"split": ""}, UnknownNameError, "no split ''; known: all, test, train, validation"),
+        ({"split": "tset", "model": "nowhere"}, UnknownNameError, "no split 'tset'"),
         ({"precision": "fp16"}, ConfigError, "predict: precision is 'fp16'"),
         ({"device": "tpu"}, ConfigError, "predict: device is 'tpu'"),
         ({"workers": 0}, ConfigError, "workers=0: need at least 1"),
@@ -187,11 +195,18 @@ def test_a_split_of_a_folder_and_a_folder_without_images_are_refused(exported, i
 
 def test_what_is_read_is_never_replaced(run, store, exported):
     before = (run / "predictions.parquet").read_bytes()
-    with pytest.raises(RunError, match=r"predictions\.parquet: belongs to .*run, which is read"):
-        predict(run, store, out=run / "predictions.parquet", force=True)
-    with pytest.raises(RunError, match=r"table\.parquet: belongs to .*store, which is read"):
-        predict(run, store, out=store / "table.parquet", force=True)
+    for folder, name in ((run, "predictions.parquet"), (store, "table.parquet")):
+        for force in (False, True):
+            with pytest.raises(ConfigError, match=f"{name}: that file is an input and would be lost"):
+                predict(run, store, out=folder / name, force=force)
     assert (run / "predictions.parquet").read_bytes() == before
+
+
+def test_a_table_in_the_run_it_was_made_by_is_replaced(run, store, copy_of):
+    copied = copy_of(run)
+    for force in (False, True):
+        predict(copied, store, out=copied / "mine.csv", force=force)
+    assert (copied / "mine.csv").is_file()
 
 
 def test_another_process_at_the_same_table_is_refused(exported, images, tmp_path):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mindgap.cli.options import BootstrapOption, ForceFileOption, PermutationsOption
-from mindgap.cli.summary import gap, number
+from mindgap.cli.summary import gap, number, printable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,6 +38,10 @@ def export(
 
 def export_lines(record: dict[str, Any]) -> list[str]:
     """What was written, how far it agrees, and what 8-bit integers changed."""
+    return [printable(line) for line in _lines(record)]
+
+
+def _lines(record: dict[str, Any]) -> list[str]:
     facts, found = record["facts"], record["agreement"]
     px, count = facts["input_px"], len(facts["classes"])
     lines = [

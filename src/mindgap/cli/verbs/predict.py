@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mindgap.cli.options import ForceFileOption
+from mindgap.cli.summary import printable
+
+_LONGEST = 10_000
+"""Characters of a line: a command that is cut would be another one."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,8 +29,11 @@ def predict(
         typer.Option("--split", help="Of a store: train, validation, test or all [default: test]."),
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="Of a run: fp32, bf16, or auto, the faster of the two.")
-    ] = "auto",
+        str,
+        typer.Option(
+            "--precision", help="Of a run: run, as it was computed there; fp32; bf16; auto, the faster of both."
+        ),
+    ] = "run",
     device: Annotated[
         str, typer.Option("--device", help="Of a run: cpu or cuda; auto takes a GPU if there is one.")
     ] = "auto",
@@ -47,12 +55,22 @@ def predict(
         workers=workers,
         force=force,
     )
-    if record["skipped"]:
-        file, reason = next(iter(record["skipped"].items()))
-        typer.echo(f"skipped {len(record['skipped'])} files, the first is {file} ({reason})")
-    where = f"split {record['split']}" if record["source"] == "store" else "no labels"
-    typer.echo(f"{out}: {record['n']} images, {where}, computed in {record['precision']}")
+    for line in predict_lines(record):
+        typer.echo(line)
+
+
+def predict_lines(record: dict[str, Any]) -> list[str]:
+    """What was skipped, what was written, and the audit of it."""
+    lines, skipped = [], record["skipped"]
+    if skipped:
+        file, reason = next(iter(skipped.items()))
+        lines.append(f"skipped {len(skipped)} files, the first is {file} ({reason})")
+    audit = ["mindgap", "audit", record["file"]]
     if record["source"] == "store":
-        typer.echo(f"next: mindgap audit {out} --attributes {','.join(record['attributes'])} --split {record['split']}")
+        where = f"split {record['split']}"
+        audit += ["--attributes", ",".join(record["attributes"]), "--split", record["split"]]
     else:
-        typer.echo(f"next: mindgap audit {out} --table metadata.csv --id COLUMN --label COLUMN --attributes COLUMN")
+        where = "no labels"
+        audit += ["--table", "metadata.csv", "--id", "COLUMN", "--label", "COLUMN", "--attributes", "COLUMN"]
+    lines.append(f"{record['file']}: {record['n']} images, {where}, computed in {record['precision']}")
+    return [printable(line, most=_LONGEST) for line in [*lines, f"next: {shlex.join(audit)}"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from mindgap.export.onnx_model import INPUT, OUTPUT, OnnxModel
 OPSET = 18
 QUANTIZED = ("Conv", "Relu", "Clip", "Add", "MaxPool")
 """Operations in 8 bits: nearly all of the work. The classifier and the softmax stay in float32, and cost nothing."""
+
+_REMARKS = ("metadata_props", "doc_string")
 
 
 @EXPORTERS.register("onnx")
@@ -107,9 +109,20 @@ def _write_metadata(path: Path, metadata: dict[str, str]) -> None:
     import onnx
 
     model = onnx.load(str(path))
+    _strip(model)
     model.producer_name = "mindgap"
     onnx.helper.set_model_props(model, metadata)
     onnx.save(model, str(path))
+
+
+def _strip(message: Any) -> None:
+    """Clears the remarks of a part of a model and of all parts in it: stack traces with paths and lines of source."""
+    for field, value in message.ListFields():
+        if field.name in _REMARKS:
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for part in value if isinstance(value, Iterable) else (value,):
+                _strip(part)
 
 
 @contextmanager

@@ -1,0 +1,49 @@
+"""What ``predict`` and ``export`` print: names that others chose steer no terminal and no shell."""
+
+from __future__ import annotations
+
+import shlex
+
+from mindgap.cli.verbs.export import export_lines
+from mindgap.cli.verbs.predict import predict_lines
+
+STEERING = "\x1b[2J\n\u202ex"
+OF_STORE = {"n": 3, "source": "store", "split": "test", "attributes": ["sex"], "skipped": {}, "precision": "float32"}
+OF_FOLDER = {"n": 3, "source": "folder", "split": None, "attributes": [], "skipped": {}, "precision": "float32"}
+
+
+def test_the_next_command_is_one_that_a_shell_reads_as_meant():
+    record = OF_STORE | {"file": "my tables/$(reboot).csv", "attributes": ["skin tone", "a;b", "it's"]}
+    *_, command = predict_lines(record)
+    assert shlex.split(command.removeprefix("next: ")) == [
+        "mindgap", "audit", "my tables/$(reboot).csv", "--attributes", "skin tone,a;b,it's", "--split", "test",
+    ]  # fmt: skip
+    *_, command = predict_lines(OF_FOLDER | {"file": "my tables/a.csv"})
+    assert shlex.split(command.removeprefix("next: "))[:3] == ["mindgap", "audit", "my tables/a.csv"]
+
+
+def test_names_of_files_attributes_and_skipped_images_steer_no_terminal():
+    for record in (OF_STORE | {"attributes": [STEERING]}, OF_FOLDER):
+        lines = predict_lines(record | {"file": f"{STEERING}.csv", "skipped": {f"{STEERING}.jpg": STEERING}})
+        assert len(lines) == 3
+        assert all(line.isprintable() for line in lines)
+        assert all(r"\x1b[2J" in line for line in lines)
+
+
+def test_names_of_labels_groups_and_exported_files_steer_no_terminal():
+    value = {"value": 0.8, "low": 0.75, "high": 0.85, "n": 300, "reason": None}
+    gap = value | {"noise_mean": 0.05, "noise_p95": 0.11, "p_value": 0.001}
+    part = {"overall": {"accuracy": value}, "attributes": {STEERING: {"gaps": {"unfairness": gap}}}}
+    audit, change = {"labels": {STEERING: part}}, {"accuracy": value, "unfairness": {STEERING: value}}
+    agreement = {"n": 3, "images": STEERING, "max_difference": 0.1, "flipped": 0.0}
+    record = {
+        "file": f"{STEERING}.onnx",
+        "bytes": 10,
+        "facts": {"input_px": 64, "classes": ["a", "b"]},
+        "agreement": agreement,
+        "attribute": STEERING,
+        "int8": agreement | {"float32": audit, "int8": audit, "change": {"labels": {STEERING: change}}},
+    }
+    lines = export_lines(record)
+    assert len(lines) == 9
+    assert all(line.isprintable() for line in lines)
