@@ -1,6 +1,6 @@
 """P10: a full audit of a million predictions under 60 s and 3 GiB, and its bootstrap against fairlearn's; target 100×.
 
-    python benchmarks/audit.py [--n 1000000] [--clusters 200000] [--replicates 2000] [--permutations 1000] [--rounds 3]
+    python benchmarks/audit.py [--n 1000000] [--clusters 200000] [--replicates 2000] [--permutations 1000] [--rounds 2]
 
 The audit is of 7 classes with probabilities and attributes of 4, 6 and 2 groups: every metric, in a process of its own,
 whose peak memory it is. Writing the predictions as Parquet and reading them back is timed apart. Then the same rows as
@@ -35,7 +35,7 @@ CLASSES = tuple(f"class {k}" for k in range(7))
 SHARES = (0.66, 0.11, 0.11, 0.05, 0.03, 0.02, 0.02)
 ATTRIBUTES = {"tone": (0.4, 0.3, 0.2, 0.1), "age": (0.3, 0.25, 0.2, 0.15, 0.07, 0.03), "sex": (0.5, 0.5)}
 TARGET_SECONDS, TARGET_GIB, TARGET_TIMES = 60, 3, 100
-FAIRLEARN_REPLICATES = 4
+FAIRLEARN_REPLICATES = 2
 
 
 def made(n: int, n_clusters: int) -> Predictions:
@@ -142,7 +142,7 @@ def by_audit(predictions: Predictions, seconds: Callable[[], float], *, replicat
 
 
 def main() -> None:
-    parser = arguments(__doc__ or "", rounds=3)
+    parser = arguments(__doc__ or "", rounds=2)
     parser.add_argument("--n", type=int, default=1_000_000)
     parser.add_argument("--clusters", type=int, default=200_000)
     parser.add_argument("--replicates", type=int, default=2000)
