@@ -116,3 +116,13 @@ def test_a_damaged_provenance_is_one_line(tmp_path: Path, capsys: pytest.Capture
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
+
+
+def test_a_full_disk_behind_the_output_is_one_line(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    call = [sys.executable, "-m", "mindgap.cli.main", "list", "metrics"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr.splitlines()[0].startswith("error: the output cannot be written (no space left)")
+    assert done.returncode == 2

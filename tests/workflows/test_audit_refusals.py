@@ -52,9 +52,9 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(table, tmp_pa
         (tmp_path / "file" / "a.json", CapacityError),
     ):
         with pytest.raises(kind):
-            audit(path, attributes="sex", json=place, bootstrap=10**9)
+            audit(path, attributes="sex", json=place, bootstrap=10**6)
     with pytest.raises(ConfigError, match="--json and --html are both"):
-        audit(path, attributes="sex", json=tmp_path / "a", html=tmp_path / "a", bootstrap=10**9)
+        audit(path, attributes="sex", json=tmp_path / "a", html=tmp_path / "a", bootstrap=10**6)
 
 
 def test_a_file_that_is_there_is_replaced_and_a_link_stays_one(table, tmp_path):
@@ -113,6 +113,7 @@ def test_a_full_disk_leaves_nothing_half_written(table, small_disk, made):
         ({}, {"floor": "none"}, "floor='none': known: all-classes, within-class"),
         ({}, {"bootstrap": -1}, "bootstrap=-1: need 0 or more"),
         ({}, {"seed": -1}, "seed=-1: need 0 or more"),
+        ({}, {"permutations": 2_000_000}, "permutations=2000000: need 1000000 or less"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_line(table, changes, options, message):

@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 one line on stderr that says what is wrong; 130 after Ctrl
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import sys
@@ -58,6 +59,10 @@ def run(arguments: Sequence[str]) -> int:
             result = command.main(list(arguments) or ["--help"], prog_name="mindgap", standalone_mode=False)
     except (MindgapError, TrainingFailure) as error:
         return _refuse(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _refuse("the output cannot be written (no space left); free space or write it elsewhere")
     except Exception as error:
         message = _usage_message(error, arguments)
         if message is None:
@@ -114,7 +119,12 @@ def _refuse(message: str) -> int:
 
 def main() -> None:
     """Entry point of the ``mindgap`` command."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before the verb began, as it takes care of its own
+        typer.echo("interrupted", err=True)
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def test_the_command_line_prints_what_was_done(run, images, store, tmp_path, cap
     assert out[1].startswith("float32 file against the network, 24 validation images: ")
     assert mindgap(["predict", str(file), str(images), "--out", str(tmp_path / "a.csv")]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "skipped 2 files, the first is broken.jpg (unreadable)"
+    assert out[0].startswith("skipped 2 files: broken.jpg (unreadable), ")
     assert out[1] == f"{tmp_path / 'a.csv'}: 24 images, no labels, computed in float32"
     assert mindgap(["predict", str(run), str(store), "--out", str(tmp_path / "a.csv")]) == 2
     assert capsys.readouterr().err == (

@@ -14,6 +14,8 @@ from mindgap.cli.summary import printable
 _LONGEST = 10_000
 """Characters of a line: a command that is cut would be another one."""
 
+_MOST_NAMED = 10
+
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb to the application."""
@@ -63,8 +65,9 @@ def predict_lines(record: dict[str, Any]) -> list[str]:
     """What was skipped, what was written, and the audit of it."""
     lines, skipped = [], record["skipped"]
     if skipped:
-        file, reason = next(iter(skipped.items()))
-        lines.append(f"skipped {len(skipped)} files, the first is {file} ({reason})")
+        named = [f"{file} ({reason})" for file, reason in list(skipped.items())[:_MOST_NAMED]]
+        more = [f"and {len(skipped) - _MOST_NAMED} more"] if len(skipped) > _MOST_NAMED else []
+        lines.append(f"skipped {len(skipped)} files: {', '.join([*named, *more])}")
     audit = ["mindgap", "audit", record["file"]]
     if record["source"] == "store":
         where = f"split {record['split']}"
