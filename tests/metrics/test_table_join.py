@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mindgap.core.errors import DataError
+from mindgap.data.image_files import ImageFiles
 from mindgap.metrics.predictions_table import read_columns
 from mindgap.metrics.table_file import open_table
 from mindgap.metrics.table_join import join, open_side_tables
@@ -66,6 +67,35 @@ def test_endings_are_not_taken_off_where_two_rows_would_become_one(joined, tmp_p
     metadata = {"image": ["p.jpg", "p.png", "q", "r"], "age": ["1", "2", "3", "4"]}
     said = refusal(joined, tmp_path, metadata, predictions=predictions, columns={"age": "age"})
     assert said.startswith("m0.csv: 1 of 3 predictions have no row there, the first is id 'p'; ")
+
+
+def of_folder(folder, *paths):
+    """Predictions whose ids are those of a folder of images."""
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    files = ImageFiles(folder)
+    return PREDICTIONS | {"id": [files.name(path) for path in paths]}
+
+
+@pytest.mark.parametrize("listed", ["gray", "gray.png"])
+def test_two_images_of_one_stem_do_not_share_a_row(joined, tmp_path, listed):
+    predictions = of_folder(tmp_path / "two", "gray.jpg", "gray.png", "plain.png")
+    metadata = {"image": [listed, "plain"], "age": ["1", "2"]}
+    said = refusal(joined, tmp_path, metadata, predictions=predictions, columns={"age": "age"})
+    assert said == (
+        f"m0.csv: predictions 'gray.jpg' and 'gray.png' would both take the row of image {listed!r}; "
+        "write the file names with suffix there"
+    )
+
+
+@pytest.mark.parametrize(
+    "paths", [("gray.jpg", "gray.png", "plain.png"), ("x/a.png", "x/y/a.png", "plain.png"), ("b.jpg", "b.jpg.png", "c")]
+)
+def test_the_true_file_names_of_a_folder_match(joined, tmp_path, paths):
+    predictions = of_folder(tmp_path / "images", *paths[:2], f"{paths[2].partition('.')[0]}.png")
+    metadata = {"image": list(paths[::-1]), "age": ["3", "2", "1"]}
+    assert joined(metadata, predictions=predictions, columns={"age": "age"}).text("age").to_pylist() == ["1", "2", "3"]
 
 
 def test_the_predictions_keep_a_column_that_both_have_and_that_is_equal(joined):

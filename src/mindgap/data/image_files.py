@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from mindgap.core.errors import DataError
@@ -27,7 +26,6 @@ class ImageFiles:
         self.folder = folder
         self._paths: list[str] = []
         self._by_name: dict[str, list[str]] = {}
-        self._found: dict[str, str | None] = {}
         for path in _image_paths(folder, option):
             self._paths.append(path)
             name = path.rpartition("/")[2]
@@ -40,23 +38,13 @@ class ImageFiles:
         return tuple(sorted(self._paths))
 
     def name(self, path: str) -> str:
-        """The shortest id that ``find`` takes for the file at a path of ``paths``, so that no two files share one.
+        """The id of the file at a path of ``paths``; no two files share one, and ``find`` takes it.
 
-        That is the name without folder and suffix, unless another file has it too and comes first.
+        That is the name without folder and suffix, such as ``b`` for ``x/b.jpg``. Where another file goes by it too,
+        each of them has its whole path: the first must not pass for the others in a table that lists the bare name.
         """
         stem = path.rpartition("/")[2].rpartition(".")[0]
-        for name in (stem, path.rpartition(".")[0]):
-            if name and self._found_by(name) == path:
-                return name
-        return path
-
-    def _found_by(self, name: str) -> str | None:
-        """What ``find`` gives, looked for once: a name may be that of every file. None too if it is of several."""
-        if name not in self._found:
-            self._found[name] = None
-            with suppress(DataError):  # none of several is nearer to the top
-                self._found[name] = self.find(name)
-        return self._found[name]
+        return stem if stem and len(self._by_name[stem]) == 1 else path
 
     def find(self, name: str, *, endings: Iterable[str] = ("",)) -> str | None:
         """Path of the image of that name, relative to the folder; None if there is none.

@@ -97,14 +97,11 @@ def join(table: TextTable, side: SideTable, columns: Mapping[str, str]) -> TextT
 
 
 def _rows_of(table: TextTable, other: TextTable, side: SideTable) -> NDArray[np.int64]:
-    """int64 (n,): for each id the row of the other table; ``a.jpg`` and ``a`` are one image."""
+    """int64 (n,): for each id the row of the other table; ``a.jpg`` and ``a`` are one image if no other is ``a``."""
     ids, keys = table.text("id"), other.text(side.key)
     rows = positions(ids, keys)
     if (rows < 0).any():
-        bare = pc.replace_substring_regex(keys, pattern=_IMAGE_SUFFIX, replacement="")
-        if repeated_word(bare) is None:
-            stems = pc.replace_substring_regex(ids, pattern=_IMAGE_SUFFIX, replacement="")
-            rows = np.where(rows < 0, positions(stems, bare), rows)
+        rows = np.where(rows < 0, _rows_without_suffix(ids, keys), rows)
     missing = np.flatnonzero(rows < 0)
     if missing.size:
         first = ids[int(missing[0])].as_py()
@@ -113,7 +110,29 @@ def _rows_of(table: TextTable, other: TextTable, side: SideTable) -> NDArray[np.
             f"{side.source}: {missing.size} of {table.n} predictions have no row there, the first is id {first!r}; "
             f"{there}"
         )
+    _refuse_shared_row(ids, rows, keys, side)
     return rows
+
+
+def _rows_without_suffix(ids: Cells, keys: Cells) -> NDArray[np.int64]:
+    """int64 (n,): the row whose key is the id but for their suffixes; -1 if there is none, or more than one."""
+    stems, bare = (pc.replace_substring_regex(cells, pattern=_IMAGE_SUFFIX, replacement="") for cells in (ids, keys))
+    first = positions(bare, bare)
+    several = first[first != np.arange(len(first))]
+    rows = positions(stems, bare)
+    return np.where(np.isin(rows, several), -1, rows)
+
+
+def _refuse_shared_row(ids: Cells, rows: NDArray[np.int64], keys: Cells, side: SideTable) -> None:
+    """``a.jpg`` and ``a.png`` are two images: one row ``a`` cannot say what both show."""
+    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    firsts = ids.take(pa.array(first[inverse]))
+    clash = first_row(pc.not_equal(firsts, ids), value=True)
+    if clash is not None:
+        raise DataError(
+            f"{side.source}: predictions {firsts[clash].as_py()!r} and {ids[clash].as_py()!r} would both take the row "
+            f"of {side.key} {keys[int(rows[clash])].as_py()!r}; write the file names with suffix there"
+        )
 
 
 def _refuse_other_words(table: TextTable, name: str, *, other: tuple[str, str, Cells]) -> None:

@@ -70,8 +70,8 @@ def predict(
     """Writes the predictions table of a store's split or of a folder of images.
 
     From a store it has labels, attributes, clusters and splits; from a folder ``id`` and probabilities alone, the ids
-    being the file names without suffix. Images are made square by the rule and to the size of the training images.
-    Files that cannot be decoded are skipped and listed.
+    being the file names without suffix, or the whole paths of files that share one. Images are made
+    square by the rule and to the size of the training images. Files that cannot be decoded are skipped and listed.
 
     Args:
         model: a finished run of ``train`` or ``search``, or a file that ``export`` wrote.
