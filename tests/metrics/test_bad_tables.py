@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import subprocess
-import sys
-import time
 import zipfile
 from decimal import Decimal
 
@@ -262,36 +259,6 @@ def test_the_fast_and_the_careful_reader_agree(rows, tmp_path_factory):
     assert fast.columns.to_pydict() == careful.columns.to_pydict()
 
 
-GARBAGE = """
-import resource, sys, time
-from mindgap.core.errors import DataError
-from mindgap.metrics.predictions import read_predictions
-before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-try:
-    read_predictions(sys.argv[1], attributes=("sex",))
-except DataError as error:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, time.process_time() - begin, error)
-"""
-
-
-def refused_alone(path):
-    """KiB of memory, seconds of processor time and the line of a refusal in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", GARBAGE, path], capture_output=True, text=True, check=True)
-    memory_kib, seconds, message = done.stdout.split(" ", maxsplit=2)
-    return int(memory_kib), float(seconds), message
-
-
-@pytest.mark.parametrize("head", [b"", b"p,0.5,0.5,0.5,m\n" * 20_000], ids=["at once", "after good rows"])
-def test_a_large_file_of_words_for_probabilities_is_refused_in_seconds_and_little_memory(tmp_path, head):
-    path = tmp_path / "predictions.csv"
-    lines = b"x,y,z,w,m\n" * 4 + b"x,y,z,w\n"
-    path.write_bytes(b"id,label,prob_a,prob_b,sex\n" + head + lines * ((60 << 20) // len(lines)))
-    memory_kib, seconds, message = refused_alone(path)
-    assert message == (f"{path}: id 'x': prob_a is empty or no number; probabilities must lie in [0, 1], not 'z'\n")
-    assert memory_kib < 150 << 10
-    assert seconds < 3
-
-
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -314,26 +281,3 @@ def test_a_word_for_a_probability_in_a_split_that_is_not_judged_is_no_fault(writ
 
 def test_numbers_that_are_read_row_by_row_are_those_of_before(write):
     is_read(write(TEXT.replace("sex\n", "sex,note\n").replace("p,a,0.25,0.75,f", "p,a, 0.25 ,7.5e-1,f,x")))
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["zeros", "random", "one line", "header and zeros", "header and random", "header and text", "rows and zeros"],
-)
-def test_two_gigabytes_of_garbage_are_refused_in_seconds_and_little_memory(tmp_path, kind):
-    path, size = tmp_path / "predictions.csv", 2 << 30
-    noise = np.random.default_rng(0).integers(1, 256, size=16 << 20, dtype=np.uint8).tobytes()
-    text = noise.translate(bytes(b"abcdefgh,\n"[k % 10] for k in range(256)))
-    start = {
-        "zeros": b"", "random": noise, "one line": b"x" * (16 << 20), "header and zeros": TEXT.encode(),
-        "header and random": TEXT.encode() + noise.replace(b"\0", b"x"), "header and text": TEXT.encode() + text,
-        "rows and zeros": (TEXT + TEXT[TEXT.index("\n") + 1 :] * 100_000).encode(),
-    }  # fmt: skip
-    path.write_bytes(start[kind])
-    os.truncate(path, size)  # the rest is a hole, which takes no room on disk
-    begin = time.monotonic()
-    memory_kib, _, message = refused_alone(path)
-    assert message.startswith(f"{path}: not a table (")
-    assert message.count("\n") == 1
-    assert memory_kib < 200 << 10
-    assert time.monotonic() - begin < 15
