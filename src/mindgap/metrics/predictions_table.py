@@ -76,7 +76,10 @@ def read_columns(file: TableFile, attributes: Sequence[str], *, cluster: str | N
     others = [name for name in file.names if name in {"split", cluster or "cluster", *attributes}]
     chosen = dict.fromkeys([*of_model, *probabilities, *others])
     return file.read(
-        [name for name in file.names if name in chosen], numbers=frozenset(probabilities), filled=frozenset(filled)
+        [name for name in file.names if name in chosen],
+        numbers=frozenset(probabilities),
+        filled=frozenset(filled),
+        judged=frozenset() if "split" in chosen else frozenset(probabilities),
     )
 
 

@@ -38,13 +38,22 @@ class TableFile(Protocol):
         """Names of the columns in file order."""
         ...
 
-    def read(self, columns: Sequence[str], *, numbers: Collection[str], filled: Collection[str]) -> TextTable:
+    def read(
+        self,
+        columns: Sequence[str],
+        *,
+        numbers: Collection[str],
+        filled: Collection[str],
+        judged: Collection[str] = (),
+    ) -> TextTable:
         """Reads some columns.
 
         Args:
             columns: which, in the order wanted.
             numbers: those of them that should be numbers.
             filled: those in which no row may lack a cell.
+            judged: those of ``numbers``, probabilities, in which a cell that is none may be refused while reading,
+                as every row will be judged.
 
         Raises:
             DataError: the file is damaged.
@@ -60,9 +69,16 @@ class ParquetTable:
         self._file = pq.ParquetFile(path)
         self.names: tuple[str, ...] = tuple(self._file.schema_arrow.names)
 
-    def read(self, columns: Sequence[str], *, numbers: Collection[str], filled: Collection[str]) -> TextTable:
+    def read(
+        self,
+        columns: Sequence[str],
+        *,
+        numbers: Collection[str],
+        filled: Collection[str],
+        judged: Collection[str] = (),
+    ) -> TextTable:
         """Reads some columns; see ``TableFile``. A Parquet file knows its own numbers, and no row is short."""
-        del numbers, filled
+        del numbers, filled, judged
         with refusals(self._path):
             return TextTable(str(self._path), self._file.read(columns=list(columns)).select(list(columns)))
 
