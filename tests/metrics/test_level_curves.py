@@ -92,6 +92,17 @@ def test_a_run_ends_where_another_groups_begins():
     assert tally.starts.tolist() == [0, 1, 2]
 
 
+def test_a_run_ends_after_some_thousand_rows_so_that_its_sums_stay_small():
+    zeros, levels = np.zeros(60_000, dtype=np.int64), np.arange(60_000, dtype=np.int32)
+    options = {"n_levels": 60_000, "n_owners": 60_000, "every_level": False}
+    tally = LevelTally.of(levels < 10, levels, zeros, levels.astype(np.int64), n_groups=1, **options)
+    assert tally.incidence.narrow is not None
+    counts = tally.resampled(np.ones((60_000, 1), dtype=np.int16))
+    assert counts.positives[:, 0].tolist() == [10] + [0] * 8
+    assert counts.negatives[:, 0].max() <= 8192
+    assert counts.negatives.sum() == 59_990
+
+
 def test_sums_that_may_overflow_are_not_made_in_sixteen_bits():
     cells, owners = np.zeros(40_000, dtype=np.int64), np.arange(40_000)
     large = Incidence.of(cells, owners, shape=(1, 40_000))

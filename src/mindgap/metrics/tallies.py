@@ -18,6 +18,8 @@ from mindgap.metrics.reliability import N_BINS
 from mindgap.metrics.score_levels import ScoreLevels, ranks_of_small
 from mindgap.metrics.sparse_counts import Incidence
 
+MOST_ROWS_OF_RUN = 8192
+
 Weights = NDArray[np.float32] | NDArray[np.int16]
 
 
@@ -75,10 +77,17 @@ class LevelTally:
 
 
 def _first_of_run(positive: NDArray[np.bool_], cells: Integers, *, owner: Integers) -> NDArray[np.bool_]:
-    """Bool (cells,): which cells do not continue a run of cells of one owner with rows of the same kind alone."""
-    wrong, right = (np.bincount(cells[positive == kind], minlength=len(owner)) > 0 for kind in (False, True))
-    alike = (owner[1:] == owner[:-1]) & (wrong[1:] == wrong[:-1]) & (right[1:] == right[:-1])
-    return np.append(True, ~(alike & ~(wrong & right)[1:]))[: len(owner)]
+    """Bool (cells,): which cells do not continue a run of cells of one owner with rows of the same kind alone.
+
+    A run ends after some thousand rows, so that its sums stay small (``Incidence.narrow``).
+    """
+    wrong, right = (np.bincount(cells[positive == kind], minlength=len(owner)) for kind in (False, True))
+    is_pure = (wrong == 0) | (right == 0)
+    stretch = np.cumsum(wrong + right) // MOST_ROWS_OF_RUN
+    alike = np.ones(max(len(owner) - 1, 0), dtype=bool)
+    for same in (owner, wrong > 0, stretch):
+        alike &= same[1:] == same[:-1]
+    return np.append(True, ~(alike & is_pure[1:] & is_pure[:-1]))[: len(owner)]
 
 
 @dataclass(frozen=True, eq=False)
