@@ -12,7 +12,10 @@ from mindgap.report.measures import measure_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(page for page in (DOCS / "metrics").glob("*.md") if page.stem != "index")
-WITH_EXAMPLES = [*PAGES, DOCS / "metrics" / "index.md", *sorted((DOCS / "concepts").glob("*.md"))]
+CONCEPTS = sorted(
+    page for page in (DOCS / "concepts").glob("*.md") if page.stem != "export"
+)  # that reads a user's file
+WITH_EXAMPLES = [*PAGES, DOCS / "metrics" / "index.md", *CONCEPTS]
 HEADINGS = [
     "In one sentence",
     "Formula",

@@ -317,7 +317,7 @@ def test_when_the_time_is_up_what_was_begun_is_finished(store, config, undisturb
     run = tmp_path / "run"
     search(store, out=run, config=config, trials=1)
     spent_s = 3600 * status(run)["hours_spent"]
-    budget_hours = (spent_s + 20) / 3600  # the workers' start takes some of it
+    budget_hours = (spent_s + 45) / 3600  # on a busy machine the workers' start takes half of it
     record = search(store, out=run, config=config, trials=TRIALS, workers=2, budget_hours=budget_hours)
     assert {trial["state"] for trial in record["trials"]} <= {"complete", "rejected"}
     assert len(record["trials"]) > 1
