@@ -105,7 +105,7 @@ def test_decoders_end_with_the_process_that_started_them(source):
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while decoders(source) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not decoders(source)

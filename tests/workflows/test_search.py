@@ -54,7 +54,9 @@ def found(record):
 
 def start(store, run, config, *, workers):
     """Starts a search in a process of its own."""
-    call = "import sys; from mindgap.workflows.search import search; store, out, config, workers = sys.argv[1:]; "
+    # tests that run in the background of a shell are deaf to Ctrl-C, and so would be what they start
+    call = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    call += "import sys; from mindgap.workflows.search import search; store, out, config, workers = sys.argv[1:]; "
     call += "search(store, out=out, config=config, workers=int(workers))"
     arguments = [sys.executable, "-c", call, *map(str, (store, run, config, workers))]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
