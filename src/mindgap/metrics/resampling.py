@@ -101,7 +101,8 @@ class Resampling:
     @cached_property
     def against_rest(self) -> bool:
         """Whether each group is compared with the rest of those compared, as there are too many for pairs."""
-        return self.paired and int(self.compared.sum()) > MOST_PAIRED_GROUPS
+        with_rows = self.compared & (self._counts.sizes > 0)
+        return self.paired and int(with_rows.sum()) > MOST_PAIRED_GROUPS
 
     @cached_property
     def compared(self) -> NDArray[np.bool_]:
