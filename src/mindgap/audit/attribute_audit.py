@@ -18,14 +18,9 @@ from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 from mindgap.metrics.resampling import Resampling
 
 
-def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOptions) -> Record:
-    """The AUDIT entry of one attribute: ``groups``, ``gaps``, ``per_class``, and what a reader must know.
-
-    Rows of unknown group are left out and counted in ``unknown``. ``notes`` lists, per gap, the classes or groups that
-    could not be compared, and how many resamples left it undefined; and whether scores were binned for resampling.
-    ``left_out`` are the groups that are in no gap as they are under ``min_group``.
-    """
-    resampling = Resampling.of(
+def attribute_resampling(predictions: Predictions, groups: Groups, *, smallest: int) -> Resampling:
+    """The rows where an attribute is known, ready to be resampled; without a name nothing is compared."""
+    return Resampling.of(
         predictions.labels,
         predictions.predicted,
         groups.ids,
@@ -33,8 +28,19 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
         groups=groups.names,
         classes=predictions.classes,
         probabilities=predictions.probabilities,
-        smallest=options.min_group,
+        paired=bool(groups.attribute),
+        smallest=smallest,
     )
+
+
+def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOptions) -> Record:
+    """The AUDIT entry of one attribute: ``groups``, ``gaps``, ``per_class``, and what a reader must know.
+
+    Rows of unknown group are left out and counted in ``unknown``. ``notes`` lists, per gap, the classes or groups that
+    could not be compared, and how many resamples left it undefined; and whether scores were binned for resampling.
+    ``left_out`` are the groups that are in no gap as they are under ``min_group``.
+    """
+    resampling = attribute_resampling(predictions, groups, smallest=options.min_group)
     observed, present = resampling.observed, resampling.compared
     comparable = int(present.sum()) >= 2
     options = options if groups.known.any() else AuditOptions(bootstrap=0, permutations=0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mindgap.audit.attribute_audit import attribute_resampling
 from mindgap.audit.compared_models import Model, SingleLabelModel, matched_models, paired_seeds
 from mindgap.audit.comparison_verdict import attribute_verdict, read_differences
 from mindgap.audit.differences import Beside, Differences
@@ -17,8 +18,6 @@ from mindgap.audit.record import Record
 from mindgap.core.errors import ConfigError, near_names
 from mindgap.core.groups import Groups
 from mindgap.metrics.metric import gap_metrics
-from mindgap.metrics.predictions import Predictions
-from mindgap.metrics.resampling import Resampling
 
 SCHEMA = 1
 
@@ -122,7 +121,10 @@ def _compared(
 ) -> dict[str, Any]:
     view = View(
         groups.attribute,
-        tuple(tuple(_resampling(one, groups, options.min_group) for one in model.predictions) for model in models),
+        tuple(
+            tuple(attribute_resampling(one, groups, smallest=options.min_group) for one in model.predictions)
+            for model in models
+        ),
     )
     replicates = view.bootstrap(replicates=options.bootstrap, seed=options.seed)
     differences = Differences(view, replicates)
@@ -148,17 +150,3 @@ def _compared(
     if groups.attribute:
         done(groups.attribute)
     return found
-
-
-def _resampling(predictions: Predictions, groups: Groups, smallest: int) -> Resampling:
-    return Resampling.of(
-        predictions.labels,
-        predictions.predicted,
-        groups.ids,
-        predictions.clusters,
-        groups=groups.names,
-        classes=predictions.classes,
-        probabilities=predictions.probabilities,
-        paired=bool(groups.attribute),
-        smallest=smallest,
-    )

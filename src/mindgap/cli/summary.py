@@ -104,3 +104,8 @@ def search_lines(record: Record) -> list[str]:
 def status_lines(status: Record) -> list[str]:
     """Lines on a running search, one per entry of the status record that has a value yet."""
     return [f"{key.replace('_', ' ')}: {value}" for key, value in status.items() if value is not None]
+
+
+def written_lines(*, json: object, html: object) -> list[str]:
+    """Where the record and the page are, of those that were asked for."""
+    return [f"{name}: {path}" for name, path in (("record", json), ("page", html)) if path is not None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mindgap.report.estimate import decimal, p_text, signed, size
+from mindgap.report.estimate import decimal, p_equals, signed, size
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
 
@@ -121,7 +121,7 @@ def numbers(record: Record, what: str) -> str:
         return f"{what}: not defined ({record['reason']})"
     told = f"{what} {decimal(record['first'])} → {decimal(record['second'])}, difference {signed(record['value'])}"
     told += f", {interval(record)}"
-    p = "" if record["p_holm"] is None else f", p = {p_text(record['p_holm'])} (Holm)"
+    p = "" if record["p_holm"] is None else f", {p_equals(record['p_holm'])} (Holm)"
     return f"{told}{p}, {size(record['n'])}"
 
 

@@ -118,6 +118,11 @@ def p_text(value: float | None) -> str:
     return "<\u202f0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def p_equals(value: float | None) -> str:
+    """The same in a sentence: ``p = 0.012``, or ``p < 0.001``."""
+    return f"p = {p_text(value)}".replace("= <", "<")
+
+
 def interval(estimate: Estimate, *, unit: str = "decimal") -> str:
     """The 95 % interval in words: ``0.051 to 0.214``."""
     if not estimate.has_interval:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.case_mix import case_mix_sentence, split_sentence
-from mindgap.report.estimate import Estimate, count, decimal, listed, p_text, percent, sentence, size
+from mindgap.report.estimate import Estimate, count, decimal, listed, p_equals, percent, sentence, size
 from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import measure_of
 from mindgap.report.standing import Standing, small_groups
@@ -196,7 +196,7 @@ def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, words: _W
         over = f" after Holm over {words.together} comparisons" if words.together > 1 else ""
         text += (
             f" Groups drawn at random {words.floor.among} give {decimal(gap.noise_mean)} on average and "
-            f"{decimal(gap.noise_p95)} or more in 1 case of 20 (p = {p_text(verdict.p_adjusted)}{over})."
+            f"{decimal(gap.noise_p95)} or more in 1 case of 20 ({p_equals(verdict.p_adjusted)}{over})."
         )
     if verdict.lacks_only_interval:
         text += (

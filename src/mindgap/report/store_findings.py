@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
-from mindgap.report.estimate import count, decimal, listed, p_text, percent, size
+from mindgap.report.estimate import count, decimal, listed, p_equals, percent, size
 from mindgap.report.store_drawing import points
 
 Record = Mapping[str, Any]
@@ -168,7 +168,7 @@ def store_case_mix_sentence(part: Record) -> str:
 
 
 def _association(mix: Record) -> str:
-    return f"Cramér's V {decimal(mix['cramers_v'], 2)} without chance, p = {p_text(mix['p_value'])}".replace("= <", "<")
+    return f"Cramér's V {decimal(mix['cramers_v'], 2)} without chance, {p_equals(mix['p_value'])}"
 
 
 def standardized_sentence(part: Record) -> str:

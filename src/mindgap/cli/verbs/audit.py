@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import BootstrapOption, PermutationsOption, SeedOption
+from mindgap.cli.summary import written_lines
 
 
 def add_to(app: typer.Typer) -> None:
@@ -84,11 +85,8 @@ def audit(
         icc=icc,
         seed=seed,
     )
-    for line in _lines(record):
+    for line in [*_lines(record), *written_lines(json=json, html=html)]:
         typer.echo(line)
-    for name, path in (("record", json), ("page", html)):
-        if path is not None:
-            typer.echo(f"{name}: {path}")
 
 
 def _lines(record: dict) -> list[str]:

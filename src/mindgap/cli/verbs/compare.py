@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import BootstrapOption, SeedOption
+from mindgap.cli.summary import written_lines
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,8 +60,5 @@ def compare(
         min_group=min_group,
         seed=seed,
     )
-    for line in compare_lines(record):
+    for line in [*compare_lines(record), *written_lines(json=json, html=html)]:
         typer.echo(line)
-    for name, path in (("record", json), ("page", html)):
-        if path is not None:
-            typer.echo(f"{name}: {path}")
