@@ -26,7 +26,18 @@ class StoppedError(Exception):
     pass
 
 
-def run(store, architecture, *, network=None, rows=None, folder=None, on_epoch=None, before_epoch=None, **options):
+def run(
+    store,
+    architecture,
+    *,
+    network=None,
+    rows=None,
+    folder=None,
+    on_epoch=None,
+    before_epoch=None,
+    keep_stem=False,
+    **options,
+):
     """Trains the tiny network; returns it and the result."""
     settings = TrainSettings(**{"epochs": 2, "batch_size": BATCH, "precision": "fp32", "lr": 0.01} | options)
     network = architecture.build(seed=1) if network is None else network
@@ -40,6 +51,7 @@ def run(store, architecture, *, network=None, rows=None, folder=None, on_epoch=N
         checkpoint_dir=folder,
         on_epoch=on_epoch,
         before_epoch=before_epoch,
+        keep_stem=keep_stem,
     )
     return network, result
 
@@ -402,3 +414,49 @@ def listening(register):
             self.calls.append("finish")
 
     return register("listening", Listening)
+
+
+TRAPEZOID = {"schedule": "trapezoid", "decay_epochs": 1}
+
+
+def test_a_longer_run_that_goes_on_from_a_shorter_one_ends_as_if_trained_at_once(store, architecture, tmp_path):
+    straight, whole = run(store, architecture, epochs=5, **TRAPEZOID)
+    for epochs in (2, 3):
+        run(store, architecture, epochs=epochs, folder=tmp_path, keep_stem=True, **TRAPEZOID)
+        (tmp_path / "checkpoint.pt").unlink()
+    seen = []
+    continued, result = run(
+        store,
+        architecture,
+        epochs=5,
+        folder=tmp_path,
+        on_epoch=lambda record, _: seen.append(record.epoch),
+        **TRAPEZOID,
+    )
+    assert seen == [3, 4, 5]
+    assert torch.equal(weights(straight), weights(continued))
+    assert [record.epochs for record in result.history] == [5] * 5
+    assert [record.loss for record in result.history] == [record.loss for record in whole.history]
+
+
+def test_a_run_stopped_in_its_decay_resumes_and_leaves_the_stem_whole(store, architecture, tmp_path):
+    settings = {"epochs": 4, "schedule": "trapezoid", "decay_epochs": 2}
+    straight, _ = run(store, architecture, **settings)
+    with pytest.raises(StoppedError):
+        run(store, architecture, folder=tmp_path, keep_stem=True, on_epoch=stop_after(3), **settings)
+    resumed, _ = run(store, architecture, folder=tmp_path, keep_stem=True, **settings)
+    assert torch.equal(weights(straight), weights(resumed))
+    (tmp_path / "checkpoint.pt").unlink()
+    longer, _ = run(store, architecture, folder=tmp_path, **settings | {"epochs": 6})
+    assert torch.equal(weights(longer), weights(run(store, architecture, **settings | {"epochs": 6})[0]))
+
+
+def test_a_stem_beyond_the_plateau_or_of_another_run_is_not_gone_on_from(store, architecture, tmp_path):
+    run(store, architecture, epochs=4, folder=tmp_path, keep_stem=True, **TRAPEZOID)
+    (tmp_path / "checkpoint.pt").unlink()
+    shorter, _ = run(store, architecture, epochs=2, **TRAPEZOID)
+    from_stem, _ = run(store, architecture, epochs=2, folder=tmp_path, **TRAPEZOID)
+    assert torch.equal(weights(shorter), weights(from_stem))
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(RunError, match=r"stem\.pt.*other data, network or settings"):
+        run(store, architecture, epochs=6, seed=9, folder=tmp_path, **TRAPEZOID)

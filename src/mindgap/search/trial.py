@@ -150,7 +150,7 @@ class StoreCandidates:
         """Takes over the newest checkpoint that can be read; a damaged one costs its epochs and not the candidate."""
         for attempt in range(claim.attempt - 1, 0, -1):
             left = folder.parent / str(attempt)
-            if is_checkpoint(left):
+            if is_checkpoint(left / CHECKPOINT_FILE):
                 for name in (LOG_FILE, CHECKPOINT_FILE):
                     if (left / name).exists():
                         with atomic_path(folder / name) as whole:  # half a checkpoint would be the newest for good

@@ -14,14 +14,16 @@ from mindgap.core.errors import DataError, RunError
 from mindgap.core.files import atomic_path
 
 CHECKPOINT_FILE = "checkpoint.pt"
+STEM_FILE = "stem.pt"  # of a run before its learning rate decays: longer runs go on from it
 
 
-def save_checkpoint(folder: Path | str, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path | str, state: dict[str, Any], *, name: str = CHECKPOINT_FILE) -> None:
     """Writes the state, whole or not at all.
 
     Args:
-        folder: where ``checkpoint.pt`` goes; it replaces the one before.
+        folder: where the file goes; it replaces the one before.
         state: tensors, numbers, text, and lists and dicts of them.
+        name: of the file.
 
     Raises:
         CapacityError: the folder cannot be written.
@@ -29,24 +31,25 @@ def save_checkpoint(folder: Path | str, state: dict[str, Any]) -> None:
     # Into memory first: on a full disk torch raises an error of its own that does not say so.
     content = io.BytesIO()
     torch.save(state, content)
-    with atomic_path(Path(folder) / CHECKPOINT_FILE) as temporary:
+    with atomic_path(Path(folder) / name) as temporary:
         temporary.write_bytes(content.getbuffer())
 
 
-def load_checkpoint(folder: Path | str, *, run: str) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path | str, *, run: str, name: str = CHECKPOINT_FILE) -> dict[str, Any] | None:
     """The state that was saved, or None if there is none.
 
     Read with ``weights_only``: a file cannot run code.
 
     Args:
-        folder: where ``checkpoint.pt`` is.
-        run: what the state must belong to, as ``run_key`` gives it.
+        folder: where the file is.
+        run: what the state must belong to, as ``run_keys`` gives it.
+        name: of the file.
 
     Raises:
         DataError: the file is damaged.
         RunError: it belongs to another run.
     """
-    path = Path(folder) / CHECKPOINT_FILE
+    path = Path(folder) / name
     if not path.exists():
         return None
     state = _read(path)
@@ -55,9 +58,8 @@ def load_checkpoint(folder: Path | str, *, run: str) -> dict[str, Any] | None:
     return state
 
 
-def is_checkpoint(folder: Path | str) -> bool:
-    """Whether a folder holds a checkpoint that can be read."""
-    path = Path(folder) / CHECKPOINT_FILE
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint that can be read."""
     try:
         return path.exists() and isinstance(_read(path), dict)
     except DataError:

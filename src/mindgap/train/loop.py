@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
-from mindgap.train.checkpoint import load_checkpoint, save_checkpoint
+from mindgap.train.checkpoint import STEM_FILE, load_checkpoint, save_checkpoint
 from mindgap.train.device import is_out_of_memory
 from mindgap.train.memory import keep_freed_memory
 from mindgap.train.mitigation import AbstractMitigation
@@ -59,11 +60,14 @@ def train_network(
     on_epoch: OnEpoch | None = None,
     before_epoch: Callable[[int], None] | None = None,
     precision_plan: PrecisionPlan | None = None,
+    keep_stem: bool = False,
 ) -> TrainResult:
     """Trains a network in place.
 
     With a checkpoint folder, a run that was stopped goes on after its last whole epoch and ends, on the same machine
-    with the same number of threads, with the same weights as if it had not been stopped.
+    with the same number of threads, with the same weights as if it had not been stopped. With ``keep_stem`` it also
+    saves ``stem.pt`` before the learning rate of ``trapezoid`` decays; a longer run that finds that file in its folder
+    goes on from it, and ends with the same weights as one trained from the beginning.
 
     Args:
         network: the network, with its first weights.
@@ -78,6 +82,7 @@ def train_network(
         before_epoch: called with the number of epochs that are done and saved, before another begins; it may raise to
             stop without losing anything.
         precision_plan: how to compute each part; None makes a plan as ``settings.precision`` says.
+        keep_stem: whether a longer run may follow.
 
     Raises:
         TrainingFailure: a loss or weight became NaN or infinite, or the loss diverged.
@@ -90,7 +95,7 @@ def train_network(
         run = TrainingRun(
             network, store, train_rows=train_rows, groups=groups, settings=settings, architecture=architecture
         )
-        state = load_checkpoint(checkpoint_dir, run=run.key) if checkpoint_dir is not None else None
+        state = None if checkpoint_dir is None else _saved(Path(checkpoint_dir), run)
         if state is None:
             plan = precision_plan or make_plan(
                 settings.precision, architecture, batch_size=settings.batch_size, device=run.device
@@ -103,7 +108,9 @@ def train_network(
                 before_epoch(epoch)
             run.train_epoch(epoch, on_epoch)
             if checkpoint_dir is not None:
-                save_checkpoint(checkpoint_dir, run.state_dict())
+                if keep_stem and epoch + 1 == settings.stable_epochs:
+                    save_checkpoint(checkpoint_dir, run.state_dict(key=run.keys.stem), name=STEM_FILE)
+                save_checkpoint(checkpoint_dir, run.state_dict(key=run.keys.whole))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -116,3 +123,12 @@ def train_network(
         image_passes=sum(record.images for record in run.history),
         seconds=sum(record.seconds for record in run.history),
     )
+
+
+def _saved(folder: Path, run: TrainingRun) -> dict[str, Any] | None:
+    """Where the run goes on: at its own last epoch, else where a shorter one began to decay."""
+    state = load_checkpoint(folder, run=run.keys.whole)
+    if state is not None or run.settings.schedule != "trapezoid":
+        return state
+    stem = load_checkpoint(folder, run=run.keys.stem, name=STEM_FILE)
+    return stem if stem is not None and len(stem["history"]) <= run.settings.stable_epochs else None

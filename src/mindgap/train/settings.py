@@ -9,7 +9,7 @@ from pydantic import Field
 from mindgap.core.config import StrictModel
 from mindgap.data.augment import AugmentSettings
 from mindgap.train.precision import Precision
-from mindgap.train.schedule import ScheduleName
+from mindgap.train.schedule import ScheduleName, default_decay_epochs
 
 
 class TrainSettings(StrictModel):
@@ -18,7 +18,9 @@ class TrainSettings(StrictModel):
     Attributes:
         epochs: passes over the training rows.
         batch_size: images per batch.
-        schedule: ``onecycle`` (AdamW, warm-up, cosine to 0) or ``paper`` (SGD, momentum .9, ×.9 every 20 epochs).
+        schedule: ``onecycle`` (AdamW, warm-up, cosine to 0), ``trapezoid`` (AdamW, warm-up, constant, decay to 0: a longer run
+            goes on from a shorter one) or ``paper`` (SGD, momentum .9, ×.9 every 20 epochs).
+        decay_epochs: of ``trapezoid``, how many of the epochs, at their end; None is a fifth.
         lr: peak learning rate; None is the schedule's own.
         weight_decay: None is the schedule's own.
         loss: name of the loss; None is ``ce``, or ``bce`` for multi-label data.
@@ -35,6 +37,7 @@ class TrainSettings(StrictModel):
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=64, ge=2)
     schedule: ScheduleName = "onecycle"
+    decay_epochs: int | None = Field(default=None, ge=1)
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
     loss: str | None = None
@@ -46,6 +49,13 @@ class TrainSettings(StrictModel):
     precision: Precision = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
+
+    @property
+    def stable_epochs(self) -> int:
+        """Epochs before ``trapezoid`` begins to decay; all of them with another schedule."""
+        if self.schedule != "trapezoid":
+            return self.epochs
+        return max(0, self.epochs - (self.decay_epochs or default_decay_epochs(self.epochs)))
 
     @classmethod
     def paper(cls, **changes: Any) -> TrainSettings:

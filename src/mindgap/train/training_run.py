@@ -21,13 +21,13 @@ from mindgap.data.batches import BatchPlan, parse_ratios, ratios_from_mapping
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
-from mindgap.train.checkpoint import run_key
 from mindgap.train.device import choose_device, image_tensor
 from mindgap.train.loss import make_loss
 from mindgap.train.memory import channels_last
 from mindgap.train.mitigation import AbstractMitigation, Batch, TrainingData, TrainingFacts, make_mitigation
 from mindgap.train.modes import Mode, in_modes
-from mindgap.train.schedule import SCHEDULES, set_lr
+from mindgap.train.run_keys import run_keys
+from mindgap.train.schedule import SCHEDULES, Length, set_lr
 from mindgap.train.settings import TrainSettings
 
 _DIVERGED = 10.0
@@ -77,7 +77,7 @@ class TrainingRun:
         architecture: Architecture,
     ) -> None:
         self.settings, self.architecture = settings, architecture
-        self.key = _key(store, train_rows, groups=groups, settings=settings, architecture=architecture)
+        self.keys = run_keys(store, train_rows, groups=groups, settings=settings, architecture=architecture)
         self.device = choose_device(settings.device)
         self.groups = groups.take(train_rows)
         self.images = image_tensor(store, self.device)
@@ -97,13 +97,15 @@ class TrainingRun:
         self.plan = batch_plan(self.groups, self.mitigation, settings)
         self.network = channels_last(self.mitigation.adapt(network).to(self.device))
         self.schedule = SCHEDULES[settings.schedule]
-        decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
+        weight_decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
         self.lr = settings.lr or self.schedule.lr
-        self.optimizer = self.schedule.optimizer(self.network, self.lr, decay)
+        self.optimizer = self.schedule.optimizer(self.network, self.lr, weight_decay)
         self.augment = Augment(settings.augment or AugmentSettings.for_images(upright=store.info.upright))
         self.mean, self.std = (
             torch.tensor(values, device=self.device) for values in (architecture.mean, architecture.std)
         )
+        decay = settings.epochs - settings.stable_epochs
+        self.length = Length(self.steps * settings.epochs, per_epoch=self.steps, decay=self.steps * decay)
         self.generator = torch.Generator()
         self.modes: tuple[Mode, ...] = ()
         self.history: list[EpochRecord] = []
@@ -145,7 +147,7 @@ class TrainingRun:
 
     def _step(self, positions: Tensor, rows: Tensor, draws: Tensor, *, epoch: int, step: int) -> Tensor:
         """One step; float32 (3,) of mean loss, objective and accuracy, not waited for."""
-        set_lr(self.optimizer, self.lr * self.schedule.rate(step, self.steps * self.settings.epochs, self.steps))
+        set_lr(self.optimizer, self.lr * self.schedule.rate(step, self.length))
         images = self.batch_images(rows, draws)
         features, logits = self._forward(images)
         batch = Batch(
@@ -205,10 +207,10 @@ class TrainingRun:
         data = TrainingData(self.images, self.rows, self.labels, self.groups, mean, std)
         self.mitigation.finish(self.network, data)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+    def state_dict(self, *, key: str) -> dict[str, Any]:
+        """What a resumed run needs, and whose it is."""
         return {
-            "run": self.key,
+            "run": key,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "mitigation": self.mitigation.state_dict(),
@@ -226,7 +228,7 @@ class TrainingRun:
         self.plan.load_state_dict(state["batches"])
         self.generator.set_state(state["generator"])
         self.modes = tuple(state["modes"])
-        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.history = [EpochRecord(**record | {"epochs": self.settings.epochs}) for record in state["history"]]
 
 
 def batch_plan(groups: Groups, mitigation: AbstractMitigation, settings: TrainSettings) -> BatchPlan:
@@ -259,18 +261,6 @@ def batch_ratios(ratios: str | Mapping[str, float], groups: Groups) -> NDArray[n
     if isinstance(ratios, str):
         return parse_ratios(ratios, groups.names, groups.counts())
     return ratios_from_mapping(ratios, groups.names, groups.counts())
-
-
-def _key(
-    store: Store,
-    train_rows: NDArray[np.int64],
-    *,
-    groups: Groups,
-    settings: TrainSettings,
-    architecture: Architecture,
-) -> str:
-    rows = run_key(train_rows.tobytes().hex(), groups.take(train_rows).ids.tobytes().hex())
-    return run_key(store.fingerprint, rows, settings.model_dump_json(), architecture.to_json())
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
