@@ -1,9 +1,9 @@
 """Trains random candidates of the default space to the end, and judges them on the way as a search's rungs would.
 
-Every candidate (batch ratios and architecture, drawn from a seed) is trained with each seed on a plateau of the learning
-rate; at every stage a copy whose rate decays to 0 is judged on the validation images. So one table tells how well a
-stage ranks what the last one finds, beside how well one seed ranks what another finds. Each stage appends one row to a
-small CSV file; the same command again goes on where it stopped.
+Every candidate (batch ratios and architecture, drawn from a seed) is trained with each seed on a plateau of the
+learning rate; at every stage a copy whose rate decays to 0 is judged on the validation images. So one table tells how
+well a stage ranks what the last one finds, beside how well one seed ranks what another finds. Each stage appends one
+row to a small CSV file; the same command again goes on where it stopped.
 
     python experiments/ground_truth.py STORE --attribute age --work runs/ground_truth --candidates 32 --epochs 16
 """
@@ -52,6 +52,7 @@ class Stage:
 
     @property
     def epochs(self) -> int:
+        """In all."""
         return self.stable + self.decay
 
 

@@ -89,6 +89,7 @@ def search_lines(record: Record) -> list[str]:
     states = [trial["state"] for trial in record["trials"]]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     lines = [f"{len(states)} trials: {counts}"]
+    lines += rung_lines(record.get("rungs"))
     if record["excluded_groups"]:
         lines.append(f"groups too small to steer the search: {', '.join(record['excluded_groups'])}")
     chosen = trials.get(record["chosen"])
@@ -99,6 +100,23 @@ def search_lines(record: Record) -> list[str]:
     if caution := arbitrary_choice(record):
         lines.append("caution: " + caution.replace("\u202f", " "))  # a page's narrow space, which a terminal may lack
     return lines
+
+
+def rung_lines(rungs: Record | None) -> list[str]:
+    """Lines on how far candidates were trained, what that spared, and how well lower rungs ranked them."""
+    if rungs is None:
+        return []
+    reached = ", ".join(f"{n} to {epochs}" for n, epochs in zip(rungs["reached"], rungs["epochs"], strict=True))
+    spared = f"{rungs['image_passes_without'] / rungs['image_passes']:.1f} times fewer image passes than all to the end"
+    lines = [f"trained by epochs: {reached}; {spared}"]
+    for rung in rungs["agreement"]:
+        taus = "; ".join(f"{name} {_tau(rung[name])}" for name in ("accuracy", "unfairness"))
+        lines.append(f"rank at {rung['epochs']} epochs against the end, Kendall's τ, n = {rung['n']}: {taus}")
+    return lines
+
+
+def _tau(value: Record) -> str:
+    return value["reason"] if value["tau"] is None else f"{value['tau']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
 
 
 def status_lines(status: Record) -> list[str]:

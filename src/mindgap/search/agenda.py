@@ -45,22 +45,35 @@ class Target(StrictModel):
 
 @dataclass(frozen=True)
 class Job:
-    """``resume`` an attempt that another worker left, ``begin`` a new slot, ``wait`` for others, or all is ``done``."""
+    """``resume`` a slot that was left or promoted, ``begin`` a new one, ``wait`` for others, or all is ``done``."""
 
     kind: Literal["resume", "begin", "wait", "done"]
     slot: int = -1
 
 
 def next_job(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) -> Job:
-    """Left slots first, then a new one as soon as the outcomes it depends on are there."""
-    for slot in slots:
-        if slot.state == "open":
-            return Job("resume", slot.number)
-    new = len(slots)
-    if target.wants_more(slots):
-        ready = all(slot.settled for slot in slots[: searcher.visible(new)])
-        return Job("begin", new) if ready else Job("wait")
-    return Job("done") if all(slot.settled for slot in slots) else Job("wait")
+    """Left and promoted slots first, then a new one as soon as its past is known, and the control group last."""
+    left = [slot for slot in slots if slot.state == "open"]
+    promoted = next((slot for slot in left if not slot.is_control), None)
+    if promoted is not None:
+        return Job("resume", promoted.number)
+    new, more = len(slots), target.wants_more(slots)
+    if more and all(slot.outcome is not None for slot in slots[searcher.told : searcher.visible(new)]):
+        return Job("begin", new)
+    if left:
+        return Job("resume", left[0].number)
+    return Job("wait") if more or not all(slot.settled for slot in slots) else Job("done")
+
+
+def rung_due(slot: Slot) -> int:
+    """The rung that the next attempt at an open slot trains to."""
+    return slot.rung if slot.last.result is None else slot.rung + 1
+
+
+def closing_due(slots: Sequence[Slot], target: Target) -> bool:
+    """Whether candidates wait for others that will never come, because the search ends within their bracket."""
+    states = {slot.state for slot in slots}
+    return "waiting" in states and not states & {"running", "open"} and not target.wants_more(slots)
 
 
 def is_done(slots: Sequence[Slot], target: Target) -> bool:
@@ -77,7 +90,9 @@ def propose(searcher: AbstractSearcher, slots: Sequence[Slot], slot: int, *, rew
 
 def outcome(slot: Slot, *, reward: Reward) -> Outcome:
     """What the searcher is told of a settled slot; one that was given up has the reward of an infeasible candidate."""
-    result = slot.result
+    result = slot.outcome
+    if result is None:
+        raise ValueError(f"the outcome of slot {slot.number} is not known yet")
     return Outcome(
         slot=slot.number,
         tokens=slot.tokens,

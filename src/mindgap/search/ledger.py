@@ -20,9 +20,13 @@ from mindgap.core.errors import RunError
 from mindgap.core.files import jsonable
 from mindgap.search.lease import Lease
 from mindgap.search.ledger_storage import HEARTBEAT_S, STUDY, create_ledger, open_storage, sqlite_file, writing
+from mindgap.search.rungs import Decider, RungPlan
 from mindgap.search.slot import Attempt, Ending, Slot, collect
 
-__all__ = ["HEARTBEAT_S", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
+RUNGS = "rungs"  # note: how candidates are promoted
+CLOSING = "closing "  # begins notes of where brackets end before they are full
+
+__all__ = ["CLOSING", "HEARTBEAT_S", "RUNGS", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
 
 
 class LostLeaseError(Exception):
@@ -31,12 +35,23 @@ class LostLeaseError(Exception):
 
 @dataclass(frozen=True)
 class Claim:
-    """An attempt that this process owns."""
+    """An attempt that this process owns.
+
+    Attributes:
+        row: of the database.
+        slot: number of the candidate.
+        attempt: number of the try.
+        tokens: the candidate.
+        rung: the rung it is to be trained to, from 0.
+        first: number of the first try for this rung; earlier ones left what a lower rung found.
+    """
 
     row: int
     slot: int
     attempt: int
     tokens: tuple[int, ...]
+    rung: int = 0
+    first: int = 1
 
 
 class Ledger:
@@ -58,6 +73,7 @@ class Ledger:
         try:
             self._storage = open_storage(url, read_only=read_only)
             self._study = optuna.load_study(storage=self._storage, study_name=STUDY)
+            self._decide: Decider | None = None
         except (KeyError, optuna.exceptions.StorageInternalError):
             raise RunError(f"{url}: holds no search, or none yet; check the path or try again in a moment") from None
 
@@ -77,22 +93,35 @@ class Ledger:
     def slots(self) -> list[Slot]:
         """Everything that is known, slot by slot."""
         trials = self._study.get_trials(deepcopy=False)
-        return collect(_attempt(trial) for trial in trials if "slot" in trial.user_attrs)
+        slots = collect(_attempt(trial) for trial in trials if "slot" in trial.user_attrs)
+        notes = self.notes()
+        if self._decide is None:
+            self._decide = Decider(RungPlan.model_validate(notes.get(RUNGS, {"epochs": [1]})))
+        return self._decide(slots, [value for key, value in notes.items() if key.startswith(CLOSING)])
 
-    def claim(self, slot: int, tokens: tuple[int, ...], *, attempt: int, lease: Lease) -> Claim | None:
-        """Takes an attempt at a slot; None if another worker was first.
+    def close_bracket(self, slot: int) -> None:
+        """Notes that no slot from this number on joins the bracket before it, whose decisions then need not wait.
 
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        attributes = {"slot": slot, "attempt": attempt, "tokens": list(tokens), "lease": lease.model_dump()}
-        row = self._add(TrialState.RUNNING, attributes)
+        self.note(f"{CLOSING}{slot}", slot)  # a note of its own: nobody who closes another at the same time undoes it
+
+    def claim(self, slot: int, tokens: tuple[int, ...], *, attempt: int, lease: Lease, rung: int = 0) -> Claim | None:
+        """Takes an attempt at a slot, to train it to a rung; None if another worker was first.
+
+        Raises:
+            CapacityError: the ledger cannot be written.
+        """
+        attributes = {"slot": slot, "attempt": attempt, "rung": rung, "tokens": list(tokens)}
+        row = self._add(TrialState.RUNNING, attributes | {"lease": lease.model_dump()})
         with writing():
             self._storage.record_heartbeat(row)
         number = self._storage.get_trial(row).number
         mine = next(s for s in self.slots() if s.number == slot).attempts
         if any(other.attempt == attempt and other.number == number for other in mine):
-            return Claim(row, slot, attempt, tokens)
+            first = next((other.attempt for other in mine if other.rung == rung), attempt)
+            return Claim(row, slot, attempt, tokens, rung, first)
         with writing():
             self._storage.set_trial_state_values(row, TrialState.FAIL)
         return None
@@ -218,6 +247,7 @@ def _attempt(trial: FrozenTrial) -> Attempt:
         slot=attributes["slot"],
         attempt=attributes["attempt"],
         tokens=tuple(attributes["tokens"]),
+        rung=attributes.get("rung", 0),
         finished=finished,
         lease=Lease(**lease) if lease else None,
         epoch=attributes.get("epoch", 0),

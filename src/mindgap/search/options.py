@@ -10,9 +10,14 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse, read_toml
 from mindgap.search.plan import UnfairnessKind
+from mindgap.search.rungs import Promotion
 
 CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement"})
-INNER_KEYWORDS = {"min_group": "reward", "mitigation_options": "training"}  # keywords of their own, and their tables
+INNER_KEYWORDS = {
+    "min_group": "reward",
+    "mitigation_options": "training",
+    "asynchronous": "promotion",
+}  # keywords of their own, and their tables
 
 
 class RewardOptions(StrictModel):
@@ -53,6 +58,9 @@ class SearchOptions(StrictModel):
         bootstrap: replicates of the final audit.
         permutations: permutations of the final audit.
         reward: numbers of eq. 2.
+        rungs: epochs that candidates are trained to before some are chosen to go on, such as ``1,4,16``; ``auto`` is a
+            sixteenth, a quarter and all of ``epochs``, ``none`` trains all to the end; None is the preset's.
+        promotion: how they are chosen.
         searcher_options: options of the search algorithm, such as ``learning_rate``.
         training: options of ``mindgap train`` for every candidate, such as ``batch_size`` or ``augment``.
     """
@@ -75,6 +83,8 @@ class SearchOptions(StrictModel):
     bootstrap: int = Field(default=2000, ge=0)
     permutations: int = Field(default=1000, ge=0)
     reward: RewardOptions = RewardOptions()
+    rungs: str | None = None
+    promotion: Promotion = Promotion()
     searcher_options: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 

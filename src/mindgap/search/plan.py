@@ -15,6 +15,7 @@ from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.metrics.unfairness import unfairness
 from mindgap.search.reward import Reward
+from mindgap.search.rungs import RungPlan
 from mindgap.search.searcher import SEARCHERS, AbstractSearcher
 from mindgap.space.architecture import Architecture
 from mindgap.space.latency_table import BlockLatencyTable
@@ -26,11 +27,15 @@ UnfairnessKind = Literal["plain", "standardized"]
 
 
 class RewardPlan(StrictModel):
-    """The numbers of eq. 2, see ``Reward``; ``rejected`` is the reward of a candidate over a limit."""
+    """The numbers of eq. 2, see ``Reward``.
+
+    ``rejected`` is the reward of a candidate over a limit, ``lower_floor`` the accuracy floor below the top rung.
+    """
 
     alpha: float = Field(ge=0)
     beta: float = Field(ge=0)
     accuracy_floor: float = Field(ge=0, le=1)
+    lower_floor: float = Field(ge=0, le=1)
     infeasible: float
     rejected: float
 
@@ -53,7 +58,8 @@ class SearchPlan(StrictModel):
         latency_table: measured once, so that load cannot decide.
         ratios: shares of the groups in a batch, if they are fixed.
         network: the architecture, if it is fixed.
-        training: how a candidate is trained; its seed and ratios are the candidate's.
+        training: how a candidate is trained; its seed and ratios are the candidate's, its epochs the rung's.
+        rungs: how far candidates are trained, and which.
         unfairness: which U the reward takes.
         excluded_groups: groups too small to steer the search.
         reward: the numbers of eq. 2.
@@ -75,18 +81,19 @@ class SearchPlan(StrictModel):
     ratios: str | dict[str, float] | None
     network: Architecture | None
     training: TrainSettings
+    rungs: RungPlan
     unfairness: UnfairnessKind
     excluded_groups: tuple[str, ...]
     reward: RewardPlan
     precision_plan: PrecisionPlan
 
-    def make_reward(self) -> Reward:
-        """Eq. 2 with this plan's numbers."""
-        numbers = self.reward
+    def make_reward(self, rung: int | None = None) -> Reward:
+        """Eq. 2 with this plan's numbers, at the last rung or another."""
+        numbers, below_top = self.reward, rung is not None and rung < self.rungs.top
         return Reward(
             alpha=numbers.alpha,
             beta=numbers.beta,
-            accuracy_floor=numbers.accuracy_floor,
+            accuracy_floor=numbers.lower_floor if below_top else numbers.accuracy_floor,
             infeasible=numbers.infeasible,
         )
 

@@ -19,6 +19,7 @@ from mindgap.search.options import SearchOptions
 from mindgap.search.plan import RewardPlan, SearchPlan, judged_unfairness, load_space_for
 from mindgap.search.preset import PRESETS, Preset
 from mindgap.search.reward import default_accuracy_floor, excluded_groups, infeasible_reward, majority_rate
+from mindgap.search.rungs import RungPlan, default_rungs
 from mindgap.search.searcher import SEARCHERS
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import resolve_network
@@ -68,6 +69,10 @@ def make_plan(options: SearchOptions, store: Store, *, preset: str) -> SearchPla
     excluded = excluded_groups(groups, min_group=options.reward.min_group)
     _check_unfairness(options, store, groups, excluded)
     training = _training(options, chosen, store, store.groups(attribute).take(store.rows("train")))
+    searcher_settings = _searcher_settings(options, chosen)
+    rungs = plan_rungs(options, chosen, training, batch=searcher_settings["batch"])
+    if rungs.top:
+        training = training.model_copy(update={"schedule": "trapezoid"})
     place = _space_place(options.space)
     folder = place.parent if isinstance(place, Path) else Path()
     space_options: dict[str, Any] = {
@@ -89,7 +94,8 @@ def make_plan(options: SearchOptions, store: Store, *, preset: str) -> SearchPla
         preset=preset,
         seed=options.seed,
         searcher=options.searcher,
-        searcher_settings=_searcher_settings(options, chosen),
+        searcher_settings=searcher_settings,
+        rungs=rungs,
         space_summary=summary,
         max_latency_ms=limit,
         latency_table=table,
@@ -163,6 +169,37 @@ def _training(options: SearchOptions, preset: Preset, store: Store, groups: Grou
     return settings.model_copy(update={"loss": named})  # by name, so that every trial's record can say it
 
 
+def plan_rungs(options: SearchOptions, preset: Preset, training: TrainSettings, *, batch: int) -> RungPlan:
+    """The rungs that the options ask for: the preset's, none, or those that are named.
+
+    Raises:
+        ConfigError: they do not rise to the number of epochs, or the schedule cannot be gone on from.
+    """
+    asked = options.rungs or preset.rungs
+    factor = options.promotion.factor
+    epochs = {"auto": default_rungs(training.epochs, factor), "none": (training.epochs,)}.get(asked)
+    if epochs is None:
+        epochs = _named_rungs(asked, last=training.epochs)
+    if len(epochs) > 1 and options.training.get("schedule", "trapezoid") != "trapezoid":
+        raise ConfigError(
+            f"training.schedule is {training.schedule!r}, which no longer training can go on from; "
+            "take trapezoid, or rungs none"
+        )
+    promotion = options.promotion
+    values = {"epochs": epochs, "seed": options.seed, "bracket": promotion.bracket or batch, "promotion": promotion}
+    return parse(RungPlan, values, source="rungs")
+
+
+def _named_rungs(text: str, *, last: int) -> tuple[int, ...]:
+    try:
+        rungs = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"rungs is {text!r}; give auto, none, or epochs such as 1,4,16") from None
+    if rungs[-1] != last or sorted({*rungs}) != list(rungs) or rungs[0] < 1:
+        raise ConfigError(f"rungs {text!r} must rise from 1 or more to the {last} epochs of the training")
+    return rungs
+
+
 def _searcher_settings(options: SearchOptions, preset: Preset) -> dict[str, Any]:
     kind = SEARCHERS.get(options.searcher)
     lag = {} if preset.lag is None else {"lag": preset.lag}
@@ -172,14 +209,15 @@ def _searcher_settings(options: SearchOptions, preset: Preset) -> dict[str, Any]
 def _reward(options: SearchOptions, preset: Preset, store: Store, *, groups: int) -> RewardPlan:
     given = options.reward
     beta = preset.beta if given.beta is None else given.beta
-    floor = given.accuracy_floor
+    floor, majority = given.accuracy_floor, majority_rate(store.labels[store.rows("validation")])
     if floor is None:
-        floor = default_accuracy_floor(majority_rate(store.labels[store.rows("validation")]))
+        floor = default_accuracy_floor(majority)
     infeasible = infeasible_reward(beta, groups)
     return RewardPlan(
         alpha=preset.alpha if given.alpha is None else given.alpha,
         beta=beta,
         accuracy_floor=floor,
+        lower_floor=min(floor, majority),
         infeasible=infeasible,
         rejected=infeasible if preset.rejected_reward is None else preset.rejected_reward,
     )

@@ -16,6 +16,7 @@ class Preset(StrictModel):
         alpha: weight of the accuracy in eq. 2.
         beta: weight of the unfairness in eq. 2.
         training: how a candidate is trained.
+        rungs: how far candidates are trained at first, ``auto`` or ``none`` (all are trained to the end).
         trials: candidates to train when neither a number nor a budget is given.
         lag: batches by which the searcher looks back; None is the searcher's own.
         limits: whether a choice that breaks a limit is masked, or the candidate is rejected untrained.
@@ -25,6 +26,7 @@ class Preset(StrictModel):
     alpha: float
     beta: float
     training: TrainSettings
+    rungs: Literal["auto", "none"] = "auto"
     trials: int = 100
     lag: int | None = None
     limits: Literal["masked", "rejected"] = "masked"
@@ -36,7 +38,13 @@ PRESETS = {
     "acc": Preset(alpha=0.8, beta=0.2, training=TrainSettings(epochs=20)),
     "quick": Preset(alpha=0.2, beta=0.8, training=TrainSettings(epochs=6), trials=16),
     "paper": Preset(
-        alpha=0.2, beta=0.8, training=TrainSettings.paper(), lag=0, limits="rejected", rejected_reward=-1.0
+        alpha=0.2,
+        beta=0.8,
+        training=TrainSettings.paper(),
+        rungs="none",
+        lag=0,
+        limits="rejected",
+        rejected_reward=-1.0,
     ),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mindgap.metrics.pareto import non_dominated
+from mindgap.search.agreement import agreement
 from mindgap.search.plan import SearchPlan
 from mindgap.search.slot import Slot
 from mindgap.search.trial import describe_candidate
@@ -15,6 +16,7 @@ from mindgap.space.search_space import SearchSpace
 
 TOP = 5
 FIGURES = ("reward", "accuracy", "unfairness")
+JUDGED = (*FIGURES, "epochs", "image_passes", "seconds")
 
 
 def search_record(slots: Sequence[Slot], plan: SearchPlan, *, space: SearchSpace) -> dict[str, Any]:
@@ -35,6 +37,7 @@ def search_record(slots: Sequence[Slot], plan: SearchPlan, *, space: SearchSpace
         "unfairness": plan.unfairness,
         "excluded_groups": list(plan.excluded_groups),
         "reward": plan.reward.model_dump(),
+        "rungs": rungs_record(slots, plan),
         "trials": trials,
         "front": pareto_front(complete, floor=plan.reward.accuracy_floor),
         "top": [trial["slot"] for trial in top],
@@ -63,11 +66,33 @@ def trial_record(slot: Slot, plan: SearchPlan, *, space: SearchSpace) -> dict[st
         "macs": result.get("macs"),
         "params": result.get("params"),
         "epochs": result.get("epochs", slot.epoch),
-        "image_passes": result.get("image_passes"),
-        "seconds": result.get("seconds", slot.seconds),
+        "control": slot.is_control,
+        "rungs": [{"rung": rung} | {name: found.get(name) for name in JUDGED} for rung, found in slot.judged.items()],
+        "image_passes": _sum(slot, "image_passes"),
+        "seconds": _sum(slot, "seconds") or slot.seconds,
         "attempts": len(slot.attempts),
         "attempt": slot.last.attempt,
         "tokens": list(slot.tokens),
+    }
+
+
+def rungs_record(slots: Sequence[Slot], plan: SearchPlan) -> dict[str, Any] | None:
+    """How far candidates were trained, what it spared, and how well lower rungs ranked; None if all went to the end."""
+    rungs = plan.rungs
+    if rungs.top == 0:
+        return None
+    passes = sum(_sum(slot, "image_passes") or 0 for slot in slots)
+    judged = [slot for slot in slots if slot.judged]
+    full = [found["image_passes"] / found["epochs"] for slot in judged if (found := slot.judged.get(0))]
+    return {
+        "epochs": list(rungs.epochs),
+        "bracket": rungs.bracket,
+        "promotion": rungs.promotion.model_dump(mode="json"),
+        "reached": [sum(rung in slot.judged for slot in slots) for rung in range(rungs.top + 1)],
+        "control": [slot.number for slot in slots if slot.is_control],
+        "image_passes": passes,
+        "image_passes_without": round(sum(full) * rungs.epochs[-1]),
+        "agreement": agreement(slots, rungs),
     }
 
 
@@ -100,3 +125,9 @@ def _spread(figures: Sequence[float | None]) -> dict[str, float | None]:
     values = [figure for figure in figures if figure is not None]
     mean = float(np.mean(values)) if values else None
     return {"mean": mean, "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def _sum(slot: Slot, figure: str) -> float | None:
+    """Over all rungs that were judged; None without one."""
+    values = [found[figure] for found in slot.judged.values() if figure in found]
+    return sum(values) if values else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from mindgap.search.lease import Lease
@@ -12,7 +13,24 @@ MAX_CRASHES = 2
 MAX_DEATHS = 5
 
 Ending = Literal["parked", "lost", "crashed"]
-SlotState = Literal["running", "open", "complete", "rejected", "failed"]
+SlotState = Literal["running", "open", "waiting", "complete", "pruned", "rejected", "failed"]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """How far a candidate is to be trained, as far as is decided.
+
+    Attributes:
+        aim: the rung it is trained to, from 0.
+        stop: the rung whose result the searcher is told; it lies below ``aim`` in the control group.
+        top: the last rung of the search.
+        final: ``aim`` can rise no more.
+    """
+
+    aim: int = 0
+    stop: int = 0
+    top: int = 0
+    final: bool = True
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,7 @@ class Attempt:
         detail: one line about the ending.
         result: what training found, or why there is none; None before.
         seconds: time it took so far; None while it runs.
+        rung: the rung it trains to, from 0.
     """
 
     number: int
@@ -44,13 +63,15 @@ class Attempt:
     detail: str
     result: Mapping[str, Any] | None
     seconds: float | None
+    rung: int = 0
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A candidate and all attempts on it, in order."""
+    """A candidate, all attempts on it, in order, and how far it is to be trained."""
 
     attempts: tuple[Attempt, ...]
+    fate: Fate = Fate()
 
     @property
     def number(self) -> int:
@@ -69,8 +90,22 @@ class Slot:
 
     @property
     def epoch(self) -> int:
-        """Epochs done, over all attempts."""
+        """Number of the last epoch that is done."""
         return max(attempt.epoch for attempt in self.attempts)
+
+    @property
+    def rung(self) -> int:
+        """The rung it trains to, or last trained to."""
+        return self.last.rung
+
+    @cached_property
+    def judged(self) -> Mapping[int, Mapping[str, Any]]:
+        """What training found, by rung."""
+        return {
+            attempt.rung: attempt.result
+            for attempt in self.attempts
+            if attempt.result is not None and attempt.result["state"] == "complete"
+        }
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -79,17 +114,40 @@ class Slot:
 
     @property
     def state(self) -> SlotState:
-        """``open`` means that its worker is gone and any other may go on with it."""
+        """``open`` means that any worker may go on with it, ``waiting`` that it is not decided whether one should."""
         if not self.last.finished:
             return "running"
-        if self.last.result is not None:
+        if self.last.result is None:
+            return "failed" if self._given_up() else "open"
+        if self.last.result["state"] != "complete":
             return self.last.result["state"]
-        return "failed" if self._given_up() else "open"
+        if self.rung < self.fate.aim:
+            return "open"
+        if not self.fate.final:
+            return "waiting"
+        return "complete" if self.rung == self.fate.top else "pruned"
 
     @property
     def settled(self) -> bool:
         """No more work is due."""
-        return self.state not in {"running", "open"}
+        return self.state not in {"running", "open", "waiting"}
+
+    @property
+    def is_dead(self) -> bool:
+        """It ended without the result of its last rung."""
+        return self.state in {"rejected", "failed"}
+
+    @property
+    def is_control(self) -> bool:
+        """It is trained on although it was not promoted."""
+        return self.fate.final and self.fate.stop < self.fate.aim
+
+    @property
+    def outcome(self) -> Mapping[str, Any] | None:
+        """The result that the searcher is told, empty if it has none; None before it is known."""
+        if self.fate.final and self.fate.stop in self.judged:
+            return self.judged[self.fate.stop]
+        return self.result if self.is_dead else None
 
     @property
     def trained(self) -> bool:
@@ -114,15 +172,18 @@ class Slot:
             return f"crashed {len(crashes)} times: {crashes[-1].detail}"
         deaths = self._deaths_in_place()
         if deaths >= MAX_DEATHS:
-            return f"its worker died {deaths} times in epoch {self.epoch}; perhaps it needs more memory"
+            return f"its worker died {deaths} times in epoch {self._epoch_of_rung()}; perhaps it needs more memory"
         return None
+
+    def _epoch_of_rung(self) -> int:
+        return max(attempt.epoch for attempt in self.attempts if attempt.rung == self.rung)
 
     def _deaths_in_place(self) -> int:
         """Workers lost since the slot last got further; one that got further and then died is the first of them."""
-        deaths, reached = 0, 0
+        deaths, reached = 0, (0, 0)
         for attempt in self.attempts:
-            if attempt.epoch > reached:
-                deaths, reached = 0, attempt.epoch
+            if (attempt.rung, attempt.epoch) > reached:
+                deaths, reached = 0, (attempt.rung, attempt.epoch)
             deaths += attempt.ending == "lost"
         return deaths
 

@@ -85,7 +85,9 @@ def _is_alive(driver: dict[str, Any] | None) -> bool:
 
 def _counts(slots: list[Slot]) -> dict[str, int]:
     counts = Counter(slot.state for slot in slots)
-    return {state: counts[state] for state in ("complete", "rejected", "failed", "running", "open")}
+    return {
+        state: counts[state] for state in ("complete", "pruned", "rejected", "failed", "running", "open", "waiting")
+    }
 
 
 def _best(slots: list[Slot]) -> str | None:

@@ -23,10 +23,10 @@ from mindgap.search.worker_loop import Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
 from mindgap.space.episode import Candidate
-from mindgap.train.checkpoint import CHECKPOINT_FILE, is_checkpoint
+from mindgap.train.checkpoint import CHECKPOINT_FILE, STEM_FILE, is_checkpoint
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
-from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
+from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
 from mindgap.train.store_predictions import to_predictions
 
 LOG_FILE = "log.jsonl"
@@ -76,7 +76,7 @@ class StoreCandidates:
         self._inherit(claim, folder)
         candidate = self.space.decode(claim.tokens)
         result = self._train(claim, candidate, epoch_done=epoch_done, between=between)
-        return self._judge(candidate, result, folder)
+        return self._judge(claim, candidate, result)
 
     def _train(
         self, claim: Claim, candidate: Candidate, *, epoch_done: Callable[[int], None], between: Callable[[], None]
@@ -95,20 +95,26 @@ class StoreCandidates:
             self.store,
             train_rows=self.store.rows("train"),
             groups=self.groups,
-            settings=self.plan.training.model_copy(update={"seed": seed, "ratios": self._ratios(candidate)}),
+            settings=self._settings(candidate, seed=seed, rung=claim.rung),
             architecture=candidate.architecture,
             checkpoint_dir=folder,
             on_epoch=on_epoch,
             before_epoch=lambda _: between(),
             precision_plan=self.plan.precision_plan,
+            keep_stem=claim.rung < self.plan.rungs.top,
         )
+
+    def _settings(self, candidate: Candidate, *, seed: int, rung: int) -> TrainSettings:
+        own = {"seed": seed, "ratios": self._ratios(candidate)}
+        return self.plan.training.model_copy(update=own | self.plan.rungs.training(rung))
 
     def _ratios(self, candidate: Candidate) -> str | dict[str, float]:
         if isinstance(self.plan.ratios, str):
             return self.plan.ratios
         return candidate.ratios or "natural"
 
-    def _judge(self, candidate: Candidate, result: TrainResult, folder: Path) -> Trained:
+    def _judge(self, claim: Claim, candidate: Candidate, result: TrainResult) -> Trained:
+        folder = self.folder(claim)
         probabilities = predict_probabilities(
             result.network,
             self.store.image_tensor(),
@@ -128,13 +134,12 @@ class StoreCandidates:
         record = {
             **describe_candidate(candidate),
             "reason": None,
-            "reward": self.reward(reached, gap),
+            "reward": self.plan.make_reward(claim.rung)(reached, gap),
             "accuracy": reached,
             "unfairness": gap,
             "groups": _accuracies(labels, predicted, groups),
             "epochs": len(result.history),
-            "image_passes": result.image_passes,
-            "seconds": result.seconds,
+            **self._spent(claim, result),
         }
         save_network(folder, candidate.architecture, result.network)
         write_predictions(
@@ -142,27 +147,37 @@ class StoreCandidates:
         )
         return Trained(record, (reached, gap, float(record["macs"])))
 
+    def _spent(self, claim: Claim, result: TrainResult) -> dict[str, Any]:
+        """What this rung took, beyond the plateau of the rung below."""
+        begun = self.plan.rungs.plateau(claim.rung - 1) if claim.rung else 0
+        own = result.history[begun:]
+        return {"image_passes": sum(record.images for record in own), "seconds": sum(record.seconds for record in own)}
+
     def settle(self, claim: Claim) -> None:
-        """Removes the checkpoints of all attempts at a candidate that is done."""
-        remove_checkpoints(self.folder(claim).parent)
+        """Removes the checkpoints of all attempts, but for the stem a promoted candidate would go on from."""
+        keep = self.folder(claim) / STEM_FILE if claim.rung < self.plan.rungs.top else None
+        remove_checkpoints(self.folder(claim).parent, keep=keep)
 
     def _inherit(self, claim: Claim, folder: Path) -> None:
         """Takes over the newest checkpoint that can be read; a damaged one costs its epochs and not the candidate."""
         for attempt in range(claim.attempt - 1, 0, -1):
             left = folder.parent / str(attempt)
-            if is_checkpoint(left / CHECKPOINT_FILE):
-                for name in (LOG_FILE, CHECKPOINT_FILE):
+            of_this_rung = attempt >= claim.first and is_checkpoint(left / CHECKPOINT_FILE)
+            if of_this_rung or is_checkpoint(left / STEM_FILE):
+                for name in (LOG_FILE, STEM_FILE, *([CHECKPOINT_FILE] if of_this_rung else [])):
                     if (left / name).exists():
                         with atomic_path(folder / name) as whole:  # half a checkpoint would be the newest for good
                             shutil.copyfile(left / name, whole)
                 return
 
 
-def remove_checkpoints(slot: Path) -> None:
+def remove_checkpoints(slot: Path, *, keep: Path | None = None) -> None:
     """Removes what only an unfinished candidate needs from the folder of its attempts."""
-    for checkpoint in slot.glob(f"*/{CHECKPOINT_FILE}"):
-        with suppress(OSError):  # it is only in the way
-            checkpoint.unlink()
+    for name in (CHECKPOINT_FILE, STEM_FILE):
+        for checkpoint in slot.glob(f"*/{name}"):
+            if checkpoint != keep:
+                with suppress(OSError):  # it is only in the way
+                    checkpoint.unlink()
 
 
 def describe_candidate(candidate: Candidate) -> dict[str, Any]:

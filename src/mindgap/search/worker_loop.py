@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from mindgap.core.errors import CapacityError, OutOfMemoryFailure, TrainingFailure
 from mindgap.core.files import write_text
-from mindgap.search.agenda import Target, next_job, propose
+from mindgap.search.agenda import Target, closing_due, next_job, propose, rung_due
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import HEARTBEAT_S, Claim, Ledger, LostLeaseError
 from mindgap.search.reward import Reward
@@ -61,7 +61,7 @@ class Candidates(Protocol):
         ...
 
     def settle(self, claim: Claim) -> None:
-        """Removes what only an unfinished candidate needs; called when its result is in the ledger."""
+        """Removes what nobody needs who goes on with the candidate; called when its result is in the ledger."""
         ...
 
 
@@ -105,13 +105,16 @@ class Worker:
 
     def _step(self) -> str:
         self.ledger.end_lost()
-        slots = self.ledger.slots()
-        job = next_job(slots, self.searcher, Target(**self.ledger.notes()["target"]))
+        slots, target = self.ledger.slots(), Target(**self.ledger.notes()["target"])
+        if closing_due(slots, target):
+            self.ledger.close_bracket(len(slots))
+            return "worked"
+        job = next_job(slots, self.searcher, target)
         if job.kind in {"wait", "done"}:
             return job.kind
         if job.kind == "resume":
             left = slots[job.slot]
-            self._work(job.slot, left.tokens, attempt=left.last.attempt + 1)
+            self._work(job.slot, left.tokens, attempt=left.last.attempt + 1, rung=rung_due(left))
             return "worked"
         tokens = propose(self.searcher, slots, job.slot, reward=self.candidates.reward)
         rejection = self.candidates.rejection(tokens)
@@ -121,11 +124,11 @@ class Worker:
             self.ledger.reject(job.slot, tokens, result=rejection)
         return "worked"
 
-    def _work(self, slot: int, tokens: tuple[int, ...], *, attempt: int) -> None:
-        claim = self.ledger.claim(slot, tokens, attempt=attempt, lease=Lease.current())
+    def _work(self, slot: int, tokens: tuple[int, ...], *, attempt: int, rung: int = 0) -> None:
+        claim = self.ledger.claim(slot, tokens, attempt=attempt, lease=Lease.current(), rung=rung)
         if claim is None:
             return
-        log.info("slot %d, attempt %d: begun", slot, attempt)
+        log.info("slot %d, attempt %d, rung %d: begun", slot, attempt, rung)
         self.current = claim
         try:
             self._train(claim)

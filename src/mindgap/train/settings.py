@@ -18,8 +18,8 @@ class TrainSettings(StrictModel):
     Attributes:
         epochs: passes over the training rows.
         batch_size: images per batch.
-        schedule: ``onecycle`` (AdamW, warm-up, cosine to 0), ``trapezoid`` (AdamW, warm-up, constant, decay to 0: a longer run
-            goes on from a shorter one) or ``paper`` (SGD, momentum .9, ×.9 every 20 epochs).
+        schedule: ``onecycle`` (AdamW, warm-up, cosine to 0), ``trapezoid`` (AdamW, warm-up, constant, decay to 0, so
+            that a longer run can go on from a shorter one) or ``paper`` (SGD, momentum .9, ×.9 every 20 epochs).
         decay_epochs: of ``trapezoid``, how many of the epochs, at their end; None is a fifth.
         lr: peak learning rate; None is the schedule's own.
         weight_decay: None is the schedule's own.

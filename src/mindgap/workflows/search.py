@@ -17,7 +17,7 @@ from mindgap.report.document import write_report
 from mindgap.search.agenda import is_done
 from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
 from mindgap.search.driver import Driver, announced
-from mindgap.search.ledger import Ledger, create_ledger
+from mindgap.search.ledger import RUNGS, Ledger, create_ledger
 from mindgap.search.local_disk import refuse_network_disk
 from mindgap.search.options import CHANGEABLE, KEYWORDS, SearchOptions, merge_options
 from mindgap.search.plan import SearchPlan, read_plan
@@ -51,6 +51,8 @@ def search(
     budget_hours: float | None = None,
     workers: int | None = None,
     placement: str | None = None,
+    rungs: str | None = None,
+    asynchronous: bool | None = None,
     seed: int | None = None,
     ratios: str | None = None,
     mitigation: str | None = None,
@@ -79,11 +81,14 @@ def search(
         space: name or TOML file of the search space.
         unfairness: which U the reward takes, ``plain`` or ``standardized``.
         min_group: smaller groups, in validation images, are left out of the reward.
-        epochs: per candidate; None is the preset's.
+        epochs: of a candidate that is trained to the end; None is the preset's.
         trials: candidates to train; a rejected one does not count, but at most four slots per trial are used.
         budget_hours: no candidate is begun after so many hours of searching, earlier calls included.
         workers: processes of one thread each.
         placement: where workers run, ``local``.
+        rungs: epochs that candidates are trained to before the best are chosen to go on, such as ``1,4,16``; ``auto``
+            is a sixteenth, a quarter and all of ``epochs``, ``none`` trains all to the end.
+        asynchronous: candidates go on as soon as they are among the best so far; not reproducible.
         seed: of everything.
         ratios: fixes the batch composition, ``natural``, ``uniform`` or a share per group.
         mitigation: in-training mitigation of every candidate; ``erm`` is plain.
@@ -181,7 +186,11 @@ def _begin(run: RunFolder, store: Store, options: SearchOptions, draft: Draft | 
     draft.keep_space(run.path)
     run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
     target = make_target(options, spent_s=0.0)
-    notes = {"plan": draft.plan.model_dump(mode="json"), "target": target.model_dump()}
+    notes = {
+        "plan": draft.plan.model_dump(mode="json"),
+        "target": target.model_dump(),
+        RUNGS: draft.plan.rungs.model_dump(mode="json"),
+    }
     create_ledger(ledger_url(run.path), notes)
 
 
@@ -198,7 +207,7 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -
     if too_many_workers(options.workers, plan):
         log.warning("%s", too_many_workers(options.workers, plan))
     with progress(target.trials, "searching") as bar:
-        Driver(run.path, ledger, workers=options.workers, on_change=_show(bar)).work()
+        Driver(run.path, ledger, workers=options.workers, on_change=_tidy_and_show(run.path, bar)).work()
     for slot in ledger.slots():  # of those given up, and of those whose worker was killed before it tidied up
         remove_checkpoints(run.path / "trials" / str(slot.number))
     record = search_record(ledger.slots(), plan, space=plan.open_space(store, run=run.path))
@@ -269,11 +278,16 @@ def _asked(store: Store, options: SearchOptions, *, force: bool) -> dict[str, An
     }
 
 
-def _show(bar: Progress) -> Callable[[list[Slot]], None]:
-    shown = 0
+def _tidy_and_show(run: Path, bar: Progress) -> Callable[[list[Slot]], None]:
+    """Removes the checkpoints of candidates that are trained no further, and moves the bar."""
+    shown, tidied = 0, set[int]()
 
     def show(slots: list[Slot]) -> None:
         nonlocal shown
+        for slot in slots:
+            if slot.settled and slot.number not in tidied:
+                remove_checkpoints(run / "trials" / str(slot.number))
+                tidied.add(slot.number)
         done = sum(slot.settled and slot.trained for slot in slots)
         bar.advance(done - shown)
         shown = done

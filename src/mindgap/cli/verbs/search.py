@@ -51,7 +51,9 @@ def search(
         int | None,
         typer.Option("--min-group", min=1, help="Fewest validation images of a group that counts [default: 30]."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs per candidate.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Epochs of a candidate that is trained to the end.")
+    ] = None,
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="Number of trained candidates.")] = None,
     budget_hours: Annotated[
         float | None, typer.Option("--budget-hours", help="Stop asking for more after this.")
@@ -61,6 +63,14 @@ def search(
     ] = None,
     placement: Annotated[
         str | None, typer.Option("--placement", help="Where workers run: local [default: local].")
+    ] = None,
+    rungs: Annotated[
+        str | None,
+        typer.Option("--rungs", help="Epochs before the best go on, such as 1,4,16; auto or none [default: auto]."),
+    ] = None,
+    asynchronous: Annotated[
+        bool | None,
+        typer.Option("--asynchronous", help="Wait for no bracket of candidates; not reproducible.", show_default=False),
     ] = None,
     ratios: Annotated[str | None, typer.Option("--ratios", help="Fix the batch composition (ablation).")] = None,
     mitigation: Annotated[
@@ -113,6 +123,8 @@ def search(
         budget_hours=budget_hours,
         workers=workers,
         placement=placement,
+        rungs=rungs,
+        asynchronous=asynchronous,
         seed=seed,
         ratios=ratios,
         mitigation=mitigation,
