@@ -43,7 +43,7 @@ class SearchOptions(StrictModel):
         attribute: sensitive attribute; None is the store's first.
         preset: ``fair``, ``acc``, ``paper`` or ``quick``; several with commas run one after the other.
         searcher: name of the search algorithm.
-        space: name of the search space, or a TOML file.
+        space: name of the search space, ``default`` or ``full``, or a TOML file.
         unfairness: which U the reward takes.
         epochs: per candidate; None is the preset's.
         trials: candidates to train.
@@ -52,7 +52,7 @@ class SearchOptions(StrictModel):
         placement: where they run.
         seed: of everything.
         ratios: fixes the batch composition.
-        mitigation: in-training mitigation; ``erm`` is plain.
+        mitigation: in-training mitigation, ``erm`` is plain; None is ``biasless``, or what the space decides.
         network: fixes the network.
         max_latency_ms: slower candidates are rejected untrained.
         bootstrap: replicates of the final audit.
@@ -77,7 +77,7 @@ class SearchOptions(StrictModel):
     placement: Literal["local"] = "local"
     seed: int = 0
     ratios: str | None = None
-    mitigation: str = "biasless"
+    mitigation: str | None = None
     network: str | None = None
     max_latency_ms: float | None = Field(default=None, gt=0)
     bootstrap: int = Field(default=2000, ge=0)

@@ -20,6 +20,7 @@ from mindgap.search.searcher import SEARCHERS, AbstractSearcher
 from mindgap.space.architecture import Architecture
 from mindgap.space.latency_table import BlockLatencyTable
 from mindgap.space.search_space import SearchSpace
+from mindgap.space.training_tokens import TrainingOption, TrainingOptions
 from mindgap.train.loop import TrainSettings
 from mindgap.train.precision import PrecisionPlan
 
@@ -58,8 +59,10 @@ class SearchPlan(StrictModel):
         latency_table: measured once, so that load cannot decide.
         ratios: shares of the groups in a batch, if they are fixed.
         network: the architecture, if it is fixed.
-        training: how a candidate is trained; its seed and ratios are the candidate's, its epochs the rung's.
+        training: how a candidate is trained; seed and ratios are the candidate's, as is what its tokens decide, and
+            epochs are the rung's.
         rungs: how far candidates are trained, and which.
+        training_options: by kind of training token, what the tokens choose from.
         unfairness: which U the reward takes.
         excluded_groups: groups too small to steer the search.
         reward: the numbers of eq. 2.
@@ -82,6 +85,7 @@ class SearchPlan(StrictModel):
     network: Architecture | None
     training: TrainSettings
     rungs: RungPlan
+    training_options: dict[str, tuple[TrainingOption, ...]]
     unfairness: UnfairnessKind
     excluded_groups: tuple[str, ...]
     reward: RewardPlan
@@ -118,6 +122,7 @@ class SearchPlan(StrictModel):
             latency_table=self.latency_table,
             ratios=self.ratios,
             network=self.network,
+            training=self.training_options,
         )
         if space.describe() != self.space_summary:
             raise DataError(
@@ -155,6 +160,7 @@ def load_space_for(
     latency_table: BlockLatencyTable | None,
     ratios: str | dict[str, float] | None,
     network: Architecture | None,
+    training: TrainingOptions,
 ) -> SearchSpace:
     """The search space for a store's images and an attribute's groups."""
     groups = store.groups(attribute).take(store.rows("train"))
@@ -169,6 +175,7 @@ def load_space_for(
         max_latency_ms=max_latency_ms,
         latency_table=latency_table,
         mask_limits=mask_limits,
+        training=training,
     )
 
 

@@ -59,6 +59,8 @@ def trial_record(slot: Slot, plan: SearchPlan, *, space: SearchSpace) -> dict[st
         "architecture": result.get("architecture"),
         "ratios": result.get("ratios"),
         "loss": result.get("loss") or plan.training.loss,
+        "choices": result.get("choices", {}),
+        "training": result.get("training", {}),
         "reward": result.get("reward", infeasible),
         "accuracy": result.get("accuracy"),
         "unfairness": result.get("unfairness"),

@@ -19,6 +19,7 @@ from mindgap.metrics.predictions import write_predictions
 from mindgap.metrics.unfairness import group_accuracies
 from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
+from mindgap.search.training_options import with_changes
 from mindgap.search.worker_loop import Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
@@ -26,7 +27,8 @@ from mindgap.space.episode import Candidate
 from mindgap.train.checkpoint import CHECKPOINT_FILE, STEM_FILE, is_checkpoint
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
-from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
+from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
+from mindgap.train.settings import TrainSettings
 from mindgap.train.store_predictions import to_predictions
 
 LOG_FILE = "log.jsonl"
@@ -106,7 +108,7 @@ class StoreCandidates:
 
     def _settings(self, candidate: Candidate, *, seed: int, rung: int) -> TrainSettings:
         own = {"seed": seed, "ratios": self._ratios(candidate)}
-        return self.plan.training.model_copy(update=own | self.plan.rungs.training(rung))
+        return with_changes(self.plan.training, candidate.training | own | self.plan.rungs.training(rung))
 
     def _ratios(self, candidate: Candidate) -> str | dict[str, float]:
         if isinstance(self.plan.ratios, str):
@@ -187,6 +189,8 @@ def describe_candidate(candidate: Candidate) -> dict[str, Any]:
         "architecture": candidate.architecture.model_dump(mode="json"),
         "ratios": candidate.ratios,
         "loss": candidate.loss,
+        "choices": candidate.choices,
+        "training": candidate.training,
         "macs": cost.macs,
         "params": cost.params,
     }

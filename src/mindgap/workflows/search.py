@@ -78,7 +78,7 @@ def search(
         attribute: sensitive attribute; None is the store's first.
         preset: ``fair``, ``acc``, ``paper``, ``quick``, or several with commas.
         searcher: name of the search algorithm.
-        space: name or TOML file of the search space.
+        space: search space, ``default``, ``full`` (which decides about loss and augmentation too) or a TOML file.
         unfairness: which U the reward takes, ``plain`` or ``standardized``.
         min_group: smaller groups, in validation images, are left out of the reward.
         epochs: of a candidate that is trained to the end; None is the preset's.
@@ -91,7 +91,8 @@ def search(
         asynchronous: candidates go on as soon as they are among the best so far; not reproducible.
         seed: of everything.
         ratios: fixes the batch composition, ``natural``, ``uniform`` or a share per group.
-        mitigation: in-training mitigation of every candidate; ``erm`` is plain.
+        mitigation: in-training mitigation of every candidate, ``erm`` is plain; None is ``biasless``, or what the space
+            decides.
         mitigation_options: its options; each goes before the file's of that name.
         network: fixes the network, by name or ``architecture.json``.
         max_latency_ms: slower candidates are rejected untrained.
@@ -158,7 +159,10 @@ def _draft(
     if not force and not anew and _has_plan(folder):
         return None
     with progress(None, "timing blocks"):
-        return make_draft(options, store, preset=options.preset)
+        draft = make_draft(options, store, preset=options.preset)
+    for remark in draft.remarks:
+        log.warning("%s", remark)
+    return draft
 
 
 def _has_plan(folder: Path) -> bool:

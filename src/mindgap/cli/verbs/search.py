@@ -43,7 +43,10 @@ def search(
     searcher: Annotated[
         str | None, typer.Option("--searcher", help="See `mindgap list searchers` [default: reinforce].")
     ] = None,
-    space: Annotated[str | None, typer.Option("--space", help="default, or a TOML file [default: default].")] = None,
+    space: Annotated[
+        str | None,
+        typer.Option("--space", help="default, full (loss and augmentation too), or a TOML file [default: default]."),
+    ] = None,
     unfairness: Annotated[
         str | None, typer.Option("--unfairness", help="Gap in the reward: plain or standardized [default: plain].")
     ] = None,
@@ -75,7 +78,10 @@ def search(
     ratios: Annotated[str | None, typer.Option("--ratios", help="Fix the batch composition (ablation).")] = None,
     mitigation: Annotated[
         str | None,
-        typer.Option("--mitigation", help="Group-weighted loss; erm is plain (ablation) [default: biasless]."),
+        typer.Option(
+            "--mitigation",
+            help="Fix the group-weighted loss; erm is plain (ablation) [default: biasless, or as the space decides].",
+        ),
     ] = None,
     mitigation_option: MitigationOption = None,
     network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
