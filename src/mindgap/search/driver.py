@@ -99,7 +99,7 @@ class Driver:
         progress = sum(slot.settled + slot.epoch for slot in slots)
         if progress > self._progress:
             self._progress, self._in_vain = progress, 0
-        return is_done(slots, Target(**self.ledger.notes()["target"]))
+        return is_done(slots, Target(**self.ledger.noted("target")))
 
     def _wait(self) -> None:
         """Until it is time to look at the ledger, or a worker has ended."""

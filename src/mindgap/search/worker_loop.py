@@ -105,7 +105,7 @@ class Worker:
 
     def _step(self) -> str:
         self.ledger.end_lost()
-        slots, target = self.ledger.slots(), Target(**self.ledger.notes()["target"])
+        slots, target = self.ledger.slots(), Target(**self.ledger.noted("target"))
         if closing_due(slots, target):
             self.ledger.close_bracket(len(slots))
             return "worked"
