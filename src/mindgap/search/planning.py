@@ -22,6 +22,7 @@ from mindgap.search.reward import default_accuracy_floor, excluded_groups, infea
 from mindgap.search.rung_options import plan_rungs
 from mindgap.search.searcher import SEARCHERS
 from mindgap.search.training_options import FoundOptions, check_training, training_options
+from mindgap.search.warm_start import read_prior
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import resolve_network
 from mindgap.space.space_settings import load_space
@@ -105,7 +106,11 @@ def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
         precision_plan=precision_plan(space, training),
         **space_options,
     )
-    return Draft(plan, place.read_text(encoding="utf-8") if isinstance(place, Path) else None, found.left_out)
+    remarks = list(found.left_out)
+    if options.warm_start is not None:
+        prior, said = read_prior(options.warm_start, plan, plan.open_space(store, run=folder))
+        plan, remarks = plan.model_copy(update={"prior": prior}), [*remarks, *said]
+    return Draft(plan, place.read_text(encoding="utf-8") if isinstance(place, Path) else None, tuple(remarks))
 
 
 def make_target(options: SearchOptions, *, spent_s: float) -> Target:

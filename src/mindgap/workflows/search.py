@@ -58,6 +58,7 @@ def search(
     mitigation: str | None = None,
     mitigation_options: dict[str, Any] | None = None,
     network: str | None = None,
+    warm_start: PathLike | None = None,
     max_latency_ms: float | None = None,
     force: bool = False,
     bootstrap: int | None = None,
@@ -95,6 +96,8 @@ def search(
             decides.
         mitigation_options: its options; each goes before the file's of that name.
         network: fixes the network, by name or ``architecture.json``.
+        warm_start: run folder or ledger of an earlier search in the same space on the same store; the searcher knows
+            its candidates from the start. They are copied, so that the earlier search may be deleted.
         max_latency_ms: slower candidates are rejected untrained.
         force: replaces the search that is there.
         bootstrap: replicates of the audits' intervals.
@@ -104,7 +107,7 @@ def search(
         MindgapError: an option, the store or the folder is wrong, or no candidate could be trained.
         KeyboardInterrupt: Ctrl-C; what was in work is kept, and the same call goes on.
     """
-    given = locals()
+    given = locals() | {"warm_start": None if warm_start is None else str(warm_start)}
     options = merge_options(config, {name: given[name] for name in KEYWORDS if name in given})
     opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
     refuse_network_disk(folder)
