@@ -133,7 +133,7 @@ def test_a_search_without_a_trained_candidate_is_refused(store, plan_of, tmp_pat
     config = write_tiny_config(tmp_path, trials=1)
     with pytest.raises(RunError, match="before a candidate was begun"):
         search(folder, out=tmp_path / "empty", config=config, budget_hours=1e-9)
-    with pytest.raises(RunError, match="none of 0 candidates was trained to the end"):
+    with pytest.raises(RunError, match="none of 0 candidates was trained and is open"):
         plan_of(store, warm_start=str(tmp_path / "empty"))
 
 

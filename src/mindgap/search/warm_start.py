@@ -9,7 +9,10 @@ they are, with a line that says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mindgap.core.errors import ConfigError, MindgapError, RunError
 from mindgap.search.ledger import Ledger
@@ -39,17 +42,17 @@ def read_prior(place: str, plan: SearchPlan, space: SearchSpace) -> tuple[Prior,
     """
     earlier, slots = _read(place)
     _check(place, earlier, plan)
-    complete = [slot for slot in slots if slot.state == "complete"]
-    usable = [slot for slot in complete if _is_open(slot.tokens, space)]
+    judged = [slot for slot in slots if slot.outcome is not None and "accuracy" in slot.outcome]
+    usable = [slot for slot in judged if _is_open(slot.tokens, space)]
     if not usable:
         raise RunError(
-            f"{place}: none of {len(slots)} candidates was trained to the end and is open in this space; "
-            "leave out --warm-start, or name another search"
+            f"--warm-start {place}: none of {len(slots)} candidates was trained and is open in this space; "
+            "leave it out, or name another search"
         )
-    outcomes = tuple(_outcome(slot, plan) for slot in usable[-MOST_OUTCOMES:])
+    outcomes = tuple(_outcome(slot, slot.outcome or {}, plan) for slot in usable[-MOST_OUTCOMES:])
     said = f"warm start: {len(outcomes)} candidates of {place}"
-    if len(complete) > len(outcomes):
-        said += f" ({len(complete) - len(outcomes)} are left out: over this search's limits, or the oldest of many)"
+    if len(judged) > len(outcomes):
+        said += f" ({len(judged) - len(outcomes)} are left out: over this search's limits, or the oldest of many)"
     return Prior(source=place, outcomes=outcomes), (said, *_other_training(earlier, plan))
 
 
@@ -106,18 +109,21 @@ def _is_open(tokens: tuple[int, ...], space: SearchSpace) -> bool:
         return False
 
 
-def _outcome(slot: Slot, plan: SearchPlan) -> PriorOutcome:
-    accuracy, unfairness = slot.result["accuracy"], slot.result["unfairness"]
+def _outcome(slot: Slot, result: Mapping[str, Any], plan: SearchPlan) -> PriorOutcome:
+    """A candidate stopped at a lower rung has that rung's figures and floor, as it had there."""
+    reward, accuracy, unfairness = plan.make_reward(), result["accuracy"], result["unfairness"]
+    if slot.fate.stop < slot.fate.top:
+        reward = replace(reward, accuracy_floor=plan.reward.lower_floor)
     return PriorOutcome(
         tokens=slot.tokens,
-        reward=plan.make_reward()(accuracy, unfairness),
+        reward=reward(accuracy, unfairness),
         accuracy=accuracy,
         unfairness=unfairness,
-        macs=slot.result["macs"],
+        macs=result["macs"],
     )
 
 
 def _other_training(earlier: SearchPlan, plan: SearchPlan) -> tuple[str, ...]:
-    was, now = earlier.training.model_dump(), plan.training.model_dump()
+    was, now = (one.training.model_dump() | {"rungs": one.rungs.epochs} for one in (earlier, plan))
     changed = [f"{name} {was[name]} (now {now[name]})" for name in now if was[name] != now[name]]
     return (f"its candidates were trained with {', '.join(changed)}; their rewards count as they are",) * bool(changed)
