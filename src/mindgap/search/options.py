@@ -47,7 +47,7 @@ class SearchOptions(StrictModel):
         unfairness: which U the reward takes.
         epochs: per candidate; None is the preset's.
         trials: candidates to train.
-        budget_hours: no candidate is begun after this time; with ``trials`` too, whichever comes first.
+        budget_hours: no candidate is begun that is predicted to end later; with ``trials`` too, whichever comes first.
         workers: processes of one thread each.
         placement: where they run.
         seed: of everything.

@@ -14,6 +14,7 @@ from mindgap.core.errors import DataError, RunError
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.metrics.unfairness import unfairness
+from mindgap.search.cost_model import CostModel
 from mindgap.search.prior import Prior
 from mindgap.search.reward import Reward
 from mindgap.search.rungs import RungPlan
@@ -68,6 +69,7 @@ class SearchPlan(StrictModel):
         excluded_groups: groups too small to steer the search.
         reward: the numbers of eq. 2.
         precision_plan: measured once, so that load cannot decide.
+        cost: predicts how long candidates train; nothing but the time left and a deadline depends on it.
         prior: what the searcher knows of an earlier search before slot 0.
     """
 
@@ -92,6 +94,7 @@ class SearchPlan(StrictModel):
     excluded_groups: tuple[str, ...]
     reward: RewardPlan
     precision_plan: PrecisionPlan
+    cost: CostModel
     prior: Prior | None = None
 
     def make_reward(self, rung: int | None = None) -> Reward:
