@@ -85,6 +85,10 @@ def search(
     ] = None,
     mitigation_option: MitigationOption = None,
     network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option("--warm-start", metavar="RUN", help="Earlier search, whose candidates are known from the start."),
+    ] = None,
     max_latency_ms: Annotated[
         float | None,
         typer.Option("--max-latency-ms", help="Reject slower candidates untrained (batch 1, this machine)."),
@@ -136,6 +140,7 @@ def search(
         mitigation=mitigation,
         mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
         network=network,
+        warm_start=warm_start,
         max_latency_ms=max_latency_ms,
         force=force,
         bootstrap=bootstrap,
