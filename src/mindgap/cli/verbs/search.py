@@ -59,7 +59,7 @@ def search(
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="Number of trained candidates.")] = None,
     budget_hours: Annotated[
-        float | None, typer.Option("--budget-hours", help="Stop asking for more after this.")
+        float | None, typer.Option("--budget-hours", help="Hours; no candidate is begun that would end later.")
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes of one thread each [default: 1].")
