@@ -47,13 +47,14 @@ class SearchOptions(StrictModel):
         unfairness: which U the reward takes.
         epochs: per candidate; None is the preset's.
         trials: candidates to train.
-        budget_hours: no candidate is begun after this time; with ``trials`` too, whichever comes first.
+        budget_hours: no candidate is begun that is predicted to end later; with ``trials`` too, whichever comes first.
         workers: processes of one thread each.
         placement: where they run.
         seed: of everything.
         ratios: fixes the batch composition.
         mitigation: in-training mitigation, ``erm`` is plain; None is ``biasless``, or what the space decides.
         network: fixes the network.
+        warm_start: folder or ledger of an earlier search, whose candidates the searcher knows from the start.
         max_latency_ms: slower candidates are rejected untrained.
         bootstrap: replicates of the final audit.
         permutations: permutations of the final audit.
@@ -79,6 +80,7 @@ class SearchOptions(StrictModel):
     ratios: str | None = None
     mitigation: str | None = None
     network: str | None = None
+    warm_start: str | None = None
     max_latency_ms: float | None = Field(default=None, gt=0)
     bootstrap: int = Field(default=2000, ge=0)
     permutations: int = Field(default=1000, ge=0)

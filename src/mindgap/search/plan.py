@@ -14,6 +14,8 @@ from mindgap.core.errors import DataError, RunError
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.metrics.unfairness import unfairness
+from mindgap.search.cost_model import CostModel
+from mindgap.search.prior import Prior
 from mindgap.search.reward import Reward
 from mindgap.search.rungs import RungPlan
 from mindgap.search.searcher import SEARCHERS, AbstractSearcher
@@ -67,6 +69,8 @@ class SearchPlan(StrictModel):
         excluded_groups: groups too small to steer the search.
         reward: the numbers of eq. 2.
         precision_plan: measured once, so that load cannot decide.
+        cost: predicts how long candidates train; nothing but the time left and a deadline depends on it.
+        prior: what the searcher knows of an earlier search before slot 0.
     """
 
     store: str
@@ -90,6 +94,8 @@ class SearchPlan(StrictModel):
     excluded_groups: tuple[str, ...]
     reward: RewardPlan
     precision_plan: PrecisionPlan
+    cost: CostModel
+    prior: Prior | None = None
 
     def make_reward(self, rung: int | None = None) -> Reward:
         """Eq. 2 with this plan's numbers, at the last rung or another."""
@@ -102,9 +108,13 @@ class SearchPlan(StrictModel):
         )
 
     def make_searcher(self, space: SearchSpace) -> AbstractSearcher:
-        """The searcher in its first state."""
+        """The searcher in its first state, which knows of the earlier search if there is one."""
         kind = SEARCHERS.get(self.searcher)
-        return kind(space, seed=self.seed, settings=parse(kind.Settings, self.searcher_settings, source="searcher"))
+        settings = parse(kind.Settings, self.searcher_settings, source="searcher")
+        searcher = kind(space, seed=self.seed, settings=settings)
+        if self.prior is not None:
+            searcher.warm(self.prior.told())
+        return searcher
 
     def open_space(self, store: Store, *, run: Path) -> SearchSpace:
         """The search space for the store's images and groups; a space's file lies in the run folder.

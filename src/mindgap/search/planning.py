@@ -14,7 +14,8 @@ from mindgap.core.groups import Groups
 from mindgap.data.batches import order_warning, parse_ratios
 from mindgap.data.image_store import Store
 from mindgap.search.agenda import Target
-from mindgap.search.measured import latency_table, precision_plan
+from mindgap.search.forecast import Forecast
+from mindgap.search.measured import cost_model, latency_table, precision_plan, sample_architectures
 from mindgap.search.options import SearchOptions
 from mindgap.search.plan import RewardPlan, SearchPlan, judged_unfairness, load_space_for
 from mindgap.search.preset import PRESETS, Preset
@@ -22,8 +23,10 @@ from mindgap.search.reward import default_accuracy_floor, excluded_groups, infea
 from mindgap.search.rung_options import plan_rungs
 from mindgap.search.searcher import SEARCHERS
 from mindgap.search.training_options import FoundOptions, check_training, training_options
+from mindgap.search.warm_start import read_prior
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import resolve_network
+from mindgap.space.search_space import SearchSpace
 from mindgap.space.space_settings import load_space
 from mindgap.train.loop import TrainSettings
 from mindgap.train.loss import DEFAULT_LOSSES
@@ -39,11 +42,13 @@ class Draft:
         plan: the plan.
         space_text: the search space's file, if it is one; the run keeps a copy, so that it stays whole.
         remarks: what the user should know before it begins, one line each.
+        expected_trials: candidates that the budget of time is expected to allow, if there is one.
     """
 
     plan: SearchPlan
     space_text: str | None
     remarks: tuple[str, ...] = ()
+    expected_trials: int | None = None
 
     def keep_space(self, run: Path) -> None:
         """Copies the search space's file into the run."""
@@ -80,7 +85,7 @@ def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
     }
     opened: dict[str, Any] = space_options | {"training": found.options}
     space = load_space_for(store, attribute, run=folder, max_latency_ms=None, latency_table=None, **opened)
-    limit = options.max_latency_ms
+    precision, limit = precision_plan(space, training), options.max_latency_ms
     table = None if limit is None else latency_table(space)
     summary = load_space_for(
         store, attribute, run=folder, max_latency_ms=limit, latency_table=table, **opened
@@ -102,20 +107,50 @@ def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
         unfairness=options.unfairness,
         excluded_groups=excluded,
         reward=_reward(options, chosen, store, groups=len(groups.names) - len(excluded)),
-        precision_plan=precision_plan(space, training),
+        precision_plan=precision,
+        cost=cost_model(
+            space, training, precision, rows=len(store.rows("train")), timed=options.budget_hours is not None
+        ),
         **space_options,
     )
-    return Draft(plan, place.read_text(encoding="utf-8") if isinstance(place, Path) else None, found.left_out)
+    remarks = list(found.left_out)
+    if options.warm_start is not None:
+        prior, said = read_prior(options.warm_start, plan, plan.open_space(store, run=folder))
+        plan, remarks = plan.model_copy(update={"prior": prior}), [*remarks, *said]
+    expected = None
+    if options.budget_hours is not None:
+        expected, said = _expected_trials(options, plan, space, hours=options.budget_hours)
+        remarks.append(said)
+    text = place.read_text(encoding="utf-8") if isinstance(place, Path) else None
+    return Draft(plan, text, tuple(remarks), expected)
 
 
-def make_target(options: SearchOptions, *, spent_s: float) -> Target:
-    """When the search has done enough, given the time it has already spent."""
+def _expected_trials(
+    options: SearchOptions, plan: SearchPlan, space: SearchSpace, *, hours: float
+) -> tuple[int | None, str]:
+    """Candidates that the budget is expected to allow, if the processor that trains them was timed, and a line."""
+    if not plan.cost.timed:
+        return None, f"how many candidates {hours:g} hours allow is known once one is trained: see --status"
+    expected = Forecast(plan).expected_trials(sample_architectures(space), hours=hours, workers=options.workers)
+    return expected, f"{hours:g} hours allow about {expected} candidates on this machine, if it has nothing else to do"
+
+
+def make_target(options: SearchOptions, *, spent_s: float, earlier: Target | None = None) -> Target:
+    """When the search has done enough, given the time it has already spent and the target of the call before.
+
+    A search that began nothing more because its time would not suffice stays so for the same budget.
+    """
     trials = options.trials
     if trials is None and options.budget_hours is None:
         trials = PRESETS[options.preset].trials
     if options.budget_hours is None:
         return Target(trials=trials)
-    return Target(trials=trials, deadline=time.time() + 3600 * options.budget_hours - spent_s)
+    return Target(
+        trials=trials,
+        deadline=time.time() + 3600 * options.budget_hours - spent_s,
+        budget_hours=options.budget_hours,
+        end=earlier.end if earlier is not None and earlier.budget_hours == options.budget_hours else None,
+    )
 
 
 def too_many_workers(workers: int, plan: SearchPlan) -> str | None:

@@ -38,6 +38,7 @@ def search_record(slots: Sequence[Slot], plan: SearchPlan, *, space: SearchSpace
         "excluded_groups": list(plan.excluded_groups),
         "reward": plan.reward.model_dump(),
         "rungs": rungs_record(slots, plan),
+        "warm_start": None if plan.prior is None else plan.prior.summary(),
         "trials": trials,
         "front": pareto_front(complete, floor=plan.reward.accuracy_floor),
         "top": [trial["slot"] for trial in top],

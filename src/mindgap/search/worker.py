@@ -42,6 +42,7 @@ def work(run: Path, *, url: str | None = None, store: Path | None = None, with_d
         MindgapError: there is no such search, or its store is not there.
         KeyboardInterrupt: Ctrl-C, once the candidate is parked; not with a driver, which takes care of it.
     """
+    from mindgap.search.forecast import Forecast
     from mindgap.search.ledger import Ledger
     from mindgap.search.plan import read_plan
     from mindgap.search.trial import StoreCandidates
@@ -54,7 +55,8 @@ def work(run: Path, *, url: str | None = None, store: Path | None = None, with_d
         if store is not None:
             plan = plan.model_copy(update={"store": str(store)})
         candidates = StoreCandidates(run, plan)
-        worker = Worker(ledger, plan.make_searcher(candidates.space), candidates)
+        searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
+        worker = Worker(ledger, searcher, candidates, fits=fits)
         if with_driver:
             threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
         with one_thread(), _stopping(worker, ignore_ctrl_c=with_driver):

@@ -14,7 +14,7 @@ from mindgap.core.progress import Progress, progress
 from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
-from mindgap.search.agenda import is_done
+from mindgap.search.agenda import Target, is_done
 from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
 from mindgap.search.driver import Driver, announced
 from mindgap.search.ledger import RUNGS, Ledger, create_ledger
@@ -25,7 +25,7 @@ from mindgap.search.planning import Draft, make_draft, make_target, ratios_warni
 from mindgap.search.preset import preset_names
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
-from mindgap.search.status import search_status
+from mindgap.search.status import search_status, why_none
 from mindgap.search.trial import remove_checkpoints
 from mindgap.search.worker import LEDGER_FILE, ledger_url
 
@@ -58,6 +58,7 @@ def search(
     mitigation: str | None = None,
     mitigation_options: dict[str, Any] | None = None,
     network: str | None = None,
+    warm_start: PathLike | None = None,
     max_latency_ms: float | None = None,
     force: bool = False,
     bootstrap: int | None = None,
@@ -83,7 +84,8 @@ def search(
         min_group: smaller groups, in validation images, are left out of the reward.
         epochs: of a candidate that is trained to the end; None is the preset's.
         trials: candidates to train; a rejected one does not count, but at most four slots per trial are used.
-        budget_hours: no candidate is begun after so many hours of searching, earlier calls included.
+        budget_hours: hours of searching, earlier calls included; no candidate but the first is begun that is predicted
+            to end later.
         workers: processes of one thread each.
         placement: where workers run, ``local``.
         rungs: epochs that candidates are trained to before the best are chosen to go on, such as ``1,4,16``; ``auto``
@@ -95,6 +97,8 @@ def search(
             decides.
         mitigation_options: its options; each goes before the file's of that name.
         network: fixes the network, by name or ``architecture.json``.
+        warm_start: run folder or ledger of an earlier search in the same space on the same store; the searcher knows
+            its candidates from the start. They are copied, so that the earlier search may be deleted.
         max_latency_ms: slower candidates are rejected untrained.
         force: replaces the search that is there.
         bootstrap: replicates of the audits' intervals.
@@ -104,7 +108,7 @@ def search(
         MindgapError: an option, the store or the folder is wrong, or no candidate could be trained.
         KeyboardInterrupt: Ctrl-C; what was in work is kept, and the same call goes on.
     """
-    given = locals()
+    given = locals() | {"warm_start": None if warm_start is None else str(warm_start)}
     options = merge_options(config, {name: given[name] for name in KEYWORDS if name in given})
     opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
     refuse_network_disk(folder)
@@ -194,6 +198,7 @@ def _begin(run: RunFolder, store: Store, options: SearchOptions, draft: Draft | 
         "plan": draft.plan.model_dump(mode="json"),
         "target": target.model_dump(),
         RUNGS: draft.plan.rungs.model_dump(mode="json"),
+        "expected_trials": draft.expected_trials,
     }
     create_ledger(ledger_url(run.path), notes)
 
@@ -201,7 +206,7 @@ def _begin(run: RunFolder, store: Store, options: SearchOptions, draft: Draft | 
 def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -> dict[str, Any]:
     notes = ledger.notes()
     plan = read_plan(notes)
-    target = make_target(options, spent_s=notes.get("spent_s", 0.0))
+    target = make_target(options, spent_s=notes.get("spent_s", 0.0), earlier=Target(**notes["target"]))
     ledger.note("target", target.model_dump())
     if run.state == "finished":
         record, slots = read_json(run.path / "search.json"), ledger.slots()
@@ -217,20 +222,9 @@ def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -
     record = search_record(ledger.slots(), plan, space=plan.open_space(store, run=run.path))
     write_json(run.path / "search.json", record)
     if record["chosen"] is None:
-        raise RunError(f"{run.path}: {_why_none(len(record['trials']), options)}")
+        raise RunError(f"{run.path}: {why_none(len(record['trials']), budget_hours=options.budget_hours)}")
     _finish(run, record, plan=plan, store=store, options=options)
     return record
-
-
-def _why_none(candidates: int, options: SearchOptions) -> str:
-    """Why no network can be chosen; with no candidate at all only the time can have run out."""
-    if candidates:
-        return (
-            f"none of {candidates} candidates was trained to the end; "
-            "see the reasons in search.json, and loosen the limits or the training"
-        )
-    hours = f"{options.budget_hours:g} hours"
-    return f"used up its {hours}, this call and earlier ones, before a candidate was begun; raise --budget-hours"
 
 
 def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: Store, options: SearchOptions) -> None:

@@ -59,7 +59,7 @@ def search(
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="Number of trained candidates.")] = None,
     budget_hours: Annotated[
-        float | None, typer.Option("--budget-hours", help="Stop asking for more after this.")
+        float | None, typer.Option("--budget-hours", help="Hours; no candidate is begun that would end later.")
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes of one thread each [default: 1].")
@@ -85,6 +85,10 @@ def search(
     ] = None,
     mitigation_option: MitigationOption = None,
     network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option("--warm-start", metavar="RUN", help="Earlier search, whose candidates are known from the start."),
+    ] = None,
     max_latency_ms: Annotated[
         float | None,
         typer.Option("--max-latency-ms", help="Reject slower candidates untrained (batch 1, this machine)."),
@@ -136,6 +140,7 @@ def search(
         mitigation=mitigation,
         mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
         network=network,
+        warm_start=warm_start,
         max_latency_ms=max_latency_ms,
         force=force,
         bootstrap=bootstrap,
