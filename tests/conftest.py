@@ -14,6 +14,7 @@ import pytest
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.groups import Groups
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions, predictions_from_arrays
+from mindgap.testing.postgres_server import PostgresServer, postgres_binaries
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -40,6 +41,16 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[PostgresServer]:
+    """A PostgreSQL of the tests' own; what needs it skips where it is not installed."""
+    if postgres_binaries() is None:
+        pytest.skip("PostgreSQL is not installed: no initdb, and nothing in /usr/lib/postgresql")
+    pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed: psycopg")
+    with PostgresServer.start() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ from mindgap.testing.tiny_store import write_tiny_store
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(write_tiny_store(tmp_path_factory.mktemp("data") / "store"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new ledger, on SQLite and on PostgreSQL; all on the server share one database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    server = request.getfixturevalue("postgres")
+    return server.url("ledgers", study=f"{request.node.name}-{uuid.uuid4().hex}")
 
 
 @pytest.fixture

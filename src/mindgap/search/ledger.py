@@ -15,11 +15,14 @@ from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from mindgap.core.errors import RunError
 from mindgap.core.files import jsonable
 from mindgap.search.lease import Lease
-from mindgap.search.ledger_storage import HEARTBEAT_S, STUDY, create_ledger, open_storage, sqlite_file, writing
+from mindgap.search.ledger_address import LedgerAddress
+from mindgap.search.ledger_storage import HEARTBEAT_S, create_ledger, open_storage, writing
+from mindgap.search.local_disk import refuse_network_disk
 from mindgap.search.rungs import Decider, RungPlan
 from mindgap.search.slot import Attempt, Ending, Slot, collect
 
@@ -67,15 +70,22 @@ class Ledger:
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        file = sqlite_file(url)
-        if file is not None and not file.is_file():
-            raise RunError(f"{file}: there is no ledger; give the folder of a search that has begun")
+        address = LedgerAddress.parse(url)
+        if address.file is not None:
+            if not address.file.is_file():
+                raise RunError(f"{address.file}: there is no ledger; give the folder of a search that has begun")
+            if not read_only:
+                refuse_network_disk(address.file.parent)
+        self._decide: Decider | None = None
         try:
-            self._storage = open_storage(url, read_only=read_only)
-            self._study = optuna.load_study(storage=self._storage, study_name=STUDY)
-            self._decide: Decider | None = None
-        except (KeyError, optuna.exceptions.StorageInternalError):
-            raise RunError(f"{url}: holds no search, or none yet; check the path or try again in a moment") from None
+            self._storage = open_storage(address, read_only=read_only)
+            try:
+                self._study = optuna.load_study(storage=self._storage, study_name=address.study)
+            except BaseException:
+                self.close()
+                raise
+        except (KeyError, optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+            raise RunError(f"{address.shown}: {_why_not_open(error, address)}") from None
 
     def note(self, key: str, value: object) -> None:
         """Writes a fact about the whole search, replacing an earlier one of that name.
@@ -224,6 +234,17 @@ class Ledger:
     def _close(self, claim: Claim, state: TrialState, values: tuple[float, ...] | None = None) -> None:
         with _fenced(claim):
             self._storage.set_trial_state_values(claim.row, state, values)
+
+
+def _why_not_open(error: Exception, address: LedgerAddress) -> str:
+    """Why a ledger cannot be opened, and what to do."""
+    cause = error.__cause__ or error
+    if address.file is None and isinstance(cause, OperationalError):
+        reason = str(cause.orig).partition("\n")[0]
+        return f"the server cannot be reached ({reason}); check the address and try again"
+    if isinstance(error, KeyError) and address.file is None:
+        return f"holds no search named {address.study!r}; check the name, study=NAME, or try again in a moment"
+    return "holds no search, or none yet; check the path or try again in a moment"
 
 
 @contextmanager
