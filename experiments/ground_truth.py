@@ -31,11 +31,11 @@ from mindgap.space.episode import Candidate
 from mindgap.space.search_space import SearchSpace
 from mindgap.space.space_settings import load_space
 from mindgap.train.checkpoint import CHECKPOINT_FILE, STEM_FILE
+from mindgap.train.decay import default_decay_epochs
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.loop import TrainResult, TrainSettings, train_network
 from mindgap.train.precision import PrecisionPlan
 from mindgap.train.remembered import one_thread
-from mindgap.train.schedule import default_decay_epochs
 
 FIELDS = (
     "candidate", "seed", "stage_epochs", "epochs", "images", "n_validation", "accuracy", "unfairness", "standardized",

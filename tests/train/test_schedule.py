@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from mindgap.train.decay import default_decay_epochs
 from mindgap.train.schedule import (
     SCHEDULES,
     Length,
-    default_decay_epochs,
     onecycle_rate,
     paper_rate,
     set_lr,

@@ -19,7 +19,7 @@ from mindgap.core.config import StrictModel
 from mindgap.core.seed import numpy_generator
 from mindgap.metrics.pareto import non_dominated_rank
 from mindgap.search.slot import Fate, Slot
-from mindgap.train.schedule import default_decay_epochs
+from mindgap.train.decay import default_decay_epochs
 
 Objective = Literal["accuracy", "unfairness", "macs"]
 POOL_BRACKETS = 16  # a bracket is compared with so many before it: enough to rank by, and growth stays linear

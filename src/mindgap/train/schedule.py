@@ -18,7 +18,6 @@ _WARM_UP_SHARE = 0.15
 _ONECYCLE_LR, _ONECYCLE_DECAY = 6e-3, 0.05
 _PAPER_LR, _PAPER_FACTOR, _PAPER_EPOCHS = 0.01, 0.9, 20
 _TRAPEZOID_WARM_UP_EPOCHS = 0.5
-_DECAY_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,6 @@ def trapezoid_rate(step: int, length: Length) -> float:
     rate = min(1.0, (step + 1) / warm_up)
     into_decay = step + 1 - (length.steps - length.decay)
     return rate * (1.0 - math.sqrt(into_decay / length.decay)) if into_decay > 0 else rate
-
-
-def default_decay_epochs(epochs: int) -> int:
-    """Epochs of decay after so many epochs in all: a fifth of them, one at least."""
-    return max(1, round(_DECAY_SHARE * epochs))
 
 
 def paper_rate(step: int, length: Length) -> float:

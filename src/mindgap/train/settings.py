@@ -8,8 +8,9 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel
 from mindgap.data.augment import AugmentSettings
+from mindgap.train.decay import default_decay_epochs
 from mindgap.train.precision import Precision
-from mindgap.train.schedule import ScheduleName, default_decay_epochs
+from mindgap.train.schedule import ScheduleName
 
 
 class TrainSettings(StrictModel):
