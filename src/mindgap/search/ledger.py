@@ -204,12 +204,11 @@ class Ledger:
             elif row not in away and lease.is_dead():
                 self.end(row, "lost", detail="the worker's process is gone")
 
-    def end_of_process(self, pid: int, ending: Ending, *, detail: str) -> None:
-        """Ends what a process of this host, known to be dead, was working on."""
-        here = Lease.current()
+    def end_of_process(self, process: Lease, ending: Ending, *, detail: str) -> None:
+        """Ends what a process, known to be dead, was working on; it is known by its host, boot and number."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             lease = trial.user_attrs.get("lease")
-            if lease and (lease["host"], lease["boot"], lease["pid"]) == (here.host, here.boot, pid):
+            if lease and (lease["host"], lease["boot"], lease["pid"]) == (process.host, process.boot, process.pid):
                 self.end(trial._trial_id, ending, detail=detail)  # noqa: SLF001
 
     def close(self) -> None:

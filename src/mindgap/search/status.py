@@ -15,8 +15,8 @@ from mindgap.search.agenda import Target, is_done
 from mindgap.search.driver import DRIVER
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
+from mindgap.search.ledger_place import ledger_url
 from mindgap.search.slot import Slot
-from mindgap.search.worker import ledger_url
 
 
 def search_status(run: Path) -> dict[str, Any]:

@@ -14,17 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgap.core.errors import MindgapError
+from mindgap.search.ledger_place import ledger_url
 
 if TYPE_CHECKING:
     from mindgap.search.worker_loop import Worker
 
-LEDGER_FILE = "ledger.db"
 log = logging.getLogger(__name__)
-
-
-def ledger_url(run: Path) -> str:
-    """The address of a run folder's ledger."""
-    return f"sqlite:///{run / LEDGER_FILE}"
 
 
 def work(run: Path, *, url: str | None = None, store: Path | None = None, with_driver: bool = False) -> None:
@@ -67,10 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The process's entry point; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m mindgap.search.worker", description="Works on a search.")
     parser.add_argument("run", type=Path, help="folder of the search")
+    parser.add_argument("--study", help="address of the ledger; the folder's own if it is not given")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        work(options.run, with_driver=True)
+        work(options.run, url=options.study, with_driver=True)
     except MindgapError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.core.errors import ConfigError
+from mindgap.search.ledger_place import LEDGER_FILE
 from mindgap.search.status import search_status
-from mindgap.search.worker import LEDGER_FILE, work
+from mindgap.search.worker import work
 
 SQLITE = "sqlite:///"
 
