@@ -75,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
-    """While the block lasts SIGTERM parks the worker; so does Ctrl-C, unless the driver takes care of it.
+    """While the block lasts SIGTERM parks the worker, and SIGUSR2, by which SLURM tells that a job's time is nearly up.
+
+    So does Ctrl-C, unless the driver takes care of it.
 
     Ctrl-C is raised again after the block, for whoever called to see that the work was not ended.
     """
@@ -85,7 +87,8 @@ def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
         came.add(number)
         worker.stop.set()
 
-    wanted = {signal.SIGTERM: stop, signal.SIGINT: signal.SIG_IGN if ignore_ctrl_c else stop}
+    ctrl_c = signal.SIG_IGN if ignore_ctrl_c else stop
+    wanted = {signal.SIGTERM: stop, signal.SIGUSR2: stop, signal.SIGINT: ctrl_c}
     before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
         yield
