@@ -18,6 +18,9 @@ from mindgap.search.ledger_address import SQLITE, LedgerAddress
 LEDGER_FILE = "ledger.db"
 LEDGER_ID = "ledger_id"  # in the provenance of a run and in the notes of its ledger, so that the two know each other
 LEDGER_MADE = "ledger_made"
+RUN_FOLDER = "run"  # note: where the driver has its folder
+ARTIFACTS = "artifacts"  # note: the address of candidates' files, if they are not in that folder
+SPACE_TEXT = "space_text"  # note: the file of the search space, if it is one
 _PARTS = re.compile(r"^(?P<scheme>[a-z+]+://)((?P<user>[^/:@?]*)(:(?P<password>[^@]*))?@)?(?P<rest>.*)$")
 PASSWORD = "PGPASSWORD"  # noqa: S105  (the name of the variable, as PostgreSQL's own library reads it)
 

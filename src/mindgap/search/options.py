@@ -53,6 +53,7 @@ class SearchOptions(StrictModel):
         placement: where they run: ``local``, ``ray``, ``ray://ADDRESS`` or ``slurm``.
         placement_options: options of the placement, such as ``gpus_per_worker`` or SLURM's ``partition``.
         study: address of the ledger on a server; None is a file in the run's folder.
+        artifacts: address of candidates' files; None is the run's folder.
         seed: of everything.
         ratios: fixes the batch composition.
         mitigation: in-training mitigation; ``erm`` is plain.
@@ -80,6 +81,7 @@ class SearchOptions(StrictModel):
     placement: str = "local"
     placement_options: dict[str, Any] = Field(default_factory=dict)
     study: str | None = None
+    artifacts: str | None = None
     seed: int = 0
     ratios: str | None = None
     mitigation: str = "biasless"

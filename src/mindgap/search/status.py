@@ -25,7 +25,16 @@ def search_status(run: Path) -> dict[str, Any]:
     Raises:
         RunError: the folder holds no search that has begun.
     """
-    ledger = Ledger(ledger_url(run), read_only=True)
+    return ledger_status(ledger_url(run), run=run)
+
+
+def ledger_status(url: str, *, run: Path | None) -> dict[str, Any]:
+    """The same of a ledger at an address; ``run`` is the search's folder if it is seen here.
+
+    Raises:
+        RunError: there is no such ledger.
+    """
+    ledger = Ledger(url, read_only=True)
     try:
         notes, slots = ledger.notes(), ledger.slots()
     finally:
@@ -38,7 +47,9 @@ def search_status(run: Path) -> dict[str, Any]:
         "state": state_of(
             slots,
             target,
-            finished=finished_time(run) is not None and len(read_json(run / "search.json")["trials"]) == len(slots),
+            finished=run is not None
+            and finished_time(run) is not None
+            and len(read_json(run / "search.json")["trials"]) == len(slots),
             alive=bool(working) or _is_alive(notes.get(DRIVER)),
         ),
         "trained": done,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindgap.core.cache import cache_folder
 from mindgap.search.lease import Lease
 from mindgap.search.placement import Assignment, WorkerEnd
 
@@ -51,7 +52,7 @@ class WorkerProcess:
 
 def start_worker(assignment: Assignment, number: int, *, environment: Mapping[str, str] | None = None) -> WorkerProcess:
     """Starts one worker process; it ends when this process does."""
-    log = assignment.run / "workers" / f"{number}.log"
+    log = worker_log(assignment, number)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -63,6 +64,11 @@ def start_worker(assignment: Assignment, number: int, *, environment: Mapping[st
             process_group=0,  # Ctrl-C in a terminal reaches the driver alone
         )
     return WorkerProcess(number, process, Lease.current().model_copy(update={"pid": process.pid}), log)
+
+
+def worker_log(assignment: Assignment, number: int) -> Path:
+    """Where a worker writes: in the folder of the search, or in the cache of a machine that does not see it."""
+    return (assignment.run if assignment.run.is_dir() else cache_folder()) / "workers" / f"{number}.log"
 
 
 def last_line(log: Path) -> str:

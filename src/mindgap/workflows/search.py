@@ -12,6 +12,8 @@ from mindgap.core.files import write_json
 from mindgap.core.replacement import CONFIG
 from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
+from mindgap.data.store_cache import is_address, local_store
+from mindgap.search.artifacts import open_artifacts
 from mindgap.search.ledger_address import SQLITE
 from mindgap.search.ledger_place import has_ledger, without_password
 from mindgap.search.local_disk import refuse_network_disk
@@ -47,6 +49,7 @@ def search(
     placement_options: dict[str, Any] | None = None,
     gpus_per_worker: float | None = None,
     study: str | None = None,
+    artifacts: str | None = None,
     rungs: str | None = None,
     asynchronous: bool | None = None,
     seed: int | None = None,
@@ -67,7 +70,8 @@ def search(
     record then holds each one's own record, and a budget is shared equally.
 
     Args:
-        store: folder written by ``prepare``.
+        store: folder written by ``prepare``, or its address, such as ``s3://bucket/store``, which is copied once into
+            the cache of each machine.
         out: folder of the run.
         config: TOML file with these options and the tables ``reward``, ``searcher_options`` and ``training``; an
             option given here goes before the file's. None is always the file's or the default of ``SearchOptions``.
@@ -87,6 +91,8 @@ def search(
         gpus_per_worker: share of one GPU that a worker takes.
         study: address of the ledger on a server, ``postgresql+psycopg://[USER[:PASSWORD]@]HOST/DATABASE?study=NAME``;
             None is a file in the run's folder. The password is remembered nowhere.
+        artifacts: address of candidates' files, ``s3://BUCKET/PREFIX`` or ``file:///FOLDER``, for workers that do not
+            see the run's folder; None is that folder.
         rungs: epochs that candidates are trained to before the best are chosen to go on, such as ``1,4,16``; ``auto``
             is a sixteenth, a quarter and all of ``epochs``, ``none`` trains all to the end.
         asynchronous: candidates go on as soon as they are among the best so far; not reproducible.
@@ -110,7 +116,10 @@ def search(
     if study is not None and study.startswith(SQLITE):
         raise ConfigError(f"study is {study!r}; the file of a ledger is always in --out, so leave --study out")
     options = options.model_copy(update={"study": study})
-    opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
+    if options.artifacts is not None:
+        open_artifacts(options.artifacts, run=Path(out))  # refuses an address of another kind
+    opened, folder, names = Store.open(local_store(store)), Path(out), preset_names(options.preset)
+    place = str(store) if is_address(store) else str(opened.path.resolve())
     if study is None:
         refuse_network_disk(folder)
     warning = ratios_warning(options, opened)
@@ -118,7 +127,7 @@ def search(
         log.warning("%s", warning)
     with make_placement(options.placement, options.placement_options) as chosen:
         chosen.check(workers=options.workers, on_one_host=study is None)
-        call = SearchCall(opened, options, chosen, environment, force=force)
+        call = SearchCall(opened, place, options, chosen, environment, force=force)
         if len(names) > 1:
             return _search_several(call, folder, names)
         return call.work(folder, call.draft(folder))

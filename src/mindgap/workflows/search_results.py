@@ -10,6 +10,7 @@ from mindgap.core.progress import progress
 from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
+from mindgap.search.artifacts import AbstractArtifacts
 from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
 from mindgap.search.options import SearchOptions
 from mindgap.search.plan import SearchPlan
@@ -27,7 +28,13 @@ def why_none(candidates: int, options: SearchOptions) -> str:
 
 
 def write_results(
-    run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: Store, options: SearchOptions
+    run: RunFolder,
+    record: dict[str, Any],
+    *,
+    plan: SearchPlan,
+    store: Store,
+    options: SearchOptions,
+    artifacts: AbstractArtifacts,
 ) -> None:
     """Audits the front, adopts the chosen network, evaluates it on the test split, and marks the run as finished."""
     by_slot = {trial["slot"]: trial for trial in record["trials"]}
@@ -41,6 +48,8 @@ def write_results(
             bar.advance()
             return found
 
+        for slot in {*record["front"], record["chosen"]}:
+            artifacts.fetch(trial_folder(run.path, by_slot[slot]))
         for slot in record["front"]:
             folder = trial_folder(run.path, by_slot[slot])
             write_json(folder / "metrics.json", {"validation": audit(validation_predictions(store, folder))})

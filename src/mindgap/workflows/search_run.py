@@ -15,9 +15,21 @@ from mindgap.core.progress import Progress, progress
 from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
 from mindgap.search.agenda import is_done
+from mindgap.search.artifacts import open_artifacts
 from mindgap.search.driver import Driver, announced
 from mindgap.search.ledger import RUNGS, Ledger, create_ledger
-from mindgap.search.ledger_place import LEDGER_ID, LEDGER_MADE, has_ledger, ledger_id, ledger_url, named, with_password
+from mindgap.search.ledger_place import (
+    ARTIFACTS,
+    LEDGER_ID,
+    LEDGER_MADE,
+    RUN_FOLDER,
+    SPACE_TEXT,
+    has_ledger,
+    ledger_id,
+    ledger_url,
+    named,
+    with_password,
+)
 from mindgap.search.options import CHANGEABLE, SearchOptions
 from mindgap.search.placement import AbstractPlacement, Assignment
 from mindgap.search.plan import read_plan
@@ -36,6 +48,7 @@ class SearchCall:
 
     Attributes:
         store: the images.
+        place: where workers find them, a path or an address.
         options: of the search; the address of its ledger has no password.
         placement: where workers run.
         environment: what workers need besides their own, the password of the ledger.
@@ -43,6 +56,7 @@ class SearchCall:
     """
 
     store: Store
+    place: str
     options: SearchOptions
     placement: AbstractPlacement[Any]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -60,7 +74,7 @@ class SearchCall:
 
     def asked(self) -> dict[str, Any]:
         """What ``RunFolder`` is asked for."""
-        own = {"store": str(self.store.path.resolve()), "fingerprint": self.store.fingerprint}
+        own = {"store": self.place, "fingerprint": self.store.fingerprint}
         return {
             "verb": "search",
             "options": own | self.options.model_dump(mode="json"),
@@ -83,8 +97,12 @@ class SearchCall:
             RunFolder.check(folder, **self.asked())
         if not self.force and not anew and has_ledger(folder):
             return None
+        return self._made_draft()
+
+    def _made_draft(self) -> Draft:
         with progress(None, "timing blocks"):
-            return make_draft(self.options, self.store, preset=self.options.preset)
+            draft = make_draft(self.options, self.store, preset=self.options.preset)
+        return replace(draft, plan=draft.plan.model_copy(update={"store": self.place}))
 
     def work(self, folder: Path, draft: Draft | None) -> dict[str, Any]:
         """Searches until the target is reached; returns the run's record."""
@@ -106,7 +124,7 @@ class SearchCall:
         """Makes the ledger of a new search, with plan and target in it; both are there before any worker can look."""
         if has_ledger(run.path):
             return
-        draft = draft or make_draft(self.options, self.store, preset=self.options.preset)
+        draft = draft or self._made_draft()
         draft.keep_space(run.path)
         store = self.store
         run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
@@ -115,12 +133,16 @@ class SearchCall:
             "target": make_target(self.options, spent_s=0.0).model_dump(),
             RUNGS: draft.plan.rungs.model_dump(mode="json"),
         }
+        if draft.space_text is not None:
+            notes[SPACE_TEXT] = draft.space_text
+        if self.options.artifacts is not None:
+            notes[ARTIFACTS] = self.options.artifacts
         if self.options.study is None:
             create_ledger(self.address(run.path), notes)
             return
         own = ledger_id(run.path) or uuid.uuid4().hex
         run.record(**{LEDGER_ID: own})  # before it is made: killed in between, the next call knows it for its own
-        create_ledger(self.address(run.path), notes | {LEDGER_ID: own})
+        create_ledger(self.address(run.path), notes | {LEDGER_ID: own, RUN_FOLDER: str(run.path.resolve())})
         run.record(**{LEDGER_MADE: True})
 
     def _run(self, run: RunFolder, ledger: Ledger) -> dict[str, Any]:
@@ -139,13 +161,17 @@ class SearchCall:
         with progress(target.trials, "searching") as bar:
             on_change = _tidy_and_show(run.path, bar)
             Driver(ledger, assignment, self.placement, workers=options.workers, on_change=on_change).work()
+        artifacts = open_artifacts(ledger.notes().get(ARTIFACTS), run=run.path)
         for slot in ledger.slots():  # of those given up, and of those whose worker was killed before it tidied up
             remove_checkpoints(run.path / "trials" / str(slot.number))
+            if len(slot.attempts) > 1:
+                for attempt in slot.attempts:
+                    artifacts.tidy(run.path / "trials" / str(slot.number) / str(attempt.attempt))
         record = search_record(ledger.slots(), plan, space=plan.open_space(self.store, run=run.path))
         write_json(run.path / "search.json", record)
         if record["chosen"] is None:
             raise RunError(f"{run.path}: {why_none(len(record['trials']), options)}")
-        write_results(run, record, plan=plan, store=self.store, options=options)
+        write_results(run, record, plan=plan, store=self.store, options=options, artifacts=artifacts)
         return record
 
 

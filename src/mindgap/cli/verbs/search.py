@@ -30,7 +30,8 @@ def add_to(app: typer.Typer) -> None:
 
 def search(
     store: Annotated[
-        Path | None, typer.Argument(metavar="STORE", help="Folder written by `mindgap prepare`.", show_default=False)
+        str | None,
+        typer.Argument(metavar="STORE", help="Folder or address of what `mindgap prepare` wrote.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; the same command again resumes it.")
@@ -77,6 +78,10 @@ def search(
     study: Annotated[
         str | None,
         typer.Option("--study", help="Ledger on a server, postgresql://HOST/DATABASE [default: a file in --out]."),
+    ] = None,
+    artifacts: Annotated[
+        str | None,
+        typer.Option("--artifacts", help="Candidates' files, s3://BUCKET/PREFIX or file:///FOLDER [default: --out]."),
     ] = None,
     rungs: Annotated[
         str | None,
@@ -140,6 +145,7 @@ def search(
         placement_options=read_pairs(PLACEMENT_OPTION, placement_option),
         gpus_per_worker=gpus_per_worker,
         study=study,
+        artifacts=artifacts,
         rungs=rungs,
         asynchronous=asynchronous,
         seed=seed,

@@ -134,10 +134,11 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
         if not self._hosted:
             return []
         import ray
+        from ray.exceptions import RayError
 
         ends = self.ended()
         for _, actor, _ in self._hosted.values():
-            with suppress(ray.exceptions.RayError):
+            with suppress(RayError):
                 ray.kill(actor)
         self._hosted.clear()
         return ends
@@ -162,11 +163,12 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
 
     def _end_of(self, ref: Any) -> WorkerEnd:
         import ray
+        from ray.exceptions import RayError
 
         number, _, log_file = self._hosted.pop(ref)
         try:
             return ray.get(ref)
-        except ray.exceptions.RayError as error:  # the ledger finds what it had in work
+        except RayError as error:  # the ledger finds what it had in work
             reason = " ".join(str(error).split())[:300]
             return WorkerEnd(number, -signal.SIGKILL, f"its Ray worker is gone: {reason}", log_file)
 
