@@ -23,7 +23,8 @@ def bucket_and_prefix(url: str) -> tuple[str, str]:
     """
     bucket, _, prefix = url.removeprefix(S3).strip("/").partition("/")
     if not bucket or "@" in bucket or "?" in url:
-        raise ConfigError(f"the bucket is {bucket!r}; give s3://BUCKET/PREFIX, with keys in the environment")
+        shown = "***" if "@" in bucket or "?" in url else bucket  # it may hold keys
+        raise ConfigError(f"the bucket is {shown!r}; give s3://BUCKET/PREFIX, with keys in the environment")
     return bucket, f"{prefix}/" if prefix else ""
 
 

@@ -54,7 +54,7 @@ def local_store(place: Path | str, *, fingerprint: str | None = None) -> Path:
     """
     if not is_address(place):
         return Path(place)
-    url = str(place).rstrip("/")
+    url = str(place)
     if fingerprint is not None and (whole := _whole(_place_of(fingerprint), fingerprint)):
         return whole
     source = _source(url)
@@ -169,7 +169,7 @@ class _FsspecSource:
             raise ConfigError(f"{url} needs fsspec, which is not installed; pip install 'mindgap[cluster]'") from None
         self.url = url
         try:
-            self.system, self.path = fsspec.url_to_fs(url)
+            self.system, self.path = fsspec.url_to_fs(url.rstrip("/"))
         except (ImportError, ValueError) as error:
             raise ConfigError(f"{url}: cannot be read here ({error})") from None
 

@@ -96,8 +96,9 @@ class SlurmPlacement(AbstractPlacement[SlurmOptions]):
                 "placement slurm runs on other machines, which cannot open the ledger's file; put the ledger on a "
                 "server, --study postgresql://HOST/DATABASE"
             )
-        if shutil.which("sbatch") is None:
-            raise ConfigError("placement slurm needs sbatch, which is not on the path; run it where SLURM is installed")
+        missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
+        if missing:
+            raise ConfigError(f"placement slurm needs {missing[0]}, which is not on the path; run it where SLURM is")
 
     def start(self, assignment: Assignment, numbers: Sequence[int]) -> None:
         """Submits jobs, those of one size as an array; jobs of an earlier driver that still run count."""
