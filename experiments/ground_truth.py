@@ -89,7 +89,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=16, help="of the last stage, its decay included")
-    parser.add_argument("--max-macs", type=int, default=15_000_000, help="at 64 px; the space's own limit is 60 M")
+    parser.add_argument("--max-macs", type=int, default=8_000_000, help="at 64 px; the space's own limit is 60 M")
     results = Path(__file__).parents[1] / "benchmarks" / "results" / "ground_truth.csv"
     parser.add_argument("--table", type=Path, default=results)
     return parser.parse_args()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError, ShapeError
@@ -197,3 +199,19 @@ def test_float_images_are_refused():
 def test_strengths_out_of_range_are_refused():
     with pytest.raises(ConfigError, match=r"shift is 0\.9"):
         parse(AugmentSettings, {"shift": 0.9})
+
+
+@given(strength=st.floats(0, 100), upright=st.booleans())
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_any_strength_gives_valid_settings_with_the_same_turns(strength, upright):
+    own = AugmentSettings.for_images(upright=upright)
+    scaled = AugmentSettings.model_validate(own.scaled(strength).model_dump())
+    if strength > 0:
+        assert (scaled.flips, scaled.right_angles) == (own.flips, own.right_angles)
+    assert scaled.shift == pytest.approx(min(0.06 * strength, 0.5))
+
+
+def test_strength_one_is_the_same_and_none_changes_nothing():
+    assert AugmentSettings().scaled(1) == AugmentSettings()
+    assert AugmentSettings().scaled(0) == AugmentSettings.none()
+    assert AugmentSettings().scaled(2).colour == pytest.approx(0.1)

@@ -4,8 +4,6 @@ import subprocess
 import sys
 import time
 
-import psutil
-
 from mindgap.search.lease import Lease
 
 
@@ -15,7 +13,7 @@ def test_this_process_is_alive():
 
 def test_a_process_that_ended_is_dead_even_before_its_parent_takes_notice():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    lease = Lease.current().model_copy(update={"pid": child.pid, "started": psutil.Process(child.pid).create_time()})
+    lease = Lease.of(child.pid)
     assert not lease.is_dead()
     child.kill()
     deadline = time.monotonic() + 5

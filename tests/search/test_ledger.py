@@ -103,7 +103,7 @@ def test_a_living_workers_slot_is_left_alone(ledger):
 
 def test_a_machine_that_slept_finds_its_living_workers_still_at_work(ledger, monkeypatch):
     """After a night all heartbeats are old; the process lives."""
-    monkeypatch.setattr(ledger._storage, "grace_period", -1)
+    monkeypatch.setattr(ledger._watch, "grace_s", -1)
     mine = claim(ledger)
     ledger.end_lost()
     assert ledger.slots()[0].state == "running"
@@ -111,7 +111,7 @@ def test_a_machine_that_slept_finds_its_living_workers_still_at_work(ledger, mon
 
 
 def test_a_silent_worker_elsewhere_is_given_up_after_the_grace_period(ledger, monkeypatch):
-    monkeypatch.setattr(ledger._storage, "grace_period", -1)
+    monkeypatch.setattr(ledger._watch, "grace_s", -1)
     claim(ledger, lease=Lease(host="elsewhere", boot="b", pid=1, started=0.0))
     ledger.end_lost()
     assert ledger.slots()[0].last.ending == "lost"

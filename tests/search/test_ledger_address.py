@@ -61,7 +61,7 @@ def test_its_examples_hold():
 
 def test_an_error_of_the_server_does_not_show_the_password():
     with pytest.raises(RunError, match=r"ana:\*\*\*@127.0.0.1:1/x: the server cannot be reached") as error:
-        Ledger("postgresql://ana:secret@127.0.0.1:1/x")
+        Ledger("postgresql://ana:secret@127.0.0.1:1/x", patience_s=0.2)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -91,3 +91,8 @@ def test_a_name_that_is_not_there_is_one_line(postgres):
     create_ledger(postgres.url("shared", study="there"), {})
     with pytest.raises(RunError, match="holds no search named 'elsewhere'"):
         Ledger(postgres.url("shared", study="elsewhere"))
+
+
+def test_a_database_without_tables_is_one_line(postgres):
+    with pytest.raises(RunError, match="holds no search"):
+        Ledger(postgres.url("empty"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -230,6 +231,28 @@ def test_no_candidate_is_begun_after_the_deadline(tmp_path):
     ledger.note("target", Target(deadline=0.0).model_dump())
     worker(ledger, tmp_path).run()
     assert ledger.slots() == []
+    ledger.close()
+
+
+def test_a_candidate_that_would_end_after_the_deadline_is_not_begun_and_ends_the_search(tmp_path, undisturbed):
+    ledger = open_ledger(tmp_path)
+    target = Target(trials=20, deadline=time.time() + 3600)
+    ledger.note("target", target.model_dump())
+    asked = []
+
+    def fits(tokens, slots, deadline):
+        asked.append((len(slots), tokens, deadline))
+        return len(slots) < 5
+
+    limited = worker(ledger, tmp_path)
+    limited.fits = fits
+    limited.run()
+    assert len(ledger.slots()) == 5
+    assert asked[-1][2] == target.deadline
+    assert ledger.notes()["target"] == target.model_copy(update={"end": 5}).model_dump()
+    ledger.note("target", Target(trials=20).model_dump())
+    worker(ledger, tmp_path).run()
+    assert record(ledger) == undisturbed
     ledger.close()
 
 

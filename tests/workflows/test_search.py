@@ -238,6 +238,22 @@ def test_a_fixed_network_and_fixed_ratios_leave_the_seeds(store, config, tmp_pat
     assert record["trials"][0]["seconds"] > 0
 
 
+def test_the_full_space_decides_about_the_loss_and_the_augmentation_too(store, config, tmp_path, caplog):
+    run = tmp_path / "run"
+    record = search(store, out=run, config=config, space="full", searcher="random", trials=3, epochs=1)
+    assert "blending of tones is left out: the store has no twins.bin" in caplog.messages
+    assert len({trial["loss"] for trial in record["trials"]}) > 1
+    for trial in record["trials"]:
+        assert trial["state"] == "complete"
+        assert trial["choices"] == {"loss": trial["loss"], "augment": trial["choices"]["augment"], "blend": False}
+        assert trial["loss"].startswith(trial["training"]["mitigation"])
+    caplog.clear()
+    assert found(search(store, out=run, config=config, space="full", searcher="random", trials=3, epochs=1)) == found(
+        record
+    )
+    assert not caplog.messages
+
+
 def test_two_presets_are_two_runs(store, config, tmp_path):
     record = search(store, out=tmp_path / "run", config=config, preset="fair,acc", trials=1)
     assert set(record["presets"]) == {"fair", "acc"}

@@ -17,6 +17,7 @@ from torch import Tensor
 from mindgap.core.config import StrictModel
 from mindgap.core.errors import ShapeError
 
+_LARGEST = {"shift": 0.5, "scale": 1.0, "brightness": 1.0, "contrast": 0.99, "colour": 0.99}
 _DRAWS = 11  # 3 flips and turns, zoom, 2 shifts, brightness, contrast, 3 colour gains
 
 
@@ -50,6 +51,16 @@ class AugmentSettings(StrictModel):
     def none(cls) -> AugmentSettings:
         """Settings that change nothing."""
         return cls(flips="none", right_angles=False, shift=0, scale=0, brightness=0, contrast=0, colour=0)
+
+    def scaled(self, strength: float) -> AugmentSettings:
+        """The settings with every range times ``strength``, up to the largest there is; 0 changes no image.
+
+        Which mirror images and turns occur stays as it is, so that upright images stay upright.
+        """
+        if strength == 0:
+            return self.none()
+        ranges = {name: min(strength * getattr(self, name), most) for name, most in _LARGEST.items()}
+        return self.model_copy(update=ranges)
 
 
 class Augment:

@@ -30,7 +30,11 @@ def non_dominated(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.boo
     Example:
         (accuracy, gap) of (.9, .3), (.8, .1), (.8, .2) with maximize (True, False) give True, True, False.
     """
-    return non_dominated_rank(points, maximize) == 0
+    costs = _as_costs(points, maximize)
+    known = np.flatnonzero(~np.isnan(costs).any(axis=1))
+    front = np.zeros(len(costs), dtype=np.bool_)
+    front[known] = ~_dominated(costs[known])
+    return front
 
 
 def non_dominated_rank(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.int64]:
@@ -43,10 +47,7 @@ def non_dominated_rank(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[n
     Raises:
         ShapeError: there is not one direction per objective.
     """
-    costs = np.asarray(points, dtype=np.float64)
-    if costs.ndim != 2 or costs.shape[1] != len(maximize):
-        raise ShapeError(f"points must be (n, {len(maximize)}), one column per objective, got shape {costs.shape}")
-    costs = np.where(np.asarray(maximize, dtype=np.bool_), -costs, costs)
+    costs = _as_costs(points, maximize)
     ranks = np.full(len(costs), -1, dtype=np.int64)
     left = np.flatnonzero(~np.isnan(costs).any(axis=1))
     rank = 0
@@ -56,6 +57,13 @@ def non_dominated_rank(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[n
         left = left[~on_front]
         rank += 1
     return ranks
+
+
+def _as_costs(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.float64]:
+    costs = np.asarray(points, dtype=np.float64)
+    if costs.ndim != 2 or costs.shape[1] != len(maximize):
+        raise ShapeError(f"points must be (n, {len(maximize)}), one column per objective, got shape {costs.shape}")
+    return np.where(np.asarray(maximize, dtype=np.bool_), -costs, costs)
 
 
 def _dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:

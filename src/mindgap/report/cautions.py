@@ -26,13 +26,14 @@ def cautions(audits: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any])
 
 
 def arbitrary_choice(search: Mapping[str, Any]) -> str:
-    """Why the chosen network is no better than the others: none reached the accuracy floor; empty if one did.
+    """Why the chosen network is no better than others: none at the end reached the accuracy floor; empty if one did.
 
     Args:
         search: ``search.json``; empty for a train run.
     """
     floor = (search.get("reward") or {}).get("accuracy_floor")
-    reached = [trial["accuracy"] for trial in search.get("trials", []) if trial.get("accuracy") is not None]
+    trained = [trial for trial in search.get("trials", []) if trial.get("state", "complete") == "complete"]
+    reached = [trial["accuracy"] for trial in trained if trial.get("accuracy") is not None]
     if floor is None or not reached or max(reached) >= floor:
         return ""
     return (

@@ -14,10 +14,11 @@ from mindgap.report.drawing import Axis, Plot, element, hover, padded
 from mindgap.report.estimate import amount, count, decimal, percent, size
 
 Trial = Mapping[str, Any]
+_DRAWN = {"complete": (4, "front", ""), "pruned": (3, "other", ", stopped after {} epochs")}
 
 
 def draw_progress(trials: Sequence[Trial]) -> Markup | None:
-    """Rewards by slot with the best so far; candidates without a reward lie on the axis. None if none completed."""
+    """Rewards by slot with the best so far; those without a reward lie on the axis. None if none completed."""
     complete = [trial for trial in trials if trial.get("state") == "complete" and trial.get("reward") is not None]
     if not complete:
         return None
@@ -57,12 +58,14 @@ def _best_so_far(plot: Plot, complete: Sequence[Trial], last: int) -> list[Marku
 
 def _mark(plot: Plot, trial: Trial) -> Markup:
     x, reward = plot.px(float(trial["slot"])), trial.get("reward")
-    if trial.get("state") == "complete" and reward is not None and plot.y.low <= reward:
+    if trial.get("state") in _DRAWN and reward is not None and plot.y.low <= reward <= plot.y.high:
         says = (
             f"slot {trial['slot']}: reward {decimal(reward)}, accuracy {percent(trial.get('accuracy'))}, "
             f"U {decimal(trial.get('unfairness'))}"
         )
-        return element("circle", hover(says), cx=x, cy=plot.py(float(reward)), r=4, class_="dot front")
+        radius_px, kind, stopped = _DRAWN[trial["state"]]
+        says += stopped.format(count(trial.get("epochs")))
+        return element("circle", hover(says), cx=x, cy=plot.py(float(reward)), r=radius_px, class_=f"dot {kind}")
     says = f"slot {trial['slot']}: {trial.get('state')}, reward {decimal(reward)}"
     says += f" ({trial['reason']})" if trial.get("reason") else ""
     cross = element("path", d="M-4 -4L4 4M-4 4L4 -4", class_="cross")
@@ -133,7 +136,7 @@ def _spread(values: Sequence[float | None], *, scale: float = 1, digits: int = 3
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A candidate that was rejected, pruned or failed."""
+    """A candidate that was rejected or failed."""
 
     slot: int
     state: str
@@ -142,7 +145,7 @@ class Unfinished:
 
 
 def unfinished(trials: Sequence[Trial]) -> list[Unfinished]:
-    """All candidates that did not complete, with their reasons, by slot."""
+    """All candidates without a result, with their reasons, by slot."""
     return [
         Unfinished(
             int(t["slot"]),
@@ -151,7 +154,7 @@ def unfinished(trials: Sequence[Trial]) -> list[Unfinished]:
             int(t.get("attempts") or 1),
         )
         for t in sorted(trials, key=lambda t: int(t["slot"]))
-        if t.get("state") != "complete"
+        if t.get("state") not in _DRAWN
     ]
 
 

@@ -23,6 +23,7 @@ from mindgap.report.origin import commands, option_rows, origin_rows
 from mindgap.report.overview import fold, overview
 from mindgap.report.page import KeyFigure, Section
 from mindgap.report.run_files import RunFiles
+from mindgap.report.rungs import rung_rows, spared_sentence
 from mindgap.report.search_progress import draw_progress, states_sentence, top_rows, unfinished
 from mindgap.report.verdict import verdicts
 
@@ -47,6 +48,8 @@ def sections(run: RunFiles) -> list[Section]:
     parts.append(Section("network", title, title, _network(run)))
     if searched:
         parts.append(Section("search", "How the search went", "Search progress", _search(run)))
+        if run.search.get("rungs"):
+            parts.append(Section("rungs", "Rung by rung", "Rungs", _rungs(run.search["rungs"])))
     return [
         *parts,
         Section("curves", "Learning curves", "Learning curves", {"curves": curve_plots(run.log)}),
@@ -229,6 +232,10 @@ def _search(run: RunFiles) -> dict[str, Any]:
         "trials": [blank | trial for trial in trials],
         "unfinished": unfinished(trials),
     }
+
+
+def _rungs(rungs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"rungs": rung_rows(rungs), "spared": spared_sentence(rungs)}
 
 
 def _limits(run: RunFiles) -> list[str]:

@@ -25,10 +25,18 @@ class Target(StrictModel):
         trials: candidates to train; a rejected one does not count, but at most four slots per trial are used. Without a
             number at most four slots per trained candidate are used, once there are 200.
         deadline: seconds since the epoch after which no candidate is begun.
+        budget_hours: what the deadline was made of.
+        end: number of the slot that was the first not to be begun, because it would have ended after the deadline.
     """
 
     trials: int | None = Field(default=None, ge=1)
     deadline: float | None = None
+    budget_hours: float | None = None
+    end: int | None = None
+
+    def without_deadline(self) -> Target:
+        """The same, however long it takes."""
+        return Target(trials=self.trials)
 
     def wants_more(self, slots: Sequence[Slot]) -> bool:
         """Whether another candidate may be begun.
@@ -36,6 +44,8 @@ class Target(StrictModel):
         Only slots that are already begun decide, so the candidates of a search do not depend on which finish first.
         """
         if self.deadline is not None and time.time() >= self.deadline:
+            return False
+        if self.end is not None and len(slots) >= self.end:
             return False
         trained = sum(slot.trained for slot in slots)
         if self.trials is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -13,32 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from mindgap.search.searcher import TokenSpace
+from mindgap.search.token_walk import Step
 
 MOST_POSITIONS = 64  # positions beyond it share an embedding
 EMBEDDING_STD = 0.3  # of the first weights; at 1, the first tokens drawn decide too much of the hidden state
-
-
-@dataclass(frozen=True)
-class Step:
-    """One decision of a finished sequence: its kind, its position, the valid options (bool) and the option taken."""
-
-    kind: str
-    position: int
-    valid: NDArray[np.bool_]
-    choice: int
-
-
-def replay(space: TokenSpace, tokens: Sequence[int]) -> list[Step]:
-    """The decisions that led to a token sequence, with the options that were valid at each."""
-    episode = space.start()
-    steps = []
-    for token in tokens:
-        decision = episode.decision
-        if decision is None:
-            raise ValueError(f"the sequence has {len(tokens)} tokens, the space ended after {len(steps)}")
-        steps.append(Step(decision.kind, decision.position, episode.mask(), token))
-        episode.choose(token)
-    return steps
 
 
 class Controller(nn.Module):
@@ -135,11 +112,17 @@ class Controller(nn.Module):
 
 
 def policy_gradient_loss(
-    log_probability: Tensor, lengths: Tensor, rewards: Tensor, *, baseline: float, gamma: float = 1.0
+    log_probability: Tensor,
+    lengths: Tensor,
+    rewards: Tensor,
+    *,
+    baseline: float,
+    gamma: float = 1.0,
+    importance: Tensor | None = None,
 ) -> Tensor:
-    """The loss whose negative gradient is eq. 3 of BiaslessNAS.
+    """The loss whose negative gradient is eq. 3 of BiaslessNAS, for candidates of an older policy with weights ρ_k.
 
-    −(1/m) Σ_k Σ_t γ^(T_k − t) log π(a_t | a_(t−1):1) (R_k − b), t = 1..T_k.
+    −(1/m) Σ_k ρ_k Σ_t γ^(T_k − t) log π(a_t | a_(t−1):1) (R_k − b), t = 1..T_k; ρ_k = 1 in the paper.
 
     Args:
         log_probability: float (m, T), 0 beyond the end of a sequence.
@@ -147,11 +130,31 @@ def policy_gradient_loss(
         rewards: float (m,), R_k.
         baseline: b.
         gamma: discount; below 1 it starves the first tokens, which choose the batch ratios.
+        importance: float (m,), ρ_k of ``importance_weights``; None is 1 for all.
     """
     steps = torch.arange(1, log_probability.shape[1] + 1)
     discount = gamma ** (lengths.unsqueeze(1) - steps).clamp(min=0).to(log_probability.dtype)
     gain = discount * log_probability * (rewards - baseline).unsqueeze(1)
+    if importance is not None:
+        gain = gain * importance.unsqueeze(1)
     return -gain.sum() / log_probability.shape[0]
+
+
+def importance_weights(current: Tensor, behaviour: Tensor, *, clip: float) -> Tensor:
+    """How much likelier each candidate is now than when it was drawn, ρ_k = min(clip, π(k) / π_drawn(k)), float (m,).
+
+    Candidates of a search with a lag were drawn by an older state of the controller; weighted so, their mean gradient
+    is that of candidates drawn now, but for the truncation, which bounds the variance (Ionides 2008).
+
+    Args:
+        current: log-probabilities of the decisions now, float (m, T), in nats, 0 beyond the end.
+        behaviour: the same by the state that drew them.
+        clip: the largest weight.
+
+    Example:
+        Two decisions of probability ½ each, then; ¾ and ½ now: ρ = (¾·½)/(½·½) = 1.5.
+    """
+    return (current.detach() - behaviour.detach()).sum(1).exp().clamp(max=clip)
 
 
 def _draw(logits: NDArray[np.float64], generator: np.random.Generator) -> int:

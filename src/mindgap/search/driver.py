@@ -78,7 +78,7 @@ class Driver:
         progress = sum(slot.settled + slot.epoch for slot in slots)
         if progress > self._progress:
             self._progress, self._in_vain = progress, 0
-        return is_done(slots, Target(**self.ledger.notes()["target"]))
+        return is_done(slots, Target(**self.ledger.noted("target")))
 
     def _let_end(self) -> bool:
         """Waits for the workers to see that nothing is left; one that began a candidate meanwhile keeps it."""

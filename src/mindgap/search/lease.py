@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from mindgap.core.config import StrictModel
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PROC = Path("/proc")
+_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
 
 
 class Lease(StrictModel):
@@ -20,41 +24,113 @@ class Lease(StrictModel):
         host: name of the machine.
         boot: identity of the machine's current uptime; a reboot ends every process.
         pid: process number.
-        started: when the process started, in seconds since the epoch, so that a reused number is told apart.
+        started: when the process started, in seconds since the boot where the system tells (Linux), else since the
+            epoch, so that a reused number is told apart. Setting the clock does not change it.
+        space: the space in which the number holds; containers on one machine have their own.
     """
 
     host: str
     boot: str
     pid: int
     started: float
+    space: str = ""
 
     @classmethod
     def current(cls) -> Lease:
         """The lease of this process."""
-        return cls(host=socket.gethostname(), boot=_boot(), pid=os.getpid(), started=psutil.Process().create_time())
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Lease:
+        """The lease of a process of this host.
+
+        Raises:
+            psutil.NoSuchProcess: there is none of that number.
+        """
+        return cls(host=socket.gethostname(), boot=_boot(), pid=pid, started=_start(pid), space=_space())
 
     def is_here(self) -> bool:
-        """Whether the process runs, or ran, on this host, which can then tell whether it lives."""
+        """Whether the process runs, or ran, on this host."""
         return self.host == socket.gethostname()
+
+    def can_be_seen(self) -> bool:
+        """Whether this process can tell if that one lives: same host, same uptime, same space of process numbers."""
+        return self.is_here() and self.boot == _boot() and self.space == _space()
 
     def is_dead(self) -> bool:
         """True if this host can tell that the process is gone; False if it lives or runs elsewhere."""
-        if not self.is_here():
+        if not self.is_here() or (self.boot == _boot() and self.space != _space()):
             return False
         return self.boot != _boot() or not self._is_running()
 
+    def is_process(self, pid: int) -> bool:
+        """Whether this is, or was, the process of that number as this process sees it."""
+        return self.can_be_seen() and self.pid == pid
+
     def _is_running(self) -> bool:
         try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) < 2 and process.status() != psutil.STATUS_ZOMBIE
+            return (
+                abs(_start(self.pid) - self.started) < 2 and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+            )
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:
             return True
 
 
+@dataclass
+class SilenceWatch:
+    """Tells whose heartbeats have stood still for some time.
+
+    The time is this process's own, which setting a clock does not change, and the heartbeats' stamps are only compared
+    for being the same: clocks that jump, or differ between hosts, make nobody look silent.
+
+    Attributes:
+        grace_s: how long a heartbeat may stand still.
+        clock: seconds of this process; a suspended machine's time need not count.
+    """
+
+    grace_s: float
+    clock: Callable[[], float] = time.monotonic
+    _since: dict[int, tuple[object, float]] = field(default_factory=dict)
+
+    def silent(self, beats: Mapping[int, object]) -> set[int]:
+        """Those that have shown the same heartbeat for longer than the grace; others than the given are forgotten."""
+        now = self.clock()
+        self._since = {
+            row: known if (known := self._since.get(row, (None, now)))[0] == beat else (beat, now)
+            for row, beat in beats.items()
+        }
+        return {row for row, (_, since) in self._since.items() if now - since > self.grace_s}
+
+    def forget(self) -> None:
+        """Begins anew: when the database was away, nobody could beat."""
+        self._since.clear()
+
+
+def _start(pid: int) -> float:
+    """When a process started; on Linux counted from the boot, because the time of day may be set meanwhile."""
+    if not (_PROC / "self/stat").exists():
+        return psutil.Process(pid).create_time()
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    except PermissionError:
+        raise psutil.AccessDenied(pid) from None
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
 def _boot() -> str:
+    """Empty where the system has no name for it; a process is then told by its start in the time of day."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        return str(int(psutil.boot_time()))
+        return ""
+
+
+def _space() -> str:
+    try:
+        return os.readlink(_PROC / "self/ns/pid")
+    except OSError:
+        return ""

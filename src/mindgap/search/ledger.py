@@ -1,33 +1,39 @@
 """The ledger of a search: every attempt at every candidate, in a relational database.
 
-With ``ledger_storage`` the only module that touches Optuna. A row (an Optuna trial) is one attempt at one slot. A
-worker claims an attempt by adding its row: rows are numbered by the database, and of several rows for the same slot and
-attempt the first counts. So a claim is one atomic write, and nothing has to be locked, released or cleaned up.
+Its tables are Optuna's, so that Optuna's tools can show them; with ``ledger_storage``, ``ledger_rows`` and
+``ledger_reader`` the only module that knows. A row (an Optuna trial) is one attempt at one slot. A worker claims an
+attempt by adding its row, in a transaction that nobody else can add one in, and writes to it only while it has not
+ended. So a claim or a result is one atomic write, and nothing has to be released or cleaned up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+import threading
+import time
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from optuna.trial import TrialState
+from sqlalchemy import Connection
 
-from mindgap.core.errors import RunError
+from mindgap.core.errors import CapacityError
 from mindgap.core.files import jsonable
-from mindgap.search.lease import Lease
+from mindgap.search import ledger_rows as rows
+from mindgap.search.lease import Lease, SilenceWatch
 from mindgap.search.ledger_address import LedgerAddress
-from mindgap.search.ledger_storage import HEARTBEAT_S, create_ledger, open_storage, writing
-from mindgap.search.local_disk import refuse_network_disk
+from mindgap.search.ledger_reader import LARGE, LedgerReader
+from mindgap.search.ledger_retry import PATIENCE_S
+from mindgap.search.ledger_storage import LedgerDatabase, create_ledger, find_search
 from mindgap.search.rungs import Decider, RungPlan
-from mindgap.search.slot import Attempt, Ending, Slot, collect
+from mindgap.search.slot import Ending, Slot
 
 RUNGS = "rungs"  # note: how candidates are promoted
 CLOSING = "closing "  # begins notes of where brackets end before they are full
+HEARTBEAT_S = 15.0
+GRACE_S = 60.0
+LOOK_S = 5.0  # heartbeats of other hosts are read no more often
 
 __all__ = ["CLOSING", "HEARTBEAT_S", "RUNGS", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
 
@@ -60,32 +66,30 @@ class Claim:
 class Ledger:
     """All attempts of one search. Safe to use from several threads and processes at once.
 
+    While a database server is away, reading and writing wait for it; ``CapacityError`` comes when it stays away.
+
     Args:
-        url: of the database, such as ``sqlite:///run/ledger.db``.
+        url: of the database, ``sqlite:///run/ledger.db`` or ``postgresql+psycopg://host/database?study=name``.
         read_only: writes nothing, so that a search can be looked at by who may only read it.
+        grace_s: after so long a silence a worker on another host is given up.
+        patience_s: how long the database may be away.
 
     Raises:
-        RunError: there is no ledger, which ``create_ledger`` makes.
+        RunError: there is no ledger, which ``create_ledger`` makes, or it lies on a network file system.
+        ConfigError: the address is of no kind of ledger.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        address = LedgerAddress.parse(url)
-        if address.file is not None:
-            if not address.file.is_file():
-                raise RunError(f"{address.file}: there is no ledger; give the folder of a search that has begun")
-            if not read_only:
-                refuse_network_disk(address.file.parent)
+    def __init__(
+        self, url: str, *, read_only: bool = False, grace_s: float = GRACE_S, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._watch = SilenceWatch(grace_s)
+        self._looked = -grace_s
+        self._lock = threading.RLock()
         self._decide: Decider | None = None
-        try:
-            self._storage = open_storage(address, read_only=read_only)
-            try:
-                self._study = optuna.load_study(storage=self._storage, study_name=address.study)
-            except BaseException:
-                self.close()
-                raise
-        except (KeyError, optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-            raise RunError(f"{address.shown}: {_why_not_open(error, address)}") from None
+        address = LedgerAddress.parse(url)
+        self._database = LedgerDatabase(address, read_only=read_only, patience_s=patience_s, on_trouble=self._forget)
+        self._study = find_search(self._database)
+        self._reader = LedgerReader(self._study)
 
     def note(self, key: str, value: object) -> None:
         """Writes a fact about the whole search, replacing an earlier one of that name.
@@ -93,21 +97,28 @@ class Ledger:
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        with writing():
-            self._study.set_user_attr(key, jsonable(value))
+        plain = jsonable(value)
+        self._database.writing(lambda connection: rows.put_note(connection, self._study, key, plain))
 
     def notes(self) -> dict[str, Any]:
         """All facts about the whole search."""
-        return dict(self._study.user_attrs)
+        return self._database.reading(lambda connection: rows.notes(connection, self._study))
 
-    def slots(self) -> list[Slot]:
-        """Everything that is known, slot by slot."""
-        trials = self._study.get_trials(deepcopy=False)
-        slots = collect(_attempt(trial) for trial in trials if "slot" in trial.user_attrs)
-        notes = self.notes()
-        if self._decide is None:
-            self._decide = Decider(RungPlan.model_validate(notes.get(RUNGS, {"epochs": [1]})))
-        return self._decide(slots, [value for key, value in notes.items() if key.startswith(CLOSING)])
+    def noted(self, key: str) -> Any:
+        """One fact about the whole search; None without it."""
+        return self._database.reading(lambda connection: rows.notes(connection, self._study, key=key)).get(key)
+
+    def slots(self, *, whole: bool = False) -> list[Slot]:
+        """Everything that is known, slot by slot.
+
+        Args:
+            whole: the results with their architectures too, which takes longer; they are only needed for a report.
+        """
+        with self._lock:
+            slots, closings = self._database.reading(lambda connection: self._read(connection, whole=whole))
+            if self._decide is None:
+                self._decide = Decider(RungPlan.model_validate(self.noted(RUNGS) or {"epochs": [1]}))
+            return self._decide(slots, closings)
 
     def close_bracket(self, slot: int) -> None:
         """Notes that no slot from this number on joins the bracket before it, whose decisions then need not wait.
@@ -124,57 +135,62 @@ class Ledger:
             CapacityError: the ledger cannot be written.
         """
         attributes = {"slot": slot, "attempt": attempt, "rung": rung, "tokens": list(tokens)}
-        row = self._add(TrialState.RUNNING, attributes | {"lease": lease.model_dump()})
-        with writing():
-            self._storage.record_heartbeat(row)
-        number = self._storage.get_trial(row).number
-        mine = next(s for s in self.slots() if s.number == slot).attempts
-        if any(other.attempt == attempt and other.number == number for other in mine):
-            first = next((other.attempt for other in mine if other.rung == rung), attempt)
-            return Claim(row, slot, attempt, tokens, rung, first)
-        with writing():
-            self._storage.set_trial_state_values(row, TrialState.FAIL)
-        return None
+        attributes |= {"lease": lease.model_dump(), "claim": uuid.uuid4().hex}
+        row = self._add(attributes, TrialState.RUNNING)
+        if row is None:
+            return None
+        return Claim(row, slot, attempt, tokens, rung, self._first_of_rung(slot, attempt, rung))
 
     def reject(self, slot: int, tokens: tuple[int, ...], *, result: Mapping[str, Any]) -> None:
-        """Records a candidate that is not trained; ``result`` says why.
+        """Records a candidate that is not trained; ``result`` says why. Does nothing if another was first.
 
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        attributes = {"slot": slot, "attempt": 1, "tokens": list(tokens)}
-        self._add(TrialState.FAIL, attributes | {"result": jsonable({**result, "state": "rejected"})})
+        attributes = {"slot": slot, "attempt": 1, "tokens": list(tokens), "claim": uuid.uuid4().hex}
+        self._add(attributes | _parts(result, "rejected"), TrialState.FAIL)
 
     def beat(self, claim: Claim) -> None:
         """Tells others that this worker is alive; a beat that is missed is made up by the next."""
-        with suppress(optuna.exceptions.StorageInternalError):
-            self._storage.record_heartbeat(claim.row)
+        try:
+            self._database.writing(lambda connection: rows.beat(connection, claim.row), patience_s=0)
+        except CapacityError:
+            self._forget()
 
     def epoch_done(self, claim: Claim, epoch: int) -> None:
         """Records that an epoch is done; this is the fence that stops a worker left for dead.
 
         Raises:
             LostLeaseError: the attempt was given to another.
+            CapacityError: the ledger cannot be written.
         """
-        self._write(claim, "epoch", epoch)
+
+        def write(connection: Connection) -> bool:
+            if rows.is_finished(connection, claim.row):
+                return False
+            rows.put_attributes(connection, claim.row, {"epoch": epoch})
+            return True
+
+        if not self._database.writing(write):
+            raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}")
 
     def complete(self, claim: Claim, *, result: Mapping[str, Any], values: tuple[float, float, float]) -> None:
         """Records what training found; ``values`` are accuracy, unfairness and multiply-accumulates.
 
         Raises:
             LostLeaseError: the attempt was given to another.
+            CapacityError: the ledger cannot be written.
         """
-        self._write(claim, "result", jsonable({**result, "state": "complete"}))
-        self._close(claim, TrialState.COMPLETE, values)
+        self._finish(claim, TrialState.COMPLETE, _parts(result, "complete"), values)
 
     def fail(self, claim: Claim, *, result: Mapping[str, Any]) -> None:
         """Records that the candidate cannot be trained; ``result`` says why.
 
         Raises:
             LostLeaseError: the attempt was given to another.
+            CapacityError: the ledger cannot be written.
         """
-        self._write(claim, "result", jsonable({**result, "state": "failed"}))
-        self._close(claim, TrialState.FAIL)
+        self._finish(claim, TrialState.FAIL, _parts(result, "failed"))
 
     def end(self, row: int, ending: Ending, *, detail: str = "") -> None:
         """Ends an attempt without a result, so that another may go on; does nothing if it has ended.
@@ -182,97 +198,101 @@ class Ledger:
         Raises:
             CapacityError: the ledger cannot be written; the attempt is found lost when its process is gone.
         """
-        with suppress(optuna.exceptions.UpdateFinishedTrialError), writing():
-            self._storage.set_trial_user_attr(row, "ending", [ending, detail])
-            self._storage.set_trial_state_values(row, TrialState.FAIL)
+
+        def write(connection: Connection) -> None:
+            if not rows.is_finished(connection, row):
+                rows.put_attributes(connection, row, {"ending": [ending, detail]})
+                rows.end_row(connection, row, TrialState.FAIL)
+
+        self._database.writing(write)
 
     def end_lost(self) -> None:
         """Ends the attempts of workers that are dead on this host, or silent elsewhere.
 
         Silence says nothing of a process that this host can see to live: after a night's sleep of the machine all
-        heartbeats are old.
+        heartbeats are old. A host of the same name that was booted another time may be another host, unless the ledger
+        is a file, which is this machine's.
         """
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        leases = {trial._trial_id: Lease(**trial.user_attrs["lease"]) for trial in running}  # noqa: SLF001
-        if not leases:
-            return
-        away = {row for row, lease in leases.items() if not lease.is_here()}
-        silent = away.intersection(self._storage._get_stale_trial_ids(self._study._study_id)) if away else set()  # noqa: SLF001
-        for row, lease in leases.items():
+        running = self._running()
+        silent = self._silent({row for row, lease in running.items() if not self._tells(lease)})
+        for row, lease in running.items():
             if row in silent:
                 self.end(row, "lost", detail="the worker fell silent")
-            elif row not in away and lease.is_dead():
+            elif self._tells(lease) and lease.is_dead():
                 self.end(row, "lost", detail="the worker's process is gone")
 
     def end_of_process(self, process: Lease, ending: Ending, *, detail: str) -> None:
         """Ends what a process, known to be dead, was working on; it is known by its host, boot and number."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            lease = trial.user_attrs.get("lease")
-            if lease and (lease["host"], lease["boot"], lease["pid"]) == (process.host, process.boot, process.pid):
-                self.end(trial._trial_id, ending, detail=detail)  # noqa: SLF001
+        for row, lease in self._running().items():
+            if (lease.host, lease.boot, lease.pid) == (process.host, process.boot, process.pid):
+                self.end(row, ending, detail=detail)
 
     def close(self) -> None:
         """Gives back the connections."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        self._database.close()
 
-    def _add(self, state: TrialState, attributes: dict[str, Any]) -> int:
-        now = datetime.now()
-        finished = now if state.is_finished() else None
-        template = FrozenTrial(
-            number=-1, trial_id=-1, state=state, value=None, datetime_start=now, datetime_complete=finished,
-            params={}, distributions={}, user_attrs=attributes, system_attrs={}, intermediate_values={},
-        )  # fmt: skip
-        with writing():
-            return self._storage.create_new_trial(self._study._study_id, template_trial=template)  # noqa: SLF001
+    def _read(self, connection: Connection, *, whole: bool) -> tuple[list[Slot], list[int]]:
+        self._reader.read(connection)
+        slots = self._reader.whole(connection) if whole else self._reader.slots()
+        return slots, list(rows.notes(connection, self._study, prefix=CLOSING).values())
 
-    def _write(self, claim: Claim, key: str, value: object) -> None:
-        with _fenced(claim):
-            self._storage.set_trial_user_attr(claim.row, key, value)
+    def _running(self) -> dict[int, Lease]:
+        with self._lock:
+            self._database.reading(self._reader.read)
+            return self._reader.running()
 
-    def _close(self, claim: Claim, state: TrialState, values: tuple[float, ...] | None = None) -> None:
-        with _fenced(claim):
-            self._storage.set_trial_state_values(claim.row, state, values)
+    def _tells(self, lease: Lease) -> bool:
+        """Whether this host can tell if a worker lives."""
+        return lease.can_be_seen() or (lease.is_here() and self._database.address.file is not None)
+
+    def _silent(self, away: set[int]) -> set[int]:
+        now = time.monotonic()
+        if not away or now - self._looked < min(LOOK_S, self._watch.grace_s / 4):
+            return set()
+        self._looked = now
+        return self._watch.silent(self._database.reading(lambda connection: rows.beats(connection, away)))
+
+    def _forget(self) -> None:
+        self._watch.forget()
+
+    def _first_of_rung(self, slot: int, attempt: int, rung: int) -> int:
+        with self._lock:
+            known = next((known for known in self._reader.slots() if known.number == slot), None)
+        tried = [] if known is None else [tried.attempt for tried in known.attempts if tried.rung == rung]
+        return min([*tried, attempt])
+
+    def _add(self, attributes: Mapping[str, Any], state: TrialState) -> int | None:
+        """Adds an attempt, and returns its row; None if there is one of that number."""
+
+        def write(connection: Connection) -> int | None:
+            rows.lock_study(connection, self._study)
+            self._reader.read(connection)
+            there = self._reader.row_of(attributes["slot"], attributes["attempt"])
+            if there is None:
+                return rows.add_row(connection, self._study, self._reader.rows, attributes=attributes, state=state)
+            mine = rows.attribute(connection, there, "claim") == attributes["claim"]  # written, but not confirmed
+            return there if mine else None
+
+        with self._lock:
+            return self._database.writing(write)
+
+    def _finish(
+        self, claim: Claim, state: TrialState, parts: Mapping[str, Any], values: tuple[float, ...] = ()
+    ) -> None:
+        def write(connection: Connection) -> bool:
+            if rows.is_finished(connection, claim.row):  # written, but not confirmed, if it is the same
+                return rows.attribute(connection, claim.row, "result") == parts["result"]
+            rows.put_attributes(connection, claim.row, parts)
+            rows.end_row(connection, claim.row, state, values)
+            return True
+
+        if not self._database.writing(write):
+            raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}")
 
 
-def _why_not_open(error: Exception, address: LedgerAddress) -> str:
-    """Why a ledger cannot be opened, and what to do."""
-    cause = error.__cause__ or error
-    if address.file is None and isinstance(cause, OperationalError):
-        reason = str(cause.orig).partition("\n")[0]
-        return f"the server cannot be reached ({reason}); check the address and try again"
-    if isinstance(error, KeyError) and address.file is None:
-        return f"holds no search named {address.study!r}; check the name, study=NAME, or try again in a moment"
-    return "holds no search, or none yet; check the path or try again in a moment"
-
-
-@contextmanager
-def _fenced(claim: Claim) -> Generator[None]:
-    try:
-        with writing():
-            yield
-    except optuna.exceptions.UpdateFinishedTrialError as error:
-        raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}") from error
-
-
-def _attempt(trial: FrozenTrial) -> Attempt:
-    attributes = trial.user_attrs
-    finished = trial.state.is_finished()
-    result = attributes.get("result") if finished else None
-    ending, detail = attributes.get("ending", ("lost", "the worker fell silent"))
-    lease = attributes.get("lease")
-    start, end = trial.datetime_start, trial.datetime_complete
-    return Attempt(
-        number=trial.number,
-        slot=attributes["slot"],
-        attempt=attributes["attempt"],
-        tokens=tuple(attributes["tokens"]),
-        rung=attributes.get("rung", 0),
-        finished=finished,
-        lease=Lease(**lease) if lease else None,
-        epoch=attributes.get("epoch", 0),
-        ending=ending if finished and result is None else None,
-        detail=detail if finished and result is None else "",
-        result=result,
-        seconds=(end - start).total_seconds() if start and end else None,
-    )
+def _parts(result: Mapping[str, Any], state: str) -> dict[str, Any]:
+    """A result as attributes: what every worker reads, and what only a report does."""
+    plain = jsonable({**result, "state": state})
+    return {"result": {key: value for key, value in plain.items() if key not in LARGE}} | {
+        key: plain[key] for key in LARGE if key in plain
+    }

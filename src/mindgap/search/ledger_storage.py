@@ -1,35 +1,52 @@
-"""The database under a ledger: how it is made, and how it is opened."""
+"""The database under a ledger: how it is made, and how it is opened. Its tables are Optuna's."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import optuna
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
-from mindgap.core.errors import CapacityError, ConfigError
+from mindgap.core.errors import CapacityError, ConfigError, RunError
 from mindgap.core.files import atomic_path, jsonable
 from mindgap.search.ledger_address import SQLITE, STUDY, LedgerAddress
+from mindgap.search.ledger_retry import What, persistently, reason, translated
+from mindgap.search.ledger_rows import find_study
 from mindgap.search.local_disk import refuse_network_disk
 
-DIRECTIONS = ("maximize", "minimize", "minimize")  # accuracy, unfairness, multiply-accumulates
-HEARTBEAT_S = 15
-GRACE_S = 60
-ADVISORY_KEY = 0x6D696E64676170  # "mindgap"; of the lock under which a server's tables are made
+DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE, StudyDirection.MINIMIZE)  # accuracy, U, MACs
+OPENING_S = 15
 NO_DRIVER = "a ledger on PostgreSQL needs psycopg, which is not installed; pip install 'mindgap[cluster]'"
-_ENGINE_OF_FILE: dict[str, Any] = {"connect_args": {"timeout": 60}}
-# One connection per process, a second only while both its threads write; one that the server closed is made anew.
-_ENGINE_OF_SERVER: dict[str, Any] = {"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True}
+_LOCK = 0x6D696E64676170  # "mindgap"; number of the lock under which a server's tables are made
+_FILE: dict[str, Any] = {"connect_args": {"timeout": 60}}
+# One connection per process; a second while both its threads write. A server or a host that is gone is noticed within
+# a minute, and a transaction whose process was stopped in the middle holds the others up for no longer.
+_SERVER: dict[str, Any] = {
+    "pool_size": 1,
+    "max_overflow": 1,
+    "connect_args": {
+        "connect_timeout": 10,
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        "application_name": "mindgap",
+    },
+}
+_SESSION = "-c idle_in_transaction_session_timeout=60s"
+T = TypeVar("T")
 
 
 def create_ledger(url: str, notes: Mapping[str, object]) -> bool:
@@ -50,117 +67,137 @@ def create_ledger(url: str, notes: Mapping[str, object]) -> bool:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     address = LedgerAddress.parse(url)
     if address.file is None:
-        with writing(), _alone(address):
-            return _fill_ledger(address.database, address.study, notes)
+        return persistently(
+            lambda: _fill_on_server(address, notes), what="written", address=address, patience_s=OPENING_S
+        )
     refuse_network_disk(address.file.parent)
     if address.file.exists():
         return False
     _remove_unfinished(address.file)
     try:
-        with writing(), atomic_path(address.file) as temporary:
-            return _fill_ledger(f"{SQLITE}{temporary}", STUDY, notes)
+        with translated("written", address), atomic_path(address.file) as temporary:
+            return _fill(f"{SQLITE}{temporary}", STUDY, notes)
     finally:
         _remove_unfinished(address.file)
 
 
-def _fill_ledger(database: str, name: str, notes: Mapping[str, object]) -> bool:
-    storage = _connect(database, create=True)
-    try:
-        with Session(storage.engine) as session, session.begin():
-            if models.StudyModel.find_by_name(name, session) is not None:
-                return False
-            directions = [
-                models.StudyDirectionModel(objective=number, direction=StudyDirection[direction.upper()])
-                for number, direction in enumerate(DIRECTIONS)
-            ]
-            study = models.StudyModel(study_name=name, directions=directions)
-            session.add(study)
-            session.flush()
-            session.add_all(
-                models.StudyUserAttributeModel(study_id=study.study_id, key=key, value_json=json.dumps(jsonable(value)))
-                for key, value in notes.items()
-            )
-        return True
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-@contextmanager
-def _alone(address: LedgerAddress) -> Generator[None]:
-    """Keeps others from making tables in the database of a server at the same time."""
-    try:
-        engine = create_engine(address.database)
-    except ImportError:
-        raise ConfigError(NO_DRIVER) from None
-    try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_KEY})
-            yield
-    finally:
-        engine.dispose()
-
-
-def _remove_unfinished(file: Path) -> None:
-    """Removes what making a ledger left when it failed or was killed, SQLite's own side files too."""
-    for left in file.parent.glob(f".{file.name}.*.tmp*"):
-        left.unlink(missing_ok=True)
-
-
-def open_storage(address: LedgerAddress, *, read_only: bool = False) -> optuna.storages.RDBStorage:
-    """Connects to a ledger's database; ``read_only`` never writes.
+class LedgerDatabase:
+    """Connections to an opened ledger's database.
 
     To read a file with a write-ahead log takes a file of locks beside it. Where no process has the ledger open there is
     no log, and a reader who may be somebody else leaves nothing there.
 
+    Args:
+        address: of the ledger.
+        read_only: writes nothing.
+        patience_s: how long a server may be away.
+        on_trouble: called when a try failed and another will be made.
+
     Raises:
+        RunError: there is no such file, or it lies on a network file system.
         ConfigError: the driver of a server is not installed.
     """
-    file = address.file
-    if file is None:
-        return _connect(address.database)
-    if read_only:
-        alone = "" if file.with_name(f"{file.name}-wal").exists() else "&immutable=1"
-        return _connect(f"{SQLITE}file:{quote(str(file.absolute()))}?mode=ro{alone}&uri=true")
-    storage = _connect(address.database)
-    _serialise_writes(storage.engine)
-    return storage
+
+    def __init__(
+        self, address: LedgerAddress, *, read_only: bool, patience_s: float, on_trouble: Callable[[], None]
+    ) -> None:
+        self.address, self.patience_s, self._on_trouble = address, patience_s, on_trouble
+        file = address.file
+        if file is not None and not file.is_file():
+            raise RunError(f"{file}: there is no ledger; give the folder of a search that has begun")
+        if file is not None and not read_only:
+            refuse_network_disk(file.parent)
+        if file is None:
+            self._engine = _server_engine(address)
+            self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        elif read_only:
+            alone = "" if file.with_name(f"{file.name}-wal").exists() else "&immutable=1"
+            self._engine = create_engine(f"{SQLITE}file:{quote(str(file.absolute()))}?mode=ro{alone}&uri=true", **_FILE)
+            self._reads = self._engine
+        else:
+            self._engine = create_engine(address.database, **_FILE)
+            _serialise_writes(self._engine)
+            self._reads = self._engine
+        self._writes = self._engine.execution_options(writes=True)
+
+    def reading(self, action: Callable[[Connection], T], *, patience_s: float | None = None) -> T:
+        """Reads; each statement sees what is committed when it begins.
+
+        Raises:
+            CapacityError: the database is away for too long.
+        """
+
+        def read() -> T:
+            with self._reads.connect() as connection:
+                return action(connection)
+
+        return self._persistently(read, what="read", patience_s=patience_s)
+
+    def writing(self, action: Callable[[Connection], T], *, patience_s: float | None = None) -> T:
+        """Writes in one transaction; the action may be repeated, and finds then what it did if it was done.
+
+        Raises:
+            CapacityError: the ledger cannot be written.
+        """
+
+        def write() -> T:
+            with self._writes.begin() as connection:
+                return action(connection)
+
+        return self._persistently(write, what="written", patience_s=patience_s)
+
+    def close(self) -> None:
+        """Gives back the connections."""
+        self._engine.dispose()
+
+    def _persistently(self, action: Callable[[], T], *, what: What, patience_s: float | None = None) -> T:
+        return persistently(
+            action,
+            what=what,
+            address=self.address,
+            patience_s=self.patience_s if patience_s is None else patience_s,
+            on_trouble=self._on_trouble,
+        )
 
 
-def _connect(database: str, *, create: bool = False) -> optuna.storages.RDBStorage:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            return optuna.storages.RDBStorage(
-                database.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-                engine_kwargs=_ENGINE_OF_FILE if database.startswith(SQLITE) else _ENGINE_OF_SERVER,
-                heartbeat_interval=HEARTBEAT_S,
-                grace_period=GRACE_S,
-                skip_table_creation=not create,
-                skip_compatibility_check=not create,
-            )
-        except ImportError:
-            raise ConfigError(NO_DRIVER) from None
-
-
-@contextmanager
-def writing() -> Generator[None]:
-    """Tells of a ledger that cannot be written in one line.
+def find_search(database: LedgerDatabase) -> int:
+    """Number of the search that the address names; gives back the connections if it is not there.
 
     Raises:
-        CapacityError: the block could not write, as on a full disk.
+        RunError: it is not there, cannot be reached, or may not be used.
     """
+    address = database.address
     try:
-        yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        raise CapacityError(
-            f"the ledger cannot be written ({reason}); free space, then run the same command"
-        ) from error
+        patience_s = min(database.patience_s, OPENING_S)
+        return database.reading(lambda connection: find_study(connection, address.study), patience_s=patience_s)
+    except (KeyError, CapacityError) as error:
+        database.close()
+        raise RunError(f"{address.shown}: {_why_not_open(error, address)}") from None
+
+
+def _why_not_open(error: Exception, address: LedgerAddress) -> str:
+    if address.file is not None:
+        return "holds no search, or none yet; check the path or try again in a moment"
+    if isinstance(error, KeyError) or isinstance(error.__cause__, ProgrammingError):  # no such table
+        return f"holds no search named {address.study!r}; check the name, study=NAME, or try again in a moment"
+    return f"the server cannot be reached ({reason(error.__cause__ or error)}); check the address and try again"
+
+
+def _server_engine(address: LedgerAddress) -> Engine:
+    try:
+        engine = create_engine(address.database, **_SERVER)
+    except ImportError:
+        raise ConfigError(NO_DRIVER) from None
+
+    @event.listens_for(engine, "do_connect")
+    def _on_connect(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+        options["options"] = f"{options.get('options', '')} {_SESSION}".strip()
+
+    return engine
 
 
 def _serialise_writes(engine: Engine) -> None:
-    """Makes a transaction of SQLite take the write lock when it begins.
+    """Makes a writing transaction of SQLite take the write lock when it begins.
 
     Python's driver begins only at the first write, so that two processes could both read "running" and then both
     write an end. The write-ahead log keeps readers and a killed writer from blocking anyone.
@@ -173,7 +210,61 @@ def _serialise_writes(engine: Engine) -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
 
     @event.listens_for(engine, "begin")
-    def _on_begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def _on_begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    engine.dispose()
+
+def _fill_on_server(address: LedgerAddress, notes: Mapping[str, object]) -> bool:
+    """Makes tables and search while nobody else does."""
+    engine = _server_engine(address)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+            return _fill(address.database, address.study, notes)
+    finally:
+        engine.dispose()
+
+
+def _fill(database: str, name: str, notes: Mapping[str, object]) -> bool:
+    with _made_tables(database) as engine, Session(engine) as session, session.begin():
+        if models.StudyModel.find_by_name(name, session) is not None:
+            return False
+        directions = [models.StudyDirectionModel(objective=i, direction=way) for i, way in enumerate(DIRECTIONS)]
+        study = models.StudyModel(study_name=name, directions=directions)
+        session.add(study)
+        session.flush()
+        texts = {key: json.dumps(jsonable(value)) for key, value in notes.items()}
+        session.add_all(
+            models.StudyUserAttributeModel(study_id=study.study_id, key=key, value_json=text)
+            for key, text in texts.items()
+        )
+    return True
+
+
+@contextmanager
+def _made_tables(database: str) -> Generator[Engine]:
+    """The database with Optuna's tables in it, marked with Optuna's version, for its own tools to read."""
+
+    def quick() -> sqlite3.Connection:
+        connection = sqlite3.connect(database.removeprefix(SQLITE))
+        connection.execute("PRAGMA synchronous=OFF")  # the file is flushed when it is whole
+        return connection
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = optuna.storages.RDBStorage(
+            database.replace("{", "{{").replace("}", "}}"),  # it is a template to Optuna
+            engine_kwargs={"poolclass": NullPool} | ({"creator": quick} if database.startswith(SQLITE) else {}),
+        )
+    try:
+        yield storage.engine
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _remove_unfinished(file: Path) -> None:
+    """Removes what making a ledger left when it failed or was killed, SQLite's own side files too."""
+    for left in file.parent.glob(f".{file.name}.*.tmp*"):
+        left.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ cache file, so that the same seed finds the same candidates in all of them.
 from __future__ import annotations
 
 from mindgap.core.seed import numpy_generator
+from mindgap.search.cost_model import CostModel, fit
 from mindgap.space.architecture import Architecture
 from mindgap.space.latency_measurement import measure_latency_table
 from mindgap.space.latency_table import BlockLatencyTable
@@ -33,6 +34,25 @@ def precision_plan(space: SearchSpace, training: TrainSettings) -> PrecisionPlan
             PrecisionPlan,
             measure=lambda: plan_for_architectures(sample, batch_size=training.batch_size),
         )
+
+
+def cost_model(
+    space: SearchSpace, training: TrainSettings, plan: PrecisionPlan, *, rows: int, timed: bool
+) -> CostModel:
+    """What predicts how long candidates train, from the parts that the precision plan timed.
+
+    Args:
+        space: what is searched.
+        training: how candidates are trained.
+        plan: their precision.
+        rows: training images.
+        timed: also times parts if the plan holds no timings of a processor; else the weights are typical ones.
+    """
+    images = -(-rows // training.batch_size) * training.batch_size
+    timings = plan
+    if timed and not plan.timings and training.device == "cpu":
+        timings = precision_plan(space, training.model_copy(update={"precision": "auto"}))
+    return fit(plan, timings, images_per_epoch=images)
 
 
 def latency_table(space: SearchSpace) -> BlockLatencyTable:

@@ -44,11 +44,11 @@ class SearchOptions(StrictModel):
         attribute: sensitive attribute; None is the store's first.
         preset: ``fair``, ``acc``, ``paper`` or ``quick``; several with commas run one after the other.
         searcher: name of the search algorithm.
-        space: name of the search space, or a TOML file.
+        space: name of the search space, ``default`` or ``full``, or a TOML file.
         unfairness: which U the reward takes.
         epochs: per candidate; None is the preset's.
         trials: candidates to train.
-        budget_hours: no candidate is begun after this time; with ``trials`` too, whichever comes first.
+        budget_hours: no candidate is begun that is predicted to end later; with ``trials`` too, whichever comes first.
         workers: processes of one thread each.
         placement: where they run: ``local``, ``ray``, ``ray://ADDRESS`` or ``slurm``.
         placement_options: options of the placement, such as ``gpus_per_worker`` or SLURM's ``partition``.
@@ -56,8 +56,9 @@ class SearchOptions(StrictModel):
         artifacts: address of candidates' files; None is the run's folder.
         seed: of everything.
         ratios: fixes the batch composition.
-        mitigation: in-training mitigation; ``erm`` is plain.
+        mitigation: in-training mitigation, ``erm`` is plain; None is ``biasless``, or what the space decides.
         network: fixes the network.
+        warm_start: folder or ledger of an earlier search, whose candidates the searcher knows from the start.
         max_latency_ms: slower candidates are rejected untrained.
         bootstrap: replicates of the final audit.
         permutations: permutations of the final audit.
@@ -84,8 +85,9 @@ class SearchOptions(StrictModel):
     artifacts: str | None = None
     seed: int = 0
     ratios: str | None = None
-    mitigation: str = "biasless"
+    mitigation: str | None = None
     network: str | None = None
+    warm_start: str | None = None
     max_latency_ms: float | None = Field(default=None, gt=0)
     bootstrap: int = Field(default=2000, ge=0)
     permutations: int = Field(default=1000, ge=0)

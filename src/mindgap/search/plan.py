@@ -14,12 +14,15 @@ from mindgap.core.errors import DataError, RunError
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.metrics.unfairness import unfairness
+from mindgap.search.cost_model import CostModel
+from mindgap.search.prior import Prior
 from mindgap.search.reward import Reward
 from mindgap.search.rungs import RungPlan
 from mindgap.search.searcher import SEARCHERS, AbstractSearcher
 from mindgap.space.architecture import Architecture
 from mindgap.space.latency_table import BlockLatencyTable
 from mindgap.space.search_space import SearchSpace
+from mindgap.space.training_tokens import TrainingOption, TrainingOptions
 from mindgap.train.loop import TrainSettings
 from mindgap.train.precision import PrecisionPlan
 
@@ -58,12 +61,16 @@ class SearchPlan(StrictModel):
         latency_table: measured once, so that load cannot decide.
         ratios: shares of the groups in a batch, if they are fixed.
         network: the architecture, if it is fixed.
-        training: how a candidate is trained; its seed and ratios are the candidate's, its epochs the rung's.
+        training: how a candidate is trained; seed and ratios are the candidate's, as is what its tokens decide, and
+            epochs are the rung's.
         rungs: how far candidates are trained, and which.
+        training_options: by kind of training token, what the tokens choose from.
         unfairness: which U the reward takes.
         excluded_groups: groups too small to steer the search.
         reward: the numbers of eq. 2.
         precision_plan: measured once, so that load cannot decide.
+        cost: predicts how long candidates train; nothing but the time left and a deadline depends on it.
+        prior: what the searcher knows of an earlier search before slot 0.
     """
 
     store: str
@@ -82,10 +89,13 @@ class SearchPlan(StrictModel):
     network: Architecture | None
     training: TrainSettings
     rungs: RungPlan
+    training_options: dict[str, tuple[TrainingOption, ...]]
     unfairness: UnfairnessKind
     excluded_groups: tuple[str, ...]
     reward: RewardPlan
     precision_plan: PrecisionPlan
+    cost: CostModel
+    prior: Prior | None = None
 
     def make_reward(self, rung: int | None = None) -> Reward:
         """Eq. 2 with this plan's numbers, at the last rung or another."""
@@ -98,9 +108,13 @@ class SearchPlan(StrictModel):
         )
 
     def make_searcher(self, space: SearchSpace) -> AbstractSearcher:
-        """The searcher in its first state."""
+        """The searcher in its first state, which knows of the earlier search if there is one."""
         kind = SEARCHERS.get(self.searcher)
-        return kind(space, seed=self.seed, settings=parse(kind.Settings, self.searcher_settings, source="searcher"))
+        settings = parse(kind.Settings, self.searcher_settings, source="searcher")
+        searcher = kind(space, seed=self.seed, settings=settings)
+        if self.prior is not None:
+            searcher.warm(self.prior.told())
+        return searcher
 
     def open_space(self, store: Store, *, run: Path) -> SearchSpace:
         """The search space for the store's images and groups; a space's file lies in the run folder.
@@ -118,6 +132,7 @@ class SearchPlan(StrictModel):
             latency_table=self.latency_table,
             ratios=self.ratios,
             network=self.network,
+            training=self.training_options,
         )
         if space.describe() != self.space_summary:
             raise DataError(
@@ -155,6 +170,7 @@ def load_space_for(
     latency_table: BlockLatencyTable | None,
     ratios: str | dict[str, float] | None,
     network: Architecture | None,
+    training: TrainingOptions,
 ) -> SearchSpace:
     """The search space for a store's images and an attribute's groups."""
     groups = store.groups(attribute).take(store.rows("train"))
@@ -169,6 +185,7 @@ def load_space_for(
         max_latency_ms=max_latency_ms,
         latency_table=latency_table,
         mask_limits=mask_limits,
+        training=training,
     )
 
 

@@ -14,18 +14,24 @@ from mindgap.core.groups import Groups
 from mindgap.data.batches import order_warning, parse_ratios
 from mindgap.data.image_store import Store
 from mindgap.search.agenda import Target
-from mindgap.search.measured import latency_table, precision_plan
+from mindgap.search.forecast import Forecast
+from mindgap.search.measured import cost_model, latency_table, precision_plan, sample_architectures
 from mindgap.search.options import SearchOptions
 from mindgap.search.plan import RewardPlan, SearchPlan, judged_unfairness, load_space_for
 from mindgap.search.preset import PRESETS, Preset
 from mindgap.search.reward import default_accuracy_floor, excluded_groups, infeasible_reward, majority_rate
-from mindgap.search.rungs import RungPlan, default_rungs
+from mindgap.search.rung_options import plan_rungs
 from mindgap.search.searcher import SEARCHERS
+from mindgap.search.training_options import FoundOptions, check_training, training_options
+from mindgap.search.warm_start import read_prior
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import resolve_network
+from mindgap.space.search_space import SearchSpace
+from mindgap.space.space_settings import load_space
 from mindgap.train.loop import TrainSettings
-from mindgap.train.loss import LOSSES, make_loss
-from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, TrainingFacts, make_mitigation
+from mindgap.train.loss import DEFAULT_LOSSES
+
+DEFAULT_MITIGATION = "biasless"
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,14 @@ class Draft:
     Attributes:
         plan: the plan.
         space_text: the search space's file, if it is one; the run keeps a copy, so that it stays whole.
+        remarks: what the user should know before it begins, one line each.
+        expected_trials: candidates that the budget of time is expected to allow, if there is one.
     """
 
     plan: SearchPlan
     space_text: str | None
+    remarks: tuple[str, ...] = ()
+    expected_trials: int | None = None
 
     def keep_space(self, run: Path) -> None:
         """Copies the search space's file into the run."""
@@ -47,17 +57,7 @@ class Draft:
 
 
 def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
-    """Resolves, checks and times; writes nothing.
-
-    Raises:
-        MindgapError: as ``make_plan``.
-    """
-    plan, place = make_plan(options, store, preset=preset), _space_place(options.space)
-    return Draft(plan, place.read_text(encoding="utf-8") if isinstance(place, Path) else None)
-
-
-def make_plan(options: SearchOptions, store: Store, *, preset: str) -> SearchPlan:
-    """Resolves the options of a search for a store.
+    """Resolves the options of a search for a store, checks them and times; writes nothing.
 
     Raises:
         MindgapError: an option does not fit the store, or a plug-in is not known.
@@ -68,26 +68,29 @@ def make_plan(options: SearchOptions, store: Store, *, preset: str) -> SearchPla
     groups = store.groups(attribute).take(validation)
     excluded = excluded_groups(groups, min_group=options.reward.min_group)
     _check_unfairness(options, store, groups, excluded)
-    training = _training(options, chosen, store, store.groups(attribute).take(store.rows("train")))
+    place = _space_place(options.space)
+    folder = place.parent if isinstance(place, Path) else Path()
+    of_training = store.groups(attribute).take(store.rows("train"))
+    training = _training(options, chosen, store, of_training)
+    found = _training_options(options, store, training, of_training)
     searcher_settings = _searcher_settings(options, chosen)
     rungs = plan_rungs(options, chosen, training, batch=searcher_settings["batch"])
     if rungs.top:
         training = training.model_copy(update={"schedule": "trapezoid"})
-    place = _space_place(options.space)
-    folder = place.parent if isinstance(place, Path) else Path()
     space_options: dict[str, Any] = {
         "space": place.name if isinstance(place, Path) else place,
         "mask_limits": chosen.limits == "masked",
-        "ratios": _ratios(options.ratios, store.groups(attribute).take(store.rows("train"))),
+        "ratios": _ratios(options.ratios, of_training),
         "network": _network(options.network, store),
     }
-    space = load_space_for(store, attribute, run=folder, max_latency_ms=None, latency_table=None, **space_options)
-    limit = options.max_latency_ms
+    opened: dict[str, Any] = space_options | {"training": found.options}
+    space = load_space_for(store, attribute, run=folder, max_latency_ms=None, latency_table=None, **opened)
+    precision, limit = precision_plan(space, training), options.max_latency_ms
     table = None if limit is None else latency_table(space)
     summary = load_space_for(
-        store, attribute, run=folder, max_latency_ms=limit, latency_table=table, **space_options
+        store, attribute, run=folder, max_latency_ms=limit, latency_table=table, **opened
     ).describe()
-    return SearchPlan(
+    plan = SearchPlan(
         store=str(store.path.resolve()),
         fingerprint=store.fingerprint,
         attribute=attribute,
@@ -100,22 +103,54 @@ def make_plan(options: SearchOptions, store: Store, *, preset: str) -> SearchPla
         max_latency_ms=limit,
         latency_table=table,
         training=training,
+        training_options=found.options,
         unfairness=options.unfairness,
         excluded_groups=excluded,
         reward=_reward(options, chosen, store, groups=len(groups.names) - len(excluded)),
-        precision_plan=precision_plan(space, training),
+        precision_plan=precision,
+        cost=cost_model(
+            space, training, precision, rows=len(store.rows("train")), timed=options.budget_hours is not None
+        ),
         **space_options,
     )
+    remarks = list(found.left_out)
+    if options.warm_start is not None:
+        prior, said = read_prior(options.warm_start, plan, plan.open_space(store, run=folder))
+        plan, remarks = plan.model_copy(update={"prior": prior}), [*remarks, *said]
+    expected = None
+    if options.budget_hours is not None:
+        expected, said = _expected_trials(options, plan, space, hours=options.budget_hours)
+        remarks.append(said)
+    text = place.read_text(encoding="utf-8") if isinstance(place, Path) else None
+    return Draft(plan, text, tuple(remarks), expected)
 
 
-def make_target(options: SearchOptions, *, spent_s: float) -> Target:
-    """When the search has done enough, given the time it has already spent."""
+def _expected_trials(
+    options: SearchOptions, plan: SearchPlan, space: SearchSpace, *, hours: float
+) -> tuple[int | None, str]:
+    """Candidates that the budget is expected to allow, if the processor that trains them was timed, and a line."""
+    if not plan.cost.timed:
+        return None, f"how many candidates {hours:g} hours allow is known once one is trained: see --status"
+    expected = Forecast(plan).expected_trials(sample_architectures(space), hours=hours, workers=options.workers)
+    return expected, f"{hours:g} hours allow about {expected} candidates on this machine, if it has nothing else to do"
+
+
+def make_target(options: SearchOptions, *, spent_s: float, earlier: Target | None = None) -> Target:
+    """When the search has done enough, given the time it has already spent and the target of the call before.
+
+    A search that began nothing more because its time would not suffice stays so for the same budget.
+    """
     trials = options.trials
     if trials is None and options.budget_hours is None:
         trials = PRESETS[options.preset].trials
     if options.budget_hours is None:
         return Target(trials=trials)
-    return Target(trials=trials, deadline=time.time() + 3600 * options.budget_hours - spent_s)
+    return Target(
+        trials=trials,
+        deadline=time.time() + 3600 * options.budget_hours - spent_s,
+        budget_hours=options.budget_hours,
+        end=earlier.end if earlier is not None and earlier.budget_hours == options.budget_hours else None,
+    )
 
 
 def too_many_workers(workers: int, plan: SearchPlan) -> str | None:
@@ -148,56 +183,33 @@ def _check_unfairness(options: SearchOptions, store: Store, groups: Groups, excl
 
 
 def _training(options: SearchOptions, preset: Preset, store: Store, groups: Groups) -> TrainSettings:
-    mitigation = MITIGATIONS.get(options.mitigation)
-    if mitigation.predict is not AbstractMitigation.predict:
-        raise ConfigError(
-            f"mitigation {options.mitigation!r} predicts in its own way, which a search does not carry over; "
-            "take biasless, maxgroup or erm"
-        )
     for name in ("epochs", "seed", "ratios", "mitigation"):
         if name in options.training:
             raise ConfigError(f"training.{name} is {options.training[name]!r}; a search sets it with {name} itself")
-    values = preset.training.model_dump() | {"device": "cpu"} | options.training | {"mitigation": options.mitigation}
+    values = (
+        preset.training.model_dump()
+        | {"device": "cpu"}
+        | options.training
+        | {"mitigation": options.mitigation or DEFAULT_MITIGATION}
+    )
     if options.epochs is not None:
         values["epochs"] = options.epochs
     settings = parse(TrainSettings, values, source="training")
-    # What a worker would refuse at its first candidate is refused before there is a run.
-    loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
-    facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
-    make_mitigation(settings.mitigation, facts, settings.mitigation_options)
-    named = settings.loss or next(name for name in LOSSES.names() if LOSSES.get(name) is type(loss))
-    return settings.model_copy(update={"loss": named})  # by name, so that every trial's record can say it
+    check_training(settings, store, groups)
+    # By name, so that every trial's record can say it.
+    return settings.model_copy(update={"loss": settings.loss or DEFAULT_LOSSES[store.task]})
 
 
-def plan_rungs(options: SearchOptions, preset: Preset, training: TrainSettings, *, batch: int) -> RungPlan:
-    """The rungs that the options ask for: the preset's, none, or those that are named.
-
-    Raises:
-        ConfigError: they do not rise to the number of epochs, or the schedule cannot be gone on from.
-    """
-    asked = options.rungs or preset.rungs
-    factor = options.promotion.factor
-    epochs = {"auto": default_rungs(training.epochs, factor), "none": (training.epochs,)}.get(asked)
-    if epochs is None:
-        epochs = _named_rungs(asked, last=training.epochs)
-    if len(epochs) > 1 and options.training.get("schedule", "trapezoid") != "trapezoid":
+def _training_options(options: SearchOptions, store: Store, training: TrainSettings, groups: Groups) -> FoundOptions:
+    """What the space decides about training; a mitigation that is named is not searched."""
+    _, settings = load_space(options.space)
+    table, fixed = settings.training, options.mitigation is not None
+    if (table.loss or table.plugins) and not fixed and training.mitigation_options:
         raise ConfigError(
-            f"training.schedule is {training.schedule!r}, which no longer training can go on from; "
-            "take trapezoid, or rungs none"
+            f"mitigation options {training.mitigation_options} are given and space {options.space!r} decides about the "
+            "loss; name the one mitigation with --mitigation, or leave them out"
         )
-    promotion = options.promotion
-    values = {"epochs": epochs, "seed": options.seed, "bracket": promotion.bracket or batch, "promotion": promotion}
-    return parse(RungPlan, values, source="rungs")
-
-
-def _named_rungs(text: str, *, last: int) -> tuple[int, ...]:
-    try:
-        rungs = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"rungs is {text!r}; give auto, none, or epochs such as 1,4,16") from None
-    if rungs[-1] != last or sorted({*rungs}) != list(rungs) or rungs[0] < 1:
-        raise ConfigError(f"rungs {text!r} must rise from 1 or more to the {last} epochs of the training")
-    return rungs
+    return training_options(table, store, base=training, groups=groups, fixed_loss=fixed)
 
 
 def _searcher_settings(options: SearchOptions, preset: Preset) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Promotion(StrictModel):
     factor: int = Field(default=4, ge=2)
     bracket: int | None = Field(default=None, ge=2)
     objectives: tuple[Objective, ...] = Field(default=("accuracy", "unfairness", "macs"), min_length=1)
-    control_share: float = Field(default=0.08, ge=0, le=1)
+    control_share: float = Field(default=0.05, ge=0, le=1)
     asynchronous: bool = False
 
 

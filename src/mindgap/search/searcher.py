@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -144,6 +144,23 @@ class AbstractSearcher(ABC):
             raise ValueError(f"the next outcome is of slot {self.told}, got slot {outcome.slot}")
         self.told += 1
         self._learn(outcome)
+
+    def warm(self, outcomes: Iterable[Outcome]) -> None:
+        """Lets it know candidates of earlier searches, before the first outcome of its own; their slots do not matter.
+
+        They are told in their order, and are part of what its state is a function of: a process that resumes the
+        search has to be given the same ones.
+
+        Raises:
+            ValueError: an outcome of this search has been told.
+        """
+        if self.told:
+            raise ValueError(f"{self.told} outcomes were told already; give those of earlier searches before the first")
+        self._warm(outcomes)
+
+    def _warm(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._learn(outcome)
 
     @abstractmethod
     def _propose(self, slot: int) -> tuple[int, ...]:

@@ -9,13 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from mindgap.core.errors import MindgapError, RunError
 from mindgap.core.files import read_json
 from mindgap.core.run import finished_time
+from mindgap.data.image_store import Store
 from mindgap.search.agenda import Target, is_done
 from mindgap.search.driver import DRIVER
+from mindgap.search.forecast import Forecast
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
 from mindgap.search.ledger_place import ledger_url
+from mindgap.search.plan import read_plan
 from mindgap.search.slot import Slot
 
 
@@ -43,6 +47,7 @@ def ledger_status(url: str, *, run: Path | None) -> dict[str, Any]:
     working = [slot for slot in slots if slot.state == "running" and slot.last.lease and not slot.last.lease.is_dead()]
     spent_s = float(notes.get("spent_s", 0.0))
     done = sum(slot.settled and slot.trained for slot in slots)
+    left_s = _seconds_left(slots, target, _forecast(notes, run), at_work=len(working), spent_s=spent_s)
     return {
         "state": state_of(
             slots,
@@ -54,13 +59,14 @@ def ledger_status(url: str, *, run: Path | None) -> dict[str, Any]:
         ),
         "trained": done,
         "asked_for": target.trials,
+        "expected": notes.get("expected_trials"),
         **_counts(slots),
         "workers_at_work": len(working),
         "epochs_done": sum(slot.epoch for slot in slots),
         "best": _best(slots),
         "hours_spent": round(spent_s / 3600, 3),
         "trials_per_hour": round(done / spent_s * 3600, 2) if spent_s and done else None,
-        "time_left": _time_left(target, done=done, spent_s=spent_s),
+        "time_left": None if left_s is None else str(timedelta(seconds=round(left_s))),
     }
 
 
@@ -80,12 +86,23 @@ def state_of(slots: Sequence[Slot], target: Target, *, finished: bool, alive: bo
     if any(slot.state == "complete" for slot in slots):
         return "all candidates are done" + ("; auditing" if alive else "; the same command writes the report")
     # The deadline is the last call's; the next call's is later if that one was stopped, so nothing is said of it.
-    if target.model_copy(update={"deadline": None}).wants_more(slots):
+    if target.without_deadline().wants_more(slots):
         return "the time was up before a candidate was trained; a larger --budget-hours goes on"
     return (
         "no candidate could be trained; the same command ends with the same error: "
         "change the options with --force, or a larger --trials goes on"
     )
+
+
+def why_none(candidates: int, *, budget_hours: float | None) -> str:
+    """Why no network can be chosen; with no candidate at all only the time can have run out."""
+    if candidates:
+        return (
+            f"none of {candidates} candidates was trained to the end; "
+            "see the reasons in search.json, and loosen the limits or the training"
+        )
+    hours = f"{budget_hours:g} hours"
+    return f"used up its {hours}, this call and earlier ones, before a candidate was begun; raise --budget-hours"
 
 
 def _is_alive(driver: dict[str, Any] | None) -> bool:
@@ -113,10 +130,39 @@ def _best(slots: list[Slot]) -> str | None:
     )
 
 
-def _time_left(target: Target, *, done: int, spent_s: float) -> str | None:
-    lefts = []
-    if target.trials is not None and done and spent_s:
-        lefts.append(max(0, target.trials - done) * spent_s / done)
-    if target.deadline is not None:
-        lefts.append(max(0.0, target.deadline - time.time()))
-    return str(timedelta(seconds=round(min(lefts)))) if lefts else None
+def _forecast(notes: dict[str, Any], run: Path | None) -> Forecast | None:
+    """What predicts the search's work; None if its plan is not understood. Its store need not be here."""
+    try:
+        plan = read_plan(notes)
+    except RunError:
+        return None
+    if run is None:
+        return Forecast(plan)
+    try:
+        return Forecast(plan, plan.open_space(Store.open(plan.store), run=run))
+    except MindgapError:
+        return Forecast(plan)
+
+
+def _seconds_left(
+    slots: Sequence[Slot], target: Target, forecast: Forecast | None, *, at_work: int, spent_s: float
+) -> float | None:
+    """Predicted work of what is begun and of what is still to begin, over the workers there are; None if not known.
+
+    While nobody works, the number of workers is that of earlier calls on average. A budget of time ends a search at its
+    deadline, or when what was begun before it is done.
+    """
+    if is_done(slots, target):
+        return 0.0
+    if forecast is None:
+        return None
+    new = 0 if target.trials is None or not target.wants_more(slots) else target.trials - sum(s.trained for s in slots)
+    work_s = forecast.left_seconds(slots, new=new)
+    before = sum(slot.seconds for slot in slots) / spent_s if spent_s else 1.0
+    left_s = None if work_s is None else work_s / max(1.0, at_work or before)
+    if target.deadline is None or not target.wants_more(slots):
+        return left_s
+    until_s = max(0.0, target.deadline - time.time())
+    if target.trials is None:
+        return until_s if left_s is None else max(until_s, left_s)
+    return until_s if left_s is None else min(until_s, left_s)

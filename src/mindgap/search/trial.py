@@ -21,6 +21,7 @@ from mindgap.metrics.unfairness import group_accuracies
 from mindgap.search.artifacts import LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
 from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
+from mindgap.search.training_options import with_changes
 from mindgap.search.worker_loop import Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
@@ -28,7 +29,8 @@ from mindgap.space.episode import Candidate
 from mindgap.train.checkpoint import CHECKPOINT_FILE, STEM_FILE, is_checkpoint
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
-from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
+from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
+from mindgap.train.settings import TrainSettings
 from mindgap.train.store_predictions import to_predictions
 
 
@@ -113,7 +115,7 @@ class StoreCandidates:
 
     def _settings(self, candidate: Candidate, *, seed: int, rung: int) -> TrainSettings:
         own = {"seed": seed, "ratios": self._ratios(candidate)}
-        return self.plan.training.model_copy(update=own | self.plan.rungs.training(rung))
+        return with_changes(self.plan.training, candidate.training | own | self.plan.rungs.training(rung))
 
     def _ratios(self, candidate: Candidate) -> str | dict[str, float]:
         if isinstance(self.plan.ratios, str):
@@ -198,6 +200,8 @@ def describe_candidate(candidate: Candidate) -> dict[str, Any]:
         "architecture": candidate.architecture.model_dump(mode="json"),
         "ratios": candidate.ratios,
         "loss": candidate.loss,
+        "choices": candidate.choices,
+        "training": candidate.training,
         "macs": cost.macs,
         "params": cost.params,
     }

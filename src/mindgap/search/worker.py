@@ -49,6 +49,7 @@ def work(
         KeyboardInterrupt: Ctrl-C, once the candidate is parked; not with a driver, which takes care of it.
     """
     from mindgap.search.artifacts import open_artifacts
+    from mindgap.search.forecast import Forecast
     from mindgap.search.ledger import Ledger
     from mindgap.search.plan import read_plan
     from mindgap.search.trial import StoreCandidates
@@ -65,7 +66,8 @@ def work(
             if SPACE_TEXT in notes and not (folder / plan.space).exists():
                 write_text(folder / plan.space, notes[SPACE_TEXT])
             candidates = StoreCandidates(folder, plan, artifacts=open_artifacts(files, run=folder))
-            worker = Worker(ledger, plan.make_searcher(candidates.space), candidates)
+            searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
+            worker = Worker(ledger, searcher, candidates, fits=fits)
             if with_driver:
                 threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
             with one_thread(), _stopping(worker, ignore_ctrl_c=with_driver):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from mindgap.search.lease import Lease
 from mindgap.search.ledger import HEARTBEAT_S, Claim, Ledger, LostLeaseError
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import AbstractSearcher
+from mindgap.search.slot import Slot
 
 log = logging.getLogger(__name__)
 SHORTEST_POLL_S = 0.1
@@ -65,6 +66,10 @@ class Candidates(Protocol):
         ...
 
 
+def _always(tokens: tuple[int, ...], slots: Sequence[Slot], deadline: float) -> bool:  # noqa: ARG001  (see Worker.fits)
+    return True
+
+
 @dataclass
 class Worker:
     """Claims attempts and trains them.
@@ -74,12 +79,15 @@ class Worker:
         searcher: proposes new candidates.
         candidates: what is searched.
         stop: set from outside to park the attempt at the end of its epoch.
+        fits: whether a new candidate, besides the slots that are there, will end before a deadline (seconds since the
+            epoch).
     """
 
     ledger: Ledger
     searcher: AbstractSearcher
     candidates: Candidates
     stop: threading.Event = field(default_factory=threading.Event)
+    fits: Callable[[tuple[int, ...], Sequence[Slot], float], bool] = _always
     current: Claim | None = None
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -105,7 +113,7 @@ class Worker:
 
     def _step(self) -> str:
         self.ledger.end_lost()
-        slots, target = self.ledger.slots(), Target(**self.ledger.notes()["target"])
+        slots, target = self.ledger.slots(), Target(**self.ledger.noted("target"))
         if closing_due(slots, target):
             self.ledger.close_bracket(len(slots))
             return "worked"
@@ -116,13 +124,20 @@ class Worker:
             left = slots[job.slot]
             self._work(job.slot, left.tokens, attempt=left.last.attempt + 1, rung=rung_due(left))
             return "worked"
-        tokens = propose(self.searcher, slots, job.slot, reward=self.candidates.reward)
-        rejection = self.candidates.rejection(tokens)
-        if rejection is None:
-            self._work(job.slot, tokens, attempt=1)
-        else:
-            self.ledger.reject(job.slot, tokens, result=rejection)
+        self._begin(job.slot, slots, target)
         return "worked"
+
+    def _begin(self, slot: int, slots: Sequence[Slot], target: Target) -> None:
+        """Begins a new candidate, rejects it, or ends the search before it because it would take too long."""
+        tokens = propose(self.searcher, slots, slot, reward=self.candidates.reward)
+        rejection = self.candidates.rejection(tokens)
+        if rejection is not None:
+            self.ledger.reject(slot, tokens, result=rejection)
+        elif target.deadline is not None and not self.fits(tokens, slots, target.deadline):
+            log.info("slot %d would end after the deadline: no candidate is begun any more", slot)
+            self.ledger.note("target", target.model_copy(update={"end": slot}).model_dump())
+        else:
+            self._work(slot, tokens, attempt=1)
 
     def _work(self, slot: int, tokens: tuple[int, ...], *, attempt: int, rung: int = 0) -> None:
         claim = self.ledger.claim(slot, tokens, attempt=attempt, lease=Lease.current(), rung=rung)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError
-from mindgap.space.architecture import Architecture, BlockSpec, Head
+from mindgap.space.architecture import Architecture, BlockSpec, Choice, Head
 from mindgap.space.choice_table import block_spec
 from mindgap.space.layers import Cost, shrunk
 from mindgap.space.ratio_tokens import RATIO_STEPS
+from mindgap.space.training_tokens import LOSS_KIND
 
 if TYPE_CHECKING:
     from mindgap.space.search_space import SearchSpace
@@ -32,7 +33,7 @@ class Decision:
 
     Attributes:
         kind: token kind; decisions of one kind have the same options.
-        position: which group (by size), block position, or, for the head, the number of positions.
+        position: which group (by size), block position, or, for the head, the number of positions; 0 for training.
         options: the answers to choose from, by index.
     """
 
@@ -49,20 +50,28 @@ class Candidate:
         architecture: the child network.
         ratios: batch share per group; None where there are no groups (natural batches).
         tokens: the chosen indices in order.
-        loss: name of the loss if the space searches it, else None.
+        choices: name of the option taken of every kind of training token, such as ``{"loss": "biasless"}``.
+        training: what these options change of the training settings, by their names.
     """
 
     architecture: Architecture
     ratios: dict[str, float] | None
     tokens: tuple[int, ...]
-    loss: str | None = None
+    choices: dict[str, Choice] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> str | None:
+        """Name of the loss if the space decides about it, else None."""
+        name = self.choices.get(LOSS_KIND)
+        return None if name is None else str(name)
 
 
 Walk = Generator[tuple[Decision, Mask], int, Architecture]
 
 
 class Episode:
-    """Asks for decisions in the fixed order: batch ratios, then each position's block and choices, then the head.
+    """Asks for decisions in the fixed order: batch ratios, training, each position's block and choices, the head.
 
     Example:
         >>> episode = space.start()
@@ -120,7 +129,14 @@ class Episode:
         """
         if self._architecture is None:
             raise ConfigError(f"the episode is not finished after {len(self._tokens)} tokens; give the rest")
-        return Candidate(self._architecture, self._space.ratios(self._tokens), self.tokens)
+        chosen = self._space.training_chosen(self._tokens)
+        return Candidate(
+            architecture=self._architecture,
+            ratios=self._space.ratios(self._tokens),
+            tokens=self.tokens,
+            choices={kind: option.name for kind, option in chosen.items()},
+            training={name: value for option in chosen.values() for name, value in option.changes.items()},
+        )
 
     def _question(self) -> tuple[Decision, Mask]:
         if self._pending is None:
@@ -138,6 +154,8 @@ class Episode:
         space = self._space
         for group in range(space.ratio_tokens):
             yield Decision(RATIO_KIND, group, RATIO_STEPS), np.ones(len(RATIO_STEPS), dtype=np.bool_)
+        for kind, names in space.training_kinds.items():
+            yield Decision(kind, 0, names), np.ones(len(names), dtype=np.bool_)
         if space.fixed_network is not None:
             return space.fixed_network
         used, channels, px = space.stem_state()

@@ -18,8 +18,9 @@ from mindgap.space.episode import BLOCK_KIND, HEAD_KIND, RATIO_KIND, Candidate, 
 from mindgap.space.latency_table import BlockLatencyTable
 from mindgap.space.layers import Cost
 from mindgap.space.network import resolve_network
-from mindgap.space.ratio_tokens import RATIO_STEPS, ratio_token_count, ratios_from_tokens
+from mindgap.space.ratio_tokens import RATIO_STEPS, ratio_tiers, ratio_token_count, ratios_from_tokens
 from mindgap.space.space_settings import SpaceBlock, SpaceSettings, load_space, resolve_blocks
+from mindgap.space.training_tokens import TrainingOption, TrainingOptions, chosen_options, open_kinds
 
 LIMIT_PX = 64
 LARGE_PX = 224
@@ -37,6 +38,7 @@ class SpaceOptions(TypedDict, total=False):
         max_latency_ms: candidates over it by ``latency_table`` are rejected.
         latency_table: what ``measure_latency_table`` returned, once per study.
         mask_limits: False rejects candidates over a limit instead of masking choices (preset ``paper``).
+        training: by kind, what may be decided about training; needed if the space's file has the table ``training``.
     """
 
     num_classes: Required[int]
@@ -47,12 +49,14 @@ class SpaceOptions(TypedDict, total=False):
     max_latency_ms: float | None
     latency_table: BlockLatencyTable | None
     mask_limits: bool
+    training: TrainingOptions | None
 
 
 class SearchSpace:
-    """Data and architecture searched together (Sheng et al. 2024, §3.2 ②), as a sequence of tokens.
+    """Data, algorithm and architecture searched together (Sheng et al. 2024, §3.2 ②), as a sequence of tokens.
 
-    Order: batch-ratio tokens; per position the block's type, then its choices (K, CH2, CH3); the head's width.
+    Order: batch-ratio tokens; training tokens; per position the block's type, then its choices (K, CH2, CH3); the
+    head's width.
 
     Attributes:
         name: the space's name.
@@ -62,6 +66,8 @@ class SearchSpace:
         input_px: side of the input image, pixels.
         limit: the most parameters and MACs a candidate may have.
         ratio_tokens: number of ratio tokens; 0 when there are no groups or the ratios are fixed.
+        training: by kind, the options about training; a kind with one option has no token.
+        training_kinds: names of the options of every training token, in order.
         fixed_network: the architecture of every candidate, when it is not searched.
         max_latency_ms: the most milliseconds a candidate may take by ``latency_table``.
     """
@@ -79,6 +85,7 @@ class SearchSpace:
         max_latency_ms: float | None = None,
         latency_table: BlockLatencyTable | None = None,
         mask_limits: bool = True,
+        training: TrainingOptions | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -94,8 +101,10 @@ class SearchSpace:
         self._fixed_ratios = self._ratios(fixed_ratios)
         searched = self._counts is not None and self._fixed_ratios is None
         self.ratio_tokens = ratio_token_count(self._counts) if searched and self._counts else 0
+        self.training = {kind: tuple(options) for kind, options in (training or {}).items()}
+        self.training_kinds = {kind: tuple(o.name for o in self.training[kind]) for kind in open_kinds(self.training)}
         self._tables: dict[tuple[str, int, int], ChoiceTable] = {}
-        self._check()
+        self._check(training)
 
     @classmethod
     def load(cls, name_or_path: str | Path = "default", **options: Unpack[SpaceOptions]) -> SearchSpace:
@@ -126,6 +135,7 @@ class SearchSpace:
     def kinds(self) -> dict[str, int]:
         """Number of options of every token kind that can occur."""
         kinds = {RATIO_KIND: len(RATIO_STEPS)} if self.ratio_tokens else {}
+        kinds |= {kind: len(names) for kind, names in self.training_kinds.items()}
         if self.fixed_network is not None:
             return kinds
         kinds[BLOCK_KIND] = len(self.blocks)
@@ -151,9 +161,16 @@ class SearchSpace:
         return None
 
     def describe(self) -> dict[str, Any]:
-        """The space as plain values, for a run's records: whatever its TOML file can change is in here."""
+        """The space as plain values, for a run's records: whatever its TOML file can change is in here.
+
+        ``ratio_groups`` are the groups of each ratio token, and the rest; None without such tokens.
+        """
         return {
             "name": self.name,
+            "ratio_groups": [list(tier) for tier in ratio_tiers(self._counts or {})] if self.ratio_tokens else None,
+            "training": {
+                kind: [option.model_dump(mode="json") for option in options] for kind, options in self.training.items()
+            },
             "positions": self.settings.positions,
             "stem": self.stem().model_dump(mode="json"),
             "blocks": {
@@ -208,9 +225,14 @@ class SearchSpace:
             return None if self._fixed_ratios is None else dict(self._fixed_ratios)
         return ratios_from_tokens(tokens[: self.ratio_tokens], self._counts)
 
+    def training_chosen(self, tokens: Sequence[int]) -> dict[str, TrainingOption]:
+        """The option of a token sequence for every kind of decision about training."""
+        first = self.ratio_tokens
+        return chosen_options(self.training, tokens[first : first + len(self.training_kinds)])
+
     def architecture(self, blocks: tuple[BlockSpec, ...], head: Head, tokens: Sequence[int]) -> Architecture:
-        """The child network of these blocks; its name tells architectures apart, whatever their batch ratios."""
-        own = ",".join(str(token) for token in tokens[self.ratio_tokens :])
+        """The child network of these blocks; its name tells architectures apart, however they are trained."""
+        own = ",".join(str(token) for token in tokens[self.ratio_tokens + len(self.training_kinds) :])
         digest = hashlib.blake2b(own.encode(), digest_size=4).hexdigest()
         return Architecture(
             name=f"{self.name}-{digest}",
@@ -241,7 +263,12 @@ class SearchSpace:
         token = 0 if given == "natural" else len(RATIO_STEPS) - 1
         return ratios_from_tokens([token] * ratio_token_count(self._counts), self._counts)
 
-    def _check(self) -> None:
+    def _check(self, training: TrainingOptions | None) -> None:
+        if training is None and not self.settings.training.is_empty:
+            raise ConfigError(
+                f"space {self.name!r} decides about training, which needs options; "
+                "give training=training_options(table, store, base)"
+            )
         if self.max_latency_ms is not None and self.latency_table is None:
             raise ConfigError(f"max_latency_ms is {self.max_latency_ms:g} without a latency table; measure one first")
         if self.fixed_network is not None or not self.mask_limits:

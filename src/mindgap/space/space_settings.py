@@ -12,6 +12,7 @@ from mindgap.core.config import StrictModel, load_toml
 from mindgap.core.errors import ConfigError, UnknownNameError, near_names
 from mindgap.space.architecture import Choice
 from mindgap.space.block import BLOCKS, AbstractBlock
+from mindgap.space.training_tokens import TrainingTable
 
 OUT_CHANNELS = "out_channels"
 SPACES_FOLDER = Path(__file__).parent / "spaces"
@@ -32,7 +33,7 @@ class BlockSettings(StrictModel):
 
 
 class SpaceSettings(StrictModel):
-    """What a space TOML file holds; ``spaces/default.toml`` explains every key."""
+    """What a space TOML file holds; ``spaces/default.toml`` and ``spaces/full.toml`` explain every key."""
 
     positions: int = Field(default=8, ge=1)
     max_macs_at_64_px: int = Field(default=60_000_000, gt=0)
@@ -42,6 +43,7 @@ class SpaceSettings(StrictModel):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     plugins: bool = True
     stem: StemSettings = StemSettings()
+    training: TrainingTable = TrainingTable()
     blocks: tuple[BlockSettings, ...] = ()
 
 

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
 import torch
 
 from mindgap.search.searcher import SEARCHERS, AbstractSearcher, Outcome
-from mindgap.testing.token_game import SmallSpace, TokenGame
+from mindgap.testing.figures_game import FiguresGame
 
-SLOTS = 40
+SLOTS = 56
+FAILED = 9  # every so many candidates one has failed and has no figures
+GAME = FiguresGame(seed=7, positions=3)
 
 
-def play(name: str, *, seed: int = 0, slots: int = SLOTS) -> list[Outcome]:
+def play(name: str, *, seed: int = 0, slots: int = SLOTS, earlier: tuple[Outcome, ...] = ()) -> list[Outcome]:
     """Runs a searcher on a made-up game and returns what it proposed and got."""
-    space = SmallSpace()
-    game = TokenGame(space, seed=7)
-    searcher = SEARCHERS.get(name)(space, seed=seed)
+    searcher = fresh(name, seed=seed)
+    searcher.warm(earlier)
     outcomes: list[Outcome] = []
     for slot in range(slots):
         catch_up(searcher, outcomes, slot)
-        tokens = searcher.ask(slot)
-        outcomes.append(Outcome(slot, tokens, game.reward(slot, tokens), accuracy=0.5, unfairness=0.1, macs=1))
+        outcomes.append(_outcome(slot, searcher.ask(slot)))
     return outcomes
+
+
+def fresh(name: str, *, seed: int = 0) -> AbstractSearcher:
+    """The searcher before any outcome."""
+    return SEARCHERS.get(name)(GAME.space, seed=seed)
 
 
 def catch_up(searcher: AbstractSearcher, outcomes: list[Outcome], slot: int) -> None:
     """Tells the searcher what the slot depends on."""
     for outcome in outcomes[searcher.told : searcher.visible(slot)]:
         searcher.tell(outcome)
+
+
+def _outcome(slot: int, tokens: tuple[int, ...]) -> Outcome:
+    outcome = GAME.outcome(slot, tokens)
+    if slot % FAILED < FAILED - 1:
+        return outcome
+    return replace(outcome, reward=-1.0, accuracy=None, unfairness=None, macs=None)
+
+
+@cache
+def _played(name: str) -> tuple[Outcome, ...]:
+    return tuple(play(name))
 
 
 class SearcherConformance:
@@ -38,8 +61,8 @@ class SearcherConformance:
         searcher.Settings()
 
     def test_proposes_valid_and_whole_candidates(self, name: str) -> None:
-        for outcome in play(name):
-            episode = SmallSpace().start()
+        for outcome in _played(name):
+            episode = GAME.space.start()
             for token in outcome.tokens:
                 assert episode.decision is not None
                 assert episode.mask()[token]
@@ -47,30 +70,50 @@ class SearcherConformance:
             assert episode.decision is None
 
     def test_same_seed_same_candidates_other_seed_others(self, name: str) -> None:
-        tokens = [outcome.tokens for outcome in play(name)]
+        tokens = [outcome.tokens for outcome in _played(name)]
         assert tokens == [outcome.tokens for outcome in play(name)]
         assert tokens != [outcome.tokens for outcome in play(name, seed=1)]
 
     def test_a_fresh_searcher_told_the_past_proposes_the_same(self, name: str) -> None:
-        outcomes = play(name)
-        for slot in range(0, SLOTS, 7):
-            fresh = SEARCHERS.get(name)(SmallSpace(), seed=0)
-            catch_up(fresh, outcomes, slot)
-            assert fresh.ask(slot) == outcomes[slot].tokens
+        outcomes = list(_played(name))
+        for slot in range(0, SLOTS, 11):
+            searcher = fresh(name)
+            catch_up(searcher, outcomes, slot)
+            assert searcher.ask(slot) == outcomes[slot].tokens
 
     def test_asking_leaves_no_trace(self, name: str) -> None:
-        searcher = SEARCHERS.get(name)(SmallSpace(), seed=0)
-        first = searcher.ask(3)
-        searcher.ask(0)
-        assert searcher.ask(3) == first
+        outcomes = list(_played(name))
+        for slot in (0, SLOTS - 8):  # of which the last batch has much to go by
+            searcher = fresh(name)
+            catch_up(searcher, outcomes, slot)
+            first = searcher.ask(slot + 3)
+            searcher.ask(slot)
+            assert searcher.ask(slot + 3) == first
 
-    def test_leaves_torchs_global_generator_alone(self, name: str) -> None:
-        before = torch.get_rng_state()
-        play(name, slots=20)
-        assert torch.equal(before, torch.get_rng_state())
+    def test_leaves_the_global_generators_alone(self, name: str) -> None:
+        before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+        play(name)
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert before[1:] == (random.getstate(), str(np.random.get_state()))  # noqa: NPY002
 
     def test_a_slot_waits_for_no_later_slot(self, name: str) -> None:
-        searcher = SEARCHERS.get(name)(SmallSpace(), seed=0)
+        searcher = fresh(name)
         needs = [searcher.visible(slot) for slot in range(SLOTS)]
         assert all(needed <= slot for slot, needed in enumerate(needs))
         assert needs == sorted(needs)
+
+    def test_earlier_searches_are_part_of_what_it_is_a_function_of(self, name: str) -> None:
+        earlier = tuple(_outcome(900 + k, outcome.tokens) for k, outcome in enumerate(_played("random")[:27]))
+        warmed = play(name, slots=20, earlier=earlier)
+        assert warmed == play(name, slots=20, earlier=earlier)
+        searcher = fresh(name)
+        searcher.warm(earlier)
+        assert searcher.told == 0
+        catch_up(searcher, warmed, 19)
+        assert searcher.ask(19) == warmed[19].tokens
+
+    def test_earlier_searches_come_before_the_first_outcome(self, name: str) -> None:
+        searcher = fresh(name)
+        searcher.tell(_played(name)[0])
+        with pytest.raises(ValueError, match="1 outcomes were told already"):
+            searcher.warm([])

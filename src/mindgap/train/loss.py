@@ -41,7 +41,7 @@ class AbstractLoss(ABC):
 
 LOSSES: Registry[type[AbstractLoss]] = Registry("losses", package="mindgap.train.losses")
 
-_DEFAULTS: dict[str, str] = {"single-label": "ce", "multi-label": "bce"}
+DEFAULT_LOSSES: dict[Task, str] = {"single-label": "ce", "multi-label": "bce"}
 
 
 def make_loss(name: str | None, *, task: Task, label_smoothing: float = 0.0) -> AbstractLoss:
@@ -51,7 +51,7 @@ def make_loss(name: str | None, *, task: Task, label_smoothing: float = 0.0) -> 
         UnknownNameError: no loss has the name.
         ConfigError: the loss is for another kind of labels.
     """
-    name = _DEFAULTS[task] if name is None else name
+    name = DEFAULT_LOSSES[task] if name is None else name
     loss = LOSSES.get(name)
     if loss.task != task:
         fitting = [other for other in LOSSES.names() if LOSSES.get(other).task == task]

@@ -113,10 +113,12 @@ class AbstractMitigation:
     Attributes:
         options_model: the options the mitigation takes.
         needs_features: whether ``objective`` is given the penultimate features; otherwise it gets None.
+        searchable: whether a search that decides about the loss (``--space full``) offers it without being told.
     """
 
     options_model: ClassVar[type[StrictModel]] = NoOptions
     needs_features: ClassVar[bool] = False
+    searchable: ClassVar[bool] = False
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
         """Remembers the facts and the options, an ``options_model``."""

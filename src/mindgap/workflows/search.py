@@ -57,6 +57,7 @@ def search(
     mitigation: str | None = None,
     mitigation_options: dict[str, Any] | None = None,
     network: str | None = None,
+    warm_start: PathLike | None = None,
     max_latency_ms: float | None = None,
     force: bool = False,
     bootstrap: int | None = None,
@@ -78,12 +79,13 @@ def search(
         attribute: sensitive attribute; None is the store's first.
         preset: ``fair``, ``acc``, ``paper``, ``quick``, or several with commas.
         searcher: name of the search algorithm.
-        space: name or TOML file of the search space.
+        space: search space, ``default``, ``full`` (which decides about loss and augmentation too) or a TOML file.
         unfairness: which U the reward takes, ``plain`` or ``standardized``.
         min_group: smaller groups, in validation images, are left out of the reward.
         epochs: of a candidate that is trained to the end; None is the preset's.
         trials: candidates to train; a rejected one does not count, but at most four slots per trial are used.
-        budget_hours: no candidate is begun after so many hours of searching, earlier calls included.
+        budget_hours: hours of searching, earlier calls included; no candidate but the first is begun that is predicted
+            to end later.
         workers: processes of one thread each.
         placement: where workers run: ``local``, ``ray`` (a cluster of this machine alone, for the time of the call),
             ``ray://auto`` (the one this machine is part of), ``ray://HOST:PORT`` or ``slurm``.
@@ -98,9 +100,12 @@ def search(
         asynchronous: candidates go on as soon as they are among the best so far; not reproducible.
         seed: of everything.
         ratios: fixes the batch composition, ``natural``, ``uniform`` or a share per group.
-        mitigation: in-training mitigation of every candidate; ``erm`` is plain.
+        mitigation: in-training mitigation of every candidate, ``erm`` is plain; None is ``biasless``, or what the space
+            decides.
         mitigation_options: its options; each goes before the file's of that name.
         network: fixes the network, by name or ``architecture.json``.
+        warm_start: run folder or ledger of an earlier search in the same space on the same store; the searcher knows
+            its candidates from the start. They are copied, so that the earlier search may be deleted.
         max_latency_ms: slower candidates are rejected untrained.
         force: replaces the search that is there.
         bootstrap: replicates of the audits' intervals.
@@ -110,7 +115,7 @@ def search(
         MindgapError: an option, the store or the folder is wrong, or no candidate could be trained.
         KeyboardInterrupt: Ctrl-C; what was in work is kept, and the same call goes on.
     """
-    given = locals()
+    given = locals() | {"warm_start": None if warm_start is None else str(warm_start)}
     options = merge_options(config, {name: given[name] for name in KEYWORDS if name in given})
     study, environment = (None, {}) if options.study is None else without_password(options.study)
     if study is not None and study.startswith(SQLITE):

@@ -16,17 +16,6 @@ from mindgap.search.options import SearchOptions
 from mindgap.search.plan import SearchPlan
 
 
-def why_none(candidates: int, options: SearchOptions) -> str:
-    """Why no network can be chosen; with no candidate at all only the time can have run out."""
-    if candidates:
-        return (
-            f"none of {candidates} candidates was trained to the end; "
-            "see the reasons in search.json, and loosen the limits or the training"
-        )
-    hours = f"{options.budget_hours:g} hours"
-    return f"used up its {hours}, this call and earlier ones, before a candidate was begun; raise --budget-hours"
-
-
 def write_results(
     run: RunFolder,
     record: dict[str, Any],

@@ -14,7 +14,7 @@ from mindgap.core.files import read_json, write_json
 from mindgap.core.progress import Progress, progress
 from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
-from mindgap.search.agenda import is_done
+from mindgap.search.agenda import Target, is_done
 from mindgap.search.artifacts import open_artifacts
 from mindgap.search.driver import Driver, announced
 from mindgap.search.ledger import RUNGS, Ledger, create_ledger
@@ -36,8 +36,9 @@ from mindgap.search.plan import read_plan
 from mindgap.search.planning import Draft, make_draft, make_target, too_many_workers
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
+from mindgap.search.status import why_none
 from mindgap.search.trial import remove_checkpoints
-from mindgap.workflows.search_results import why_none, write_results
+from mindgap.workflows.search_results import write_results
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ class SearchCall:
     def _made_draft(self) -> Draft:
         with progress(None, "timing blocks"):
             draft = make_draft(self.options, self.store, preset=self.options.preset)
+        for remark in draft.remarks:
+            log.warning("%s", remark)
         return replace(draft, plan=draft.plan.model_copy(update={"store": self.place}))
 
     def work(self, folder: Path, draft: Draft | None) -> dict[str, Any]:
@@ -132,6 +135,7 @@ class SearchCall:
             "plan": draft.plan.model_dump(mode="json"),
             "target": make_target(self.options, spent_s=0.0).model_dump(),
             RUNGS: draft.plan.rungs.model_dump(mode="json"),
+            "expected_trials": draft.expected_trials,
         }
         if draft.space_text is not None:
             notes[SPACE_TEXT] = draft.space_text
@@ -148,7 +152,7 @@ class SearchCall:
     def _run(self, run: RunFolder, ledger: Ledger) -> dict[str, Any]:
         options, notes = self.options, ledger.notes()
         plan = read_plan(notes)
-        target = make_target(options, spent_s=notes.get("spent_s", 0.0))
+        target = make_target(options, spent_s=notes.get("spent_s", 0.0), earlier=Target(**notes["target"]))
         ledger.note("target", target.model_dump())
         if run.state == "finished":
             record, slots = read_json(run.path / "search.json"), ledger.slots()
@@ -170,7 +174,7 @@ class SearchCall:
         record = search_record(ledger.slots(), plan, space=plan.open_space(self.store, run=run.path))
         write_json(run.path / "search.json", record)
         if record["chosen"] is None:
-            raise RunError(f"{run.path}: {why_none(len(record['trials']), options)}")
+            raise RunError(f"{run.path}: {why_none(len(record['trials']), budget_hours=options.budget_hours)}")
         write_results(run, record, plan=plan, store=self.store, options=options, artifacts=artifacts)
         return record
 

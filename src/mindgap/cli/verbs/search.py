@@ -46,7 +46,10 @@ def search(
     searcher: Annotated[
         str | None, typer.Option("--searcher", help="See `mindgap list searchers` [default: reinforce].")
     ] = None,
-    space: Annotated[str | None, typer.Option("--space", help="default, or a TOML file [default: default].")] = None,
+    space: Annotated[
+        str | None,
+        typer.Option("--space", help="default, full (loss and augmentation too), or a TOML file [default: default]."),
+    ] = None,
     unfairness: Annotated[
         str | None, typer.Option("--unfairness", help="Gap in the reward: plain or standardized [default: plain].")
     ] = None,
@@ -59,7 +62,7 @@ def search(
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="Number of trained candidates.")] = None,
     budget_hours: Annotated[
-        float | None, typer.Option("--budget-hours", help="Stop asking for more after this.")
+        float | None, typer.Option("--budget-hours", help="Hours; no candidate is begun that would end later.")
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes of one thread each [default: 1].")
@@ -94,10 +97,17 @@ def search(
     ratios: Annotated[str | None, typer.Option("--ratios", help="Fix the batch composition (ablation).")] = None,
     mitigation: Annotated[
         str | None,
-        typer.Option("--mitigation", help="Group-weighted loss; erm is plain (ablation) [default: biasless]."),
+        typer.Option(
+            "--mitigation",
+            help="Fix the group-weighted loss; erm is plain (ablation) [default: biasless, or as the space decides].",
+        ),
     ] = None,
     mitigation_option: MitigationOption = None,
     network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option("--warm-start", metavar="RUN", help="Earlier search, whose candidates are known from the start."),
+    ] = None,
     max_latency_ms: Annotated[
         float | None,
         typer.Option("--max-latency-ms", help="Reject slower candidates untrained (batch 1, this machine)."),
@@ -153,6 +163,7 @@ def search(
         mitigation=mitigation,
         mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
         network=network,
+        warm_start=warm_start,
         max_latency_ms=max_latency_ms,
         force=force,
         bootstrap=bootstrap,

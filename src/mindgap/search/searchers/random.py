@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mindgap.core.seed import numpy_generator
 from mindgap.search.searcher import SEARCHERS, AbstractSearcher, Outcome
+from mindgap.search.token_walk import draw_uniform
 
 
 @SEARCHERS.register("random")
@@ -17,11 +16,7 @@ class RandomSearcher(AbstractSearcher):
         return 0
 
     def _propose(self, slot: int) -> tuple[int, ...]:
-        generator = numpy_generator(self.seed, "random", slot)
-        episode = self.space.start()
-        while episode.decision is not None:
-            episode.choose(int(generator.choice(np.flatnonzero(episode.mask()))))
-        return episode.tokens
+        return draw_uniform(self.space, numpy_generator(self.seed, "random", slot))
 
     def _learn(self, outcome: Outcome) -> None:
         pass

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from typing import ClassVar
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from mindgap.core.seed import derive_seed, numpy_generator
-from mindgap.search.controller import Controller, policy_gradient_loss, replay
+from mindgap.search.controller import Controller, importance_weights, policy_gradient_loss
 from mindgap.search.searcher import SEARCHERS, AbstractSearcher, Outcome, SearcherSettings, TokenSpace
+from mindgap.search.token_walk import Step, replay
 
 
 class ReinforceSettings(SearcherSettings):
@@ -21,6 +26,8 @@ class ReinforceSettings(SearcherSettings):
         gamma: discount γ of eq. 3.
         baseline_decay: share of the old baseline in the moving average.
         entropy: weight of an entropy bonus, 0 in the paper.
+        importance_clip: with a lag, the largest weight ρ of a candidate, which is how much likelier it is now than when
+            it was drawn; 0 leaves the weights out. Without a lag they are all 1.
     """
 
     hidden: int = Field(default=100, ge=1)
@@ -28,6 +35,7 @@ class ReinforceSettings(SearcherSettings):
     gamma: float = Field(default=1.0, gt=0, le=1)
     baseline_decay: float = Field(default=0.9, ge=0, lt=1)
     entropy: float = Field(default=0.0, ge=0)
+    importance_clip: float = Field(default=2.0, ge=0)
 
 
 @SEARCHERS.register("reinforce")
@@ -36,6 +44,10 @@ class ReinforceSearcher(AbstractSearcher):
 
     Each batch of B slots makes one step of Adam. The baseline b is a moving average of the batches' mean rewards: it
     starts at the first batch's mean and takes in a batch after the step that used it.
+
+    With a lag the candidates of a batch were drawn by the controller as it was ``lag`` steps ago; each is weighted by
+    the ratio of its probabilities now and then, cut off at ``importance_clip``. Candidates of an earlier search count
+    with weight 1, as the policy that drew them is not known.
     """
 
     Settings: ClassVar[type[SearcherSettings]] = ReinforceSettings
@@ -49,6 +61,7 @@ class ReinforceSearcher(AbstractSearcher):
         self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.numbers.learning_rate)
         self.baseline: float | None = None
         self.pending: list[Outcome] = []
+        self.earlier: deque[Controller] = deque([self._copy()], maxlen=self.numbers.lag + 1)
 
     def _propose(self, slot: int) -> tuple[int, ...]:
         return self.controller.sample(self.space, generator=numpy_generator(self.seed, "reinforce", slot))
@@ -56,10 +69,21 @@ class ReinforceSearcher(AbstractSearcher):
     def _learn(self, outcome: Outcome) -> None:
         self.pending.append(outcome)
         if len(self.pending) == self.numbers.batch:
-            self._update(self.pending)
+            self._update(self.pending, weighted=self.numbers.lag > 0 and self.numbers.importance_clip > 0)
             self.pending = []
+            self.earlier.append(self._copy())
 
-    def _update(self, batch: list[Outcome]) -> None:
+    def _warm(self, outcomes: Iterable[Outcome]) -> None:
+        told, batch = list(outcomes), self.numbers.batch
+        for start in range(0, len(told), batch):
+            self._update(told[start : start + batch], weighted=False)
+        self.earlier = deque([self._copy()], maxlen=self.numbers.lag + 1)
+
+    def _copy(self) -> Controller:
+        """The controller as it is now; without a lag nothing asks for it, and it is the controller itself."""
+        return deepcopy(self.controller) if self.numbers.lag else self.controller
+
+    def _update(self, batch: Sequence[Outcome], *, weighted: bool) -> None:
         if not any(outcome.tokens for outcome in batch):
             return  # ratios and network are fixed: there is nothing to learn
         episodes = [replay(self.space, outcome.tokens) for outcome in batch]
@@ -67,11 +91,23 @@ class ReinforceSearcher(AbstractSearcher):
         mean = float(rewards.mean())
         baseline = mean if self.baseline is None else self.baseline
         log_probability, entropy = self.controller.log_probabilities(episodes)
-        lengths = torch.tensor([len(steps) for steps in episodes])
-        loss = policy_gradient_loss(log_probability, lengths, rewards, baseline=baseline, gamma=self.numbers.gamma)
+        loss = policy_gradient_loss(
+            log_probability,
+            torch.tensor([len(steps) for steps in episodes]),
+            rewards,
+            baseline=baseline,
+            gamma=self.numbers.gamma,
+            importance=self._importance(log_probability, episodes) if weighted else None,
+        )
         loss = loss - self.numbers.entropy * entropy.sum() / len(batch)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         decay = self.numbers.baseline_decay
         self.baseline = decay * baseline + (1 - decay) * mean
+
+    def _importance(self, log_probability: Tensor, episodes: Sequence[Sequence[Step]]) -> Tensor:
+        """Weights of a batch's candidates, which the oldest of the states that are kept has drawn."""
+        with torch.no_grad():
+            drawn, _ = self.earlier[0].log_probabilities(episodes)
+        return importance_weights(log_probability, drawn, clip=self.numbers.importance_clip)

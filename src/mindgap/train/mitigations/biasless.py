@@ -43,6 +43,7 @@ class GroupWeightedLoss(AbstractMitigation):
     """
 
     options_model: ClassVar[type[StrictModel]] = BiaslessOptions
+    searchable: ClassVar[bool] = True
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
         super().__init__(facts, options)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,8 @@ class MaxGroupLoss(AbstractMitigation):
     Example:
         Losses 1, 3 in group A and 5 in group B: max(2, 5) = 5, and only B's sample has a gradient.
     """
+
+    searchable: ClassVar[bool] = True
 
     def batches(self, groups: Groups) -> BatchWish:
         """At least one image of every group."""
