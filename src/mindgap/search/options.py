@@ -18,6 +18,7 @@ INNER_KEYWORDS = {
     "mitigation_options": "training",
     "asynchronous": "promotion",
     "gpus_per_worker": "placement_options",
+    "device": "training",
 }  # keywords of their own, and their tables
 
 

@@ -54,6 +54,7 @@ def work(
     from mindgap.search.plan import read_plan
     from mindgap.search.trial import StoreCandidates
     from mindgap.search.worker_loop import Worker
+    from mindgap.train.device import reproducible
     from mindgap.train.remembered import one_thread
 
     ledger = Ledger(url or ledger_url(run or Path()))
@@ -70,7 +71,7 @@ def work(
             worker = Worker(ledger, searcher, candidates, fits=fits)
             if with_driver:
                 threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
-            with one_thread(), _stopping(worker, ignore_ctrl_c=with_driver):
+            with one_thread(), reproducible(plan.training.device), _stopping(worker, ignore_ctrl_c=with_driver):
                 worker.run()
     finally:
         ledger.close()

@@ -48,6 +48,7 @@ def search(
     placement: str | None = None,
     placement_options: dict[str, Any] | None = None,
     gpus_per_worker: float | None = None,
+    device: str | None = None,
     study: str | None = None,
     artifacts: str | None = None,
     rungs: str | None = None,
@@ -91,6 +92,8 @@ def search(
             ``ray://auto`` (the one this machine is part of), ``ray://HOST:PORT`` or ``slurm``.
         placement_options: of the placement, such as SLURM's ``partition``; each goes before the file's of that name.
         gpus_per_worker: share of one GPU that a worker takes.
+        device: of all candidates, ``cpu``, ``cuda`` or ``auto``, a GPU if this machine has one; None is ``cuda`` with
+            ``gpus_per_worker``, else ``cpu``. The same seed finds the same candidates on the same kind of device.
         study: address of the ledger on a server, ``postgresql+psycopg://[USER[:PASSWORD]@]HOST/DATABASE?study=NAME``;
             None is a file in the run's folder. The password is remembered nowhere.
         artifacts: address of candidates' files, ``s3://BUCKET/PREFIX`` or ``file:///FOLDER``, for workers that do not

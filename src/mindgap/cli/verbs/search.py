@@ -78,6 +78,9 @@ def search(
     gpus_per_worker: Annotated[
         float | None, typer.Option("--gpus-per-worker", help="Share of one GPU that a worker takes, such as 0.25.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Of all candidates: cpu, cuda or auto [default: cpu].")
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option("--study", help="Ledger on a server, postgresql://HOST/DATABASE [default: a file in --out]."),
@@ -154,6 +157,7 @@ def search(
         placement=placement,
         placement_options=read_pairs(PLACEMENT_OPTION, placement_option),
         gpus_per_worker=gpus_per_worker,
+        device=device,
         study=study,
         artifacts=artifacts,
         rungs=rungs,
