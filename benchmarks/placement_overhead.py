@@ -28,7 +28,9 @@ from mindgap.testing.tiny_search import write_tiny_config
 from mindgap.testing.tiny_store import write_tiny_store
 from mindgap.workflows.search import search
 
-TIMES = "SELECT number, datetime_start, datetime_complete FROM trials JOIN studies USING (study_id) WHERE study_name = :name"
+TIMES = """SELECT number, datetime_start, datetime_complete
+    FROM trials JOIN studies ON trials.study_id = studies.study_id WHERE study_name = :name"""
+KINDS = ("sum", "between", "within", "wall")
 
 
 def overhead_ms(run: Path) -> tuple[float, float]:
@@ -43,9 +45,9 @@ def overhead_ms(run: Path) -> tuple[float, float]:
     by_worker, within = defaultdict(list), []
     for number, begun, ended in rows:
         if number in attempts:
-            begun, ended = (_seconds(value) for value in (begun, ended))
-            by_worker[attempts[number].lease.pid].append((begun, ended))
-            within.append(1000 * (ended - begun - attempts[number].result["seconds"]))
+            begin, end = _seconds(begun), _seconds(ended)
+            by_worker[attempts[number].lease.pid].append((begin, end))
+            within.append(1000 * (end - begin - attempts[number].result["seconds"]))
     pairs = [pair for each in by_worker.values() for pair in zip(sorted(each), sorted(each)[1:], strict=False)]
     between = [1000 * (later[0] - earlier[1]) for earlier, later in pairs]
     return statistics.mean(between), statistics.mean(within)
