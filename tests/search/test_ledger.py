@@ -217,7 +217,7 @@ def test_deaths_between_which_epochs_were_done_do_not_retire_it(ledger):
 def test_the_end_of_a_known_process_ends_its_attempt(ledger):
     mine = Lease.current()
     claim(ledger, lease=mine)
-    ledger.end_of_process(mine.pid + 1, "crashed", detail="signal 11")
+    ledger.end_of_process(mine.model_copy(update={"pid": mine.pid + 1}), "crashed", detail="signal 11")
     assert ledger.slots()[0].state == "running"
-    ledger.end_of_process(mine.pid, "crashed", detail="signal 11")
+    ledger.end_of_process(mine, "crashed", detail="signal 11")
     assert ledger.slots()[0].last.detail == "signal 11"

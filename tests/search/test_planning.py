@@ -71,7 +71,6 @@ def test_keywords_of_an_inner_table_leave_the_rest_of_the_files_table(tmp_path):
     [
         ("trails = 3", "unknown key 'trails'; did you mean 'trials'"),
         ("[reward]\nbetta = 1", "did you mean 'beta'"),
-        ('placement = "moon"', "placement is 'moon'"),
         ("trials = 0", "trials is 0"),
     ],
 )

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from mindgap.core.cache import cache_folder
 from mindgap.core.config import StrictModel
 from mindgap.train import remembered as module
-from mindgap.train.remembered import cache_folder, one_thread, remembered
+from mindgap.train.remembered import one_thread, remembered
 
 
 class Answer(StrictModel):

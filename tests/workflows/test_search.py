@@ -18,10 +18,11 @@ from mindgap.cli.verbs.search import finished_lines
 from mindgap.cli.verbs.search import search as search_command
 from mindgap.core.errors import DataError, MindgapError, RunError
 from mindgap.core.folder_lock import folder_lock
-from mindgap.search.driver import start_worker
 from mindgap.search.ledger import Ledger
 from mindgap.search.options import SearchOptions
+from mindgap.search.placement import Assignment
 from mindgap.search.worker import ledger_url
+from mindgap.search.worker_process import start_worker
 from mindgap.testing.tiny_search import write_tiny_config
 from mindgap.testing.tiny_store import write_tiny_store
 from mindgap.workflows.search import search, status
@@ -202,10 +203,10 @@ def test_a_second_driver_is_refused(undisturbed, store, config, force):
 
 def test_a_worker_process_that_finds_nothing_to_do_ends_with_0(undisturbed):
     run, _ = undisturbed
-    worker = start_worker(run, 7)
+    worker = start_worker(Assignment(run), 7)
     assert worker.process.wait(timeout=300) == 0
     assert "Fatal" not in worker.log.read_text()
-    worker.close()
+    assert worker.end().number in {0, 7}
 
 
 def test_the_store_is_never_the_run(store, config):
@@ -290,11 +291,11 @@ def test_a_store_that_was_changed_ends_the_search_in_one_line(store, config, tmp
         with pytest.raises(RunError, match=r"the store changed since: its fingerprint was .* now 'changed'") as error:
             search(other, out=run, config=config, trials=trials)
         assert "\n" not in str(error.value)
-    worker = start_worker(run, 0)
+    worker = start_worker(Assignment(run), 0)
     assert worker.process.wait(timeout=300) == 2
     assert "error: " in worker.log.read_text().splitlines()[-1]
     assert "has fingerprint changed, the search began with" in worker.log.read_text().splitlines()[-1]
-    worker.close()
+    assert worker.end().number in {0, 7}
 
 
 def test_what_only_an_unfinished_candidate_needs_is_gone_at_the_end(store, config, tmp_path):

@@ -221,10 +221,10 @@ class Ledger:
             elif self._tells(lease) and lease.is_dead():
                 self.end(row, "lost", detail="the worker's process is gone")
 
-    def end_of_process(self, pid: int, ending: Ending, *, detail: str) -> None:
-        """Ends what a process of this host, known to be dead, was working on."""
+    def end_of_process(self, process: Lease, ending: Ending, *, detail: str) -> None:
+        """Ends what a process, known to be dead, was working on; it is known by its host, boot and number."""
         for row, lease in self._running().items():
-            if lease.is_process(pid):
+            if (lease.host, lease.boot, lease.pid) == (process.host, process.boot, process.pid):
                 self.end(row, ending, detail=detail)
 
     def close(self) -> None:

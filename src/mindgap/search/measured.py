@@ -12,7 +12,6 @@ from mindgap.space.architecture import Architecture
 from mindgap.space.latency_measurement import measure_latency_table
 from mindgap.space.latency_table import BlockLatencyTable
 from mindgap.space.search_space import SearchSpace
-from mindgap.train.device import choose_device
 from mindgap.train.precision import PrecisionPlan, make_plan, plan_for_architectures
 from mindgap.train.remembered import one_thread, remembered
 from mindgap.train.settings import TrainSettings
@@ -24,8 +23,8 @@ def precision_plan(space: SearchSpace, training: TrainSettings) -> PrecisionPlan
     """How each part of a candidate is computed: timed on a sample of the space, or as the settings fix it."""
     sample = sample_architectures(space)
     if training.precision != "auto" or training.device != "cpu":
-        device = choose_device(training.device)
-        return make_plan(training.precision, sample[0], batch_size=training.batch_size, device=device)
+        # Of a GPU nothing is timed, so the driver's machine need not have one.
+        return make_plan(training.precision, sample[0], batch_size=training.batch_size, device=training.device)
     question = "\n".join([str(training.batch_size), *(architecture.to_json() for architecture in sample)])
     with one_thread():
         return remembered(

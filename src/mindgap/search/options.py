@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import Field
 
@@ -12,11 +12,13 @@ from mindgap.core.config import StrictModel, parse, read_toml
 from mindgap.search.plan import UnfairnessKind
 from mindgap.search.rungs import Promotion
 
-CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement"})
+CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement", "placement_options"})
 INNER_KEYWORDS = {
     "min_group": "reward",
     "mitigation_options": "training",
     "asynchronous": "promotion",
+    "gpus_per_worker": "placement_options",
+    "device": "training",
 }  # keywords of their own, and their tables
 
 
@@ -49,7 +51,10 @@ class SearchOptions(StrictModel):
         trials: candidates to train.
         budget_hours: no candidate is begun that is predicted to end later; with ``trials`` too, whichever comes first.
         workers: processes of one thread each.
-        placement: where they run.
+        placement: where they run: ``local``, ``ray``, ``ray://ADDRESS`` or ``slurm``.
+        placement_options: options of the placement, such as ``gpus_per_worker`` or SLURM's ``partition``.
+        study: address of the ledger on a server; None is a file in the run's folder.
+        artifacts: address of candidates' files; None is the run's folder.
         seed: of everything.
         ratios: fixes the batch composition.
         mitigation: in-training mitigation, ``erm`` is plain; None is ``biasless``, or what the space decides.
@@ -75,7 +80,10 @@ class SearchOptions(StrictModel):
     trials: int | None = Field(default=None, ge=1)
     budget_hours: float | None = Field(default=None, gt=0)
     workers: int = Field(default=1, ge=1)
-    placement: Literal["local"] = "local"
+    placement: str = "local"
+    placement_options: dict[str, Any] = Field(default_factory=dict)
+    study: str | None = None
+    artifacts: str | None = None
     seed: int = 0
     ratios: str | None = None
     mitigation: str | None = None
@@ -108,7 +116,10 @@ def merge_options(config: Path | str | None, keywords: Mapping[str, Any]) -> Sea
         if value is None:
             continue
         table = INNER_KEYWORDS.get(name)
-        values |= {name: value} if table is None else {table: _over(values.get(table, {}), {name: value})}
+        if table is not None:
+            values |= {table: _over(values.get(table, {}), {name: value})}
+        else:
+            values |= {name: _over(values.get(name, {}), value) if isinstance(value, Mapping) else value}
     return parse(SearchOptions, values, source="search" if config is None else str(config))
 
 

@@ -28,6 +28,7 @@ from mindgap.space.architecture import Architecture
 from mindgap.space.network import resolve_network
 from mindgap.space.search_space import SearchSpace
 from mindgap.space.space_settings import load_space
+from mindgap.train.device import choose_device
 from mindgap.train.loop import TrainSettings
 from mindgap.train.loss import DEFAULT_LOSSES
 
@@ -182,15 +183,26 @@ def _check_unfairness(options: SearchOptions, store: Store, groups: Groups, excl
         )
 
 
+def _device(options: SearchOptions) -> object:
+    """Where all candidates train: results are the same on every machine only with the same kind of device."""
+    asked = options.training.get(
+        "device", "cpu" if options.placement_options.get("gpus_per_worker") is None else "cuda"
+    )
+    if asked == "auto":
+        return choose_device("auto").type
+    if asked == "cuda" and options.placement == "local":
+        choose_device("cuda")  # refuses it where there is none
+    return asked
+
+
 def _training(options: SearchOptions, preset: Preset, store: Store, groups: Groups) -> TrainSettings:
     for name in ("epochs", "seed", "ratios", "mitigation"):
         if name in options.training:
             raise ConfigError(f"training.{name} is {options.training[name]!r}; a search sets it with {name} itself")
     values = (
         preset.training.model_dump()
-        | {"device": "cpu"}
         | options.training
-        | {"mitigation": options.mitigation or DEFAULT_MITIGATION}
+        | {"device": _device(options), "mitigation": options.mitigation or DEFAULT_MITIGATION}
     )
     if options.epochs is not None:
         values["epochs"] = options.epochs

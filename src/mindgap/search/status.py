@@ -18,9 +18,9 @@ from mindgap.search.driver import DRIVER
 from mindgap.search.forecast import Forecast
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
+from mindgap.search.ledger_place import ledger_url
 from mindgap.search.plan import read_plan
 from mindgap.search.slot import Slot
-from mindgap.search.worker import ledger_url
 
 
 def search_status(run: Path) -> dict[str, Any]:
@@ -29,7 +29,16 @@ def search_status(run: Path) -> dict[str, Any]:
     Raises:
         RunError: the folder holds no search that has begun.
     """
-    ledger = Ledger(ledger_url(run), read_only=True)
+    return ledger_status(ledger_url(run), run=run)
+
+
+def ledger_status(url: str, *, run: Path | None) -> dict[str, Any]:
+    """The same of a ledger at an address; ``run`` is the search's folder if it is seen here.
+
+    Raises:
+        RunError: there is no such ledger.
+    """
+    ledger = Ledger(url, read_only=True)
     try:
         notes, slots = ledger.notes(), ledger.slots()
     finally:
@@ -43,7 +52,9 @@ def search_status(run: Path) -> dict[str, Any]:
         "state": state_of(
             slots,
             target,
-            finished=finished_time(run) is not None and len(read_json(run / "search.json")["trials"]) == len(slots),
+            finished=run is not None
+            and finished_time(run) is not None
+            and len(read_json(run / "search.json")["trials"]) == len(slots),
             alive=bool(working) or _is_alive(notes.get(DRIVER)),
         ),
         "trained": done,
@@ -119,12 +130,14 @@ def _best(slots: list[Slot]) -> str | None:
     )
 
 
-def _forecast(notes: dict[str, Any], run: Path) -> Forecast | None:
+def _forecast(notes: dict[str, Any], run: Path | None) -> Forecast | None:
     """What predicts the search's work; None if its plan is not understood. Its store need not be here."""
     try:
         plan = read_plan(notes)
     except RunError:
         return None
+    if run is None:
+        return Forecast(plan)
     try:
         return Forecast(plan, plan.open_space(Store.open(plan.store), run=run))
     except MindgapError:

@@ -15,8 +15,10 @@ from mindgap.core.files import atomic_path
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
+from mindgap.data.store_cache import local_store
 from mindgap.metrics.predictions import write_predictions
 from mindgap.metrics.unfairness import group_accuracies
+from mindgap.search.artifacts import LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
 from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
 from mindgap.search.training_options import with_changes
@@ -31,9 +33,6 @@ from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_netw
 from mindgap.train.settings import TrainSettings
 from mindgap.train.store_predictions import to_predictions
 
-LOG_FILE = "log.jsonl"
-PREDICTIONS_FILE = "predictions.parquet"
-
 
 class StoreCandidates:
     """The candidates of a plan, trained on its store.
@@ -41,14 +40,16 @@ class StoreCandidates:
     Args:
         run: folder of the search.
         plan: what their results depend on.
+        artifacts: where other machines find what an attempt leaves; None is the run's folder.
 
     Raises:
         RunError: the store is not the one the search began with.
     """
 
-    def __init__(self, run: Path, plan: SearchPlan) -> None:
+    def __init__(self, run: Path, plan: SearchPlan, *, artifacts: AbstractArtifacts | None = None) -> None:
         self.run, self.plan = run, plan
-        self.store = Store.open(plan.store)
+        self.artifacts = artifacts or SharedFolder()
+        self.store = Store.open(local_store(plan.store, fingerprint=plan.fingerprint))
         if self.store.fingerprint != plan.fingerprint:
             raise RunError(
                 f"{plan.store}: has fingerprint {self.store.fingerprint}, the search began with {plan.fingerprint}; "
@@ -78,7 +79,9 @@ class StoreCandidates:
         self._inherit(claim, folder)
         candidate = self.space.decode(claim.tokens)
         result = self._train(claim, candidate, epoch_done=epoch_done, between=between)
-        return self._judge(claim, candidate, result)
+        trained = self._judge(claim, candidate, result)
+        self.artifacts.send(folder)
+        return trained
 
     def _train(
         self, claim: Claim, candidate: Candidate, *, epoch_done: Callable[[int], None], between: Callable[[], None]
@@ -92,6 +95,10 @@ class StoreCandidates:
             epoch_done(record.epoch)
             log.add(record)
 
+        def before_epoch(_: int) -> None:
+            self.artifacts.send(folder)
+            between()
+
         return train_network(
             network,
             self.store,
@@ -101,7 +108,7 @@ class StoreCandidates:
             architecture=candidate.architecture,
             checkpoint_dir=folder,
             on_epoch=on_epoch,
-            before_epoch=lambda _: between(),
+            before_epoch=before_epoch,
             precision_plan=self.plan.precision_plan,
             keep_stem=claim.rung < self.plan.rungs.top,
         )
@@ -159,11 +166,15 @@ class StoreCandidates:
         """Removes the checkpoints of all attempts, but for the stem a promoted candidate would go on from."""
         keep = self.folder(claim) / STEM_FILE if claim.rung < self.plan.rungs.top else None
         remove_checkpoints(self.folder(claim).parent, keep=keep)
+        self.artifacts.send(self.folder(claim))
+        for attempt in range(1, claim.attempt):
+            self.artifacts.tidy(self.folder(claim).parent / str(attempt))
 
     def _inherit(self, claim: Claim, folder: Path) -> None:
         """Takes over the newest checkpoint that can be read; a damaged one costs its epochs and not the candidate."""
         for attempt in range(claim.attempt - 1, 0, -1):
             left = folder.parent / str(attempt)
+            self.artifacts.fetch(left)
             of_this_rung = attempt >= claim.first and is_checkpoint(left / CHECKPOINT_FILE)
             if of_this_rung or is_checkpoint(left / STEM_FILE):
                 for name in (LOG_FILE, STEM_FILE, *([CHECKPOINT_FILE] if of_this_rung else [])):

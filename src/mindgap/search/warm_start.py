@@ -16,10 +16,10 @@ from typing import Any
 
 from mindgap.core.errors import ConfigError, MindgapError, RunError
 from mindgap.search.ledger import Ledger
+from mindgap.search.ledger_place import has_ledger, ledger_url
 from mindgap.search.plan import SearchPlan, read_plan
 from mindgap.search.prior import Prior, PriorOutcome
 from mindgap.search.slot import Slot
-from mindgap.search.worker import LEDGER_FILE, ledger_url
 from mindgap.space.search_space import SearchSpace
 
 MOST_OUTCOMES = 500  # the latest; they are part of the plan, which every worker reads
@@ -72,8 +72,8 @@ def _url(place: str) -> str:
     if "://" in place:
         return place
     if path.is_dir():
-        several = sorted(ledger.parent.name for ledger in path.glob(f"*/{LEDGER_FILE}"))
-        if several and not (path / LEDGER_FILE).exists():
+        several = sorted(part.name for part in path.iterdir() if has_ledger(part))
+        if several and not has_ledger(path):
             raise RunError(f"it holds a search per preset; name one of {', '.join(several)} in it")
         return ledger_url(path)
     return f"sqlite:///{path}"

@@ -14,53 +14,65 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgap.core.errors import MindgapError
+from mindgap.core.files import write_text
+from mindgap.search.ledger_place import SPACE_TEXT, ledger_url
+from mindgap.search.worker_files import agreed_artifacts, working_folder
 
 if TYPE_CHECKING:
     from mindgap.search.worker_loop import Worker
 
-LEDGER_FILE = "ledger.db"
 log = logging.getLogger(__name__)
 
 
-def ledger_url(run: Path) -> str:
-    """The address of a run folder's ledger."""
-    return f"sqlite:///{run / LEDGER_FILE}"
-
-
-def work(run: Path, *, url: str | None = None, store: Path | None = None, with_driver: bool = False) -> None:
+def work(
+    run: Path | None,
+    *,
+    url: str | None = None,
+    store: str | None = None,
+    artifacts: str | None = None,
+    with_driver: bool = False,
+) -> None:
     """Works on a search in this process, with one thread, until nothing is left to do.
 
     SIGTERM and Ctrl-C park the candidate at the end of its epoch.
 
     Args:
-        run: folder of the search, for the candidates' files.
+        run: folder of the search; None is where its driver has it.
         url: of the ledger; None is the run folder's own.
-        store: where the images are, if not where the search began.
+        store: path or address of the images, if not that with which the search began.
+        artifacts: address of candidates' files, for a machine that does not see the run's folder; None is the search's.
         with_driver: stops at once when standard input closes, which is how a driver's death is seen.
 
     Raises:
-        MindgapError: there is no such search, or its store is not there.
+        MindgapError: there is no such search, its store is not there, or neither its folder nor another place for
+            candidates' files can be reached.
         KeyboardInterrupt: Ctrl-C, once the candidate is parked; not with a driver, which takes care of it.
     """
+    from mindgap.search.artifacts import open_artifacts
     from mindgap.search.forecast import Forecast
     from mindgap.search.ledger import Ledger
     from mindgap.search.plan import read_plan
     from mindgap.search.trial import StoreCandidates
     from mindgap.search.worker_loop import Worker
+    from mindgap.train.device import reproducible
     from mindgap.train.remembered import one_thread
 
-    ledger = Ledger(url or ledger_url(run))
+    ledger = Ledger(url or ledger_url(run or Path()))
     try:
-        plan = read_plan(ledger.notes())
+        notes = ledger.notes()
+        plan, files = read_plan(notes), agreed_artifacts(ledger, artifacts)
         if store is not None:
-            plan = plan.model_copy(update={"store": str(store)})
-        candidates = StoreCandidates(run, plan)
-        searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
-        worker = Worker(ledger, searcher, candidates, fits=fits)
-        if with_driver:
-            threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
-        with one_thread(), _stopping(worker, ignore_ctrl_c=with_driver):
-            worker.run()
+            plan = plan.model_copy(update={"store": store})
+        with working_folder(run, notes, elsewhere=files is not None) as folder:
+            if SPACE_TEXT in notes and not (folder / plan.space).exists():
+                write_text(folder / plan.space, notes[SPACE_TEXT])
+            candidates = StoreCandidates(folder, plan, artifacts=open_artifacts(files, run=folder))
+            searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
+            worker = Worker(ledger, searcher, candidates, fits=fits)
+            if with_driver:
+                threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
+            with one_thread(), reproducible(plan.training.device), _stopping(worker, ignore_ctrl_c=with_driver):
+                worker.run()
     finally:
         ledger.close()
 
@@ -69,10 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The process's entry point; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m mindgap.search.worker", description="Works on a search.")
     parser.add_argument("run", type=Path, help="folder of the search")
+    parser.add_argument("--study", help="address of the ledger; the folder's own if it is not given")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        work(options.run, with_driver=True)
+        work(options.run, url=options.study, with_driver=True)
     except MindgapError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -81,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
-    """While the block lasts SIGTERM parks the worker; so does Ctrl-C, unless the driver takes care of it.
+    """While the block lasts SIGTERM parks the worker, and SIGUSR2, by which SLURM tells that a job's time is nearly up.
+
+    So does Ctrl-C, unless the driver takes care of it.
 
     Ctrl-C is raised again after the block, for whoever called to see that the work was not ended.
     """
@@ -91,7 +106,8 @@ def _stopping(worker: Worker, *, ignore_ctrl_c: bool) -> Generator[None]:
         came.add(number)
         worker.stop.set()
 
-    wanted = {signal.SIGTERM: stop, signal.SIGINT: signal.SIG_IGN if ignore_ctrl_c else stop}
+    ctrl_c = signal.SIG_IGN if ignore_ctrl_c else stop
+    wanted = {signal.SIGTERM: stop, signal.SIGUSR2: stop, signal.SIGINT: ctrl_c}
     before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
         yield

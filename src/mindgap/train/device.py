@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -22,6 +26,26 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise CapacityError("device is 'cuda', and torch sees no GPU here; use auto or cpu")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+@contextmanager
+def reproducible(device: str) -> Generator[None]:
+    """Computes on a GPU what it would compute again, where its libraries can, while the block lasts.
+
+    The processor needs nothing for that. An operation without such a form only warns.
+    """
+    if device != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def image_tensor(store: Store, device: torch.device) -> Tensor:

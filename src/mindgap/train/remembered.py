@@ -6,7 +6,6 @@ The answer to a question is kept in a cache file. Without one that can be writte
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 import torch
 
+from mindgap.core.cache import cache_folder
 from mindgap.core.config import StrictModel
 from mindgap.core.errors import CapacityError
 from mindgap.core.files import write_new_text
@@ -33,11 +33,6 @@ def one_thread() -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/mindgap``, or ``~/.cache/mindgap``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mindgap"
 
 
 def remembered(kind: str, question: str, model: type[ModelT], *, measure: Callable[[], ModelT]) -> ModelT:

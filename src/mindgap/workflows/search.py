@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgap.audit.model_audit import audit_predictions
-from mindgap.core.errors import RunError
-from mindgap.core.files import read_json, write_json
-from mindgap.core.progress import Progress, progress
+from mindgap.core.errors import ConfigError
+from mindgap.core.files import write_json
+from mindgap.core.replacement import CONFIG
 from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
-from mindgap.report.document import write_report
-from mindgap.search.agenda import Target, is_done
-from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
-from mindgap.search.driver import Driver, announced
-from mindgap.search.ledger import RUNGS, Ledger, create_ledger
+from mindgap.data.store_cache import is_address, local_store
+from mindgap.search.artifacts import open_artifacts
+from mindgap.search.ledger_address import SQLITE
+from mindgap.search.ledger_place import has_ledger, without_password
 from mindgap.search.local_disk import refuse_network_disk
-from mindgap.search.options import CHANGEABLE, KEYWORDS, SearchOptions, merge_options
-from mindgap.search.plan import SearchPlan, read_plan
-from mindgap.search.planning import Draft, make_draft, make_target, ratios_warning, too_many_workers
+from mindgap.search.options import KEYWORDS, merge_options
+from mindgap.search.placement import make_placement
+from mindgap.search.planning import ratios_warning
 from mindgap.search.preset import preset_names
-from mindgap.search.result import search_record
-from mindgap.search.slot import Slot
-from mindgap.search.status import search_status, why_none
-from mindgap.search.trial import remove_checkpoints
-from mindgap.search.worker import LEDGER_FILE, ledger_url
+from mindgap.search.status import search_status
+from mindgap.workflows.search_run import SearchCall
 
 __all__ = ["search", "status"]
 
@@ -51,6 +46,11 @@ def search(
     budget_hours: float | None = None,
     workers: int | None = None,
     placement: str | None = None,
+    placement_options: dict[str, Any] | None = None,
+    gpus_per_worker: float | None = None,
+    device: str | None = None,
+    study: str | None = None,
+    artifacts: str | None = None,
     rungs: str | None = None,
     asynchronous: bool | None = None,
     seed: int | None = None,
@@ -72,7 +72,8 @@ def search(
     record then holds each one's own record, and a budget is shared equally.
 
     Args:
-        store: folder written by ``prepare``.
+        store: folder written by ``prepare``, or its address, such as ``s3://bucket/store``, which is copied once into
+            the cache of each machine.
         out: folder of the run.
         config: TOML file with these options and the tables ``reward``, ``searcher_options`` and ``training``; an
             option given here goes before the file's. None is always the file's or the default of ``SearchOptions``.
@@ -87,7 +88,16 @@ def search(
         budget_hours: hours of searching, earlier calls included; no candidate but the first is begun that is predicted
             to end later.
         workers: processes of one thread each.
-        placement: where workers run, ``local``.
+        placement: where workers run: ``local``, ``ray`` (a cluster of this machine alone, for the time of the call),
+            ``ray://auto`` (the one this machine is part of), ``ray://HOST:PORT`` or ``slurm``.
+        placement_options: of the placement, such as SLURM's ``partition``; each goes before the file's of that name.
+        gpus_per_worker: share of one GPU that a worker takes.
+        device: of all candidates, ``cpu``, ``cuda`` or ``auto``, a GPU if this machine has one; None is ``cuda`` with
+            ``gpus_per_worker``, else ``cpu``. The same seed finds the same candidates on the same kind of device.
+        study: address of the ledger on a server, ``postgresql+psycopg://[USER[:PASSWORD]@]HOST/DATABASE?study=NAME``;
+            None is a file in the run's folder. The password is remembered nowhere.
+        artifacts: address of candidates' files, ``s3://BUCKET/PREFIX`` or ``file:///FOLDER``, for workers that do not
+            see the run's folder; None is that folder.
         rungs: epochs that candidates are trained to before the best are chosen to go on, such as ``1,4,16``; ``auto``
             is a sixteenth, a quarter and all of ``epochs``, ``none`` trains all to the end.
         asynchronous: candidates go on as soon as they are among the best so far; not reproducible.
@@ -110,15 +120,25 @@ def search(
     """
     given = locals() | {"warm_start": None if warm_start is None else str(warm_start)}
     options = merge_options(config, {name: given[name] for name in KEYWORDS if name in given})
-    opened, folder, names = Store.open(store), Path(out), preset_names(options.preset)
-    refuse_network_disk(folder)
+    study, environment = (None, {}) if options.study is None else without_password(options.study)
+    if study is not None and study.startswith(SQLITE):
+        raise ConfigError(f"study is {study!r}; the file of a ledger is always in --out, so leave --study out")
+    options = options.model_copy(update={"study": study})
+    if options.artifacts is not None:
+        open_artifacts(options.artifacts, run=Path(out))  # refuses an address of another kind
+    opened, folder, names = Store.open(local_store(store)), Path(out), preset_names(options.preset)
+    place = str(store) if is_address(store) else str(opened.path.resolve())
+    if study is None:
+        refuse_network_disk(folder)
     warning = ratios_warning(options, opened)
     if warning is not None:
         log.warning("%s", warning)
-    if len(names) > 1:
-        return _search_several(opened, folder, options, names, force=force)
-    draft = _draft(opened, folder, options, force=force)
-    return _search_one(opened, folder, options, draft, force=force)
+    with make_placement(options.placement, options.placement_options) as chosen:
+        chosen.check(workers=options.workers, on_one_host=study is None)
+        call = SearchCall(opened, place, options, chosen, environment, force=force)
+        if len(names) > 1:
+            return _search_several(call, folder, names)
+        return call.work(folder, call.draft(folder))
 
 
 def status(run: PathLike) -> dict[str, Any]:
@@ -128,169 +148,22 @@ def status(run: PathLike) -> dict[str, Any]:
         RunError: the folder holds no search that has begun.
     """
     folder = Path(run)
-    several = sorted(ledger.parent for ledger in folder.glob(f"*/{LEDGER_FILE}"))
-    if several and not (folder / LEDGER_FILE).exists():
+    several = sorted(part.parent for part in folder.glob(f"*/{CONFIG}") if has_ledger(part.parent))
+    if several and not has_ledger(folder):
         return {one.name: search_status(one) for one in several}
     return search_status(folder)
 
 
-def _search_several(
-    store: Store, folder: Path, options: SearchOptions, names: Sequence[str], *, force: bool
-) -> dict[str, Any]:
-    asked = _asked(store, options, force=force)
-    RunFolder.check(folder, **asked)
-    shared = None if options.budget_hours is None else options.budget_hours / len(names)
-    parts = {name: options.model_copy(update={"preset": name, "budget_hours": shared}) for name in names}
-    drafts = {name: _draft(store, folder / name, part, anew=force) for name, part in parts.items()}
-    with RunFolder.hold(folder, **asked) as run:
-        records = {name: _search_one(store, folder / name, part, drafts[name]) for name, part in parts.items()}
-        record = {"seed": options.seed, "excluded_groups": [], "trials": [], "front": [], "top": [], "chosen": None}
-        record["presets"] = records
+def _search_several(call: SearchCall, folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    RunFolder.check(folder, **call.asked())
+    hours = call.options.budget_hours
+    shared = None if hours is None else hours / len(names)
+    parts = {name: call.of_preset(name, budget_hours=shared) for name in names}
+    drafts = {name: part.draft(folder / name, anew=call.force) for name, part in parts.items()}
+    with RunFolder.hold(folder, **call.asked()) as run:
+        records = {name: part.work(folder / name, drafts[name]) for name, part in parts.items()}
+        record = {"seed": call.options.seed, "excluded_groups": [], "trials": [], "front": [], "top": []}
+        record |= {"chosen": None, "presets": records}
         write_json(folder / "search.json", record)
-        run.finish(fingerprint=store.fingerprint)
+        run.finish(fingerprint=call.store.fingerprint)
     return record
-
-
-def _draft(
-    store: Store, folder: Path, options: SearchOptions, *, force: bool = False, anew: bool = False
-) -> Draft | None:
-    """The plan of a search that has none yet: made before its folder, so that a refused call leaves nothing.
-
-    ``anew`` says that what is in the folder will be gone.
-    """
-    if not anew:
-        RunFolder.check(folder, **_asked(store, options, force=force))
-    if not force and not anew and _has_plan(folder):
-        return None
-    with progress(None, "timing blocks"):
-        draft = make_draft(options, store, preset=options.preset)
-    for remark in draft.remarks:
-        log.warning("%s", remark)
-    return draft
-
-
-def _has_plan(folder: Path) -> bool:
-    return (folder / LEDGER_FILE).exists()
-
-
-def _search_one(
-    store: Store, folder: Path, options: SearchOptions, draft: Draft | None, *, force: bool = False
-) -> dict[str, Any]:
-    with RunFolder.hold(folder, **_asked(store, options, force=force)) as run:
-        _begin(run, store, options, draft)
-        ledger = Ledger(ledger_url(folder))
-        try:
-            with announced(ledger):
-                return _run(run, ledger, store, options)
-        finally:
-            ledger.close()
-
-
-def _begin(run: RunFolder, store: Store, options: SearchOptions, draft: Draft | None) -> None:
-    """Makes the ledger of a new search, with its plan and target in it; both are there before any worker can look."""
-    if _has_plan(run.path):
-        return
-    draft = draft or make_draft(options, store, preset=options.preset)
-    draft.keep_space(run.path)
-    run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
-    target = make_target(options, spent_s=0.0)
-    notes = {
-        "plan": draft.plan.model_dump(mode="json"),
-        "target": target.model_dump(),
-        RUNGS: draft.plan.rungs.model_dump(mode="json"),
-        "expected_trials": draft.expected_trials,
-    }
-    create_ledger(ledger_url(run.path), notes)
-
-
-def _run(run: RunFolder, ledger: Ledger, store: Store, options: SearchOptions) -> dict[str, Any]:
-    notes = ledger.notes()
-    plan = read_plan(notes)
-    target = make_target(options, spent_s=notes.get("spent_s", 0.0), earlier=Target(**notes["target"]))
-    ledger.note("target", target.model_dump())
-    if run.state == "finished":
-        record, slots = read_json(run.path / "search.json"), ledger.slots()
-        if is_done(slots, target) and len(record["trials"]) == len(slots):
-            return record
-        run.reopen()
-    if too_many_workers(options.workers, plan):
-        log.warning("%s", too_many_workers(options.workers, plan))
-    with progress(target.trials, "searching") as bar:
-        Driver(run.path, ledger, workers=options.workers, on_change=_tidy_and_show(run.path, bar)).work()
-    for slot in ledger.slots():  # of those given up, and of those whose worker was killed before it tidied up
-        remove_checkpoints(run.path / "trials" / str(slot.number))
-    record = search_record(ledger.slots(), plan, space=plan.open_space(store, run=run.path))
-    write_json(run.path / "search.json", record)
-    if record["chosen"] is None:
-        raise RunError(f"{run.path}: {why_none(len(record['trials']), budget_hours=options.budget_hours)}")
-    _finish(run, record, plan=plan, store=store, options=options)
-    return record
-
-
-def _finish(run: RunFolder, record: dict[str, Any], *, plan: SearchPlan, store: Store, options: SearchOptions) -> None:
-    by_slot = {trial["slot"]: trial for trial in record["trials"]}
-    chosen = by_slot[record["chosen"]]
-    with progress(len(record["front"]) + 2, "auditing") as bar:
-
-        def audit(predictions: Any) -> dict[str, Any]:
-            found = audit_predictions(
-                predictions, bootstrap=options.bootstrap, permutations=options.permutations, seed=options.seed
-            )
-            bar.advance()
-            return found
-
-        for slot in record["front"]:
-            folder = trial_folder(run.path, by_slot[slot])
-            write_json(folder / "metrics.json", {"validation": audit(validation_predictions(store, folder))})
-        adopt(run.path, chosen)
-        test_reads = _count_test_read(run) if len(store.rows("test")) else 0
-        evaluation = evaluate_chosen(run.path, chosen, plan=plan, store=store)
-        metrics = {
-            "validation": audit(evaluation.validation),
-            "test": None if evaluation.test is None else audit(evaluation.test),
-            "cost": evaluation.cost,
-            "training": training_record(chosen),
-            "test_reads": test_reads,
-        }
-    write_json(run.path / "metrics.json", metrics)
-    write_report(run.path)
-    run.finish(modes=evaluation.modes)
-
-
-def _count_test_read(run: RunFolder) -> int:
-    """How often this search has met the test split, this time included; it is counted before it happens."""
-    earlier = read_json(run.path / "provenance.json").get("test_reads", int((run.path / "metrics.json").exists()))
-    run.record(test_reads=earlier + 1)
-    return earlier + 1
-
-
-def _asked(store: Store, options: SearchOptions, *, force: bool) -> dict[str, Any]:
-    """What ``RunFolder`` is asked for."""
-    own = {"store": str(store.path.resolve()), "fingerprint": store.fingerprint}
-    return {
-        "verb": "search",
-        "options": own | options.model_dump(mode="json"),
-        "force": force,
-        "changeable": CHANGEABLE,
-        "inputs": (store.path,),
-    }
-
-
-def _tidy_and_show(run: Path, bar: Progress) -> Callable[[list[Slot]], None]:
-    """Removes the checkpoints of candidates that are trained no further, and moves the bar."""
-    shown, tidied = 0, set[int]()
-
-    def show(slots: list[Slot]) -> None:
-        nonlocal shown
-        for slot in slots:
-            if slot.settled and slot.number not in tidied:
-                remove_checkpoints(run / "trials" / str(slot.number))
-                tidied.add(slot.number)
-        done = sum(slot.settled and slot.trained for slot in slots)
-        bar.advance(done - shown)
-        shown = done
-        rewards = [slot.result["reward"] for slot in slots if slot.state == "complete"]
-        if rewards:
-            bar.describe(f"searching, best reward {max(rewards):.3f}")
-
-    return show

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from mindgap.core.errors import ConfigError
-from mindgap.search.status import search_status
-from mindgap.search.worker import LEDGER_FILE, work
-
-SQLITE = "sqlite:///"
+from mindgap.data.store_cache import is_address
+from mindgap.search.ledger_address import LedgerAddress
+from mindgap.search.ledger_place import ledger_url
+from mindgap.search.status import ledger_status
+from mindgap.search.worker import work
 
 
 def worker(*, study: str, store: Path | str | None = None, artifacts: Path | str | None = None) -> dict[str, Any]:
@@ -18,21 +19,27 @@ def worker(*, study: str, store: Path | str | None = None, artifacts: Path | str
     Candidates are the same whoever trains them. The search's own ``mindgap search`` command writes the results.
 
     Args:
-        study: the search's ledger, such as ``sqlite:///runs/ham/ledger.db``, or its run folder.
-        store: where the images are, if not where the search began.
-        artifacts: folder of the search, for the candidates' files; None is the folder of the ledger.
+        study: the search's ledger, ``postgresql+psycopg://HOST/DATABASE?study=NAME`` or ``sqlite:///RUN/ledger.db``, or
+            the search's folder.
+        store: path or address of the images, if not that with which the search began.
+        artifacts: path of the search's folder on this machine, or, where it is not seen, an address for candidates'
+            files, ``s3://BUCKET/PREFIX`` or ``file:///FOLDER``; None is what the search was given.
 
     Returns:
         The search's progress, as ``status`` gives it.
 
     Raises:
-        ConfigError: the study is not a run folder or the ledger of one.
+        ConfigError: the study is no address of a ledger.
         RunError: there is no such search, or the store is another.
         KeyboardInterrupt: Ctrl-C, once the candidate is parked; the same call goes on with it.
     """
-    url = study if "://" in study else f"{SQLITE}{Path(study) / LEDGER_FILE}"
-    if not url.startswith(SQLITE):
-        raise ConfigError(f"study is {study!r}; give the run folder of a search, or sqlite:///RUN/{LEDGER_FILE}")
-    run = Path(url.removeprefix(SQLITE)).parent if artifacts is None else Path(artifacts)
-    work(run, url=url, store=None if store is None else Path(store))
-    return search_status(run)
+    url = study if is_address(study) else ledger_url(Path(study))
+    run = None if is_address(study) else Path(study)
+    file = LedgerAddress.parse(url).file
+    if file is not None:
+        run = file.parent
+    if artifacts is not None and not is_address(artifacts):
+        run, artifacts = Path(os.path.abspath(artifacts)), None
+    own_store, files = (None if value is None else str(value) for value in (store, artifacts))
+    work(run, url=url, store=own_store, artifacts=files)
+    return ledger_status(url, run=run)

@@ -20,6 +20,8 @@ from mindgap.cli.summary import audit_lines, search_lines, status_lines
 from mindgap.core.errors import ConfigError
 from mindgap.core.files import read_json
 
+PLACEMENT_OPTION = "--placement-option"
+
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb to the application."""
@@ -28,7 +30,8 @@ def add_to(app: typer.Typer) -> None:
 
 def search(
     store: Annotated[
-        Path | None, typer.Argument(metavar="STORE", help="Folder written by `mindgap prepare`.", show_default=False)
+        str | None,
+        typer.Argument(metavar="STORE", help="Folder or address of what `mindgap prepare` wrote.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; the same command again resumes it.")
@@ -65,7 +68,26 @@ def search(
         int | None, typer.Option("--workers", min=1, help="Processes of one thread each [default: 1].")
     ] = None,
     placement: Annotated[
-        str | None, typer.Option("--placement", help="Where workers run: local [default: local].")
+        str | None,
+        typer.Option("--placement", help="Where workers run: local, ray, ray://ADDRESS or slurm [default: local]."),
+    ] = None,
+    placement_option: Annotated[
+        list[str] | None,
+        typer.Option(PLACEMENT_OPTION, metavar="KEY=VALUE", help="Of the placement, such as partition=gpu; repeat it."),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option("--gpus-per-worker", help="Share of one GPU that a worker takes, such as 0.25.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Of all candidates: cpu, cuda or auto [default: cpu].")
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", help="Ledger on a server, postgresql://HOST/DATABASE [default: a file in --out]."),
+    ] = None,
+    artifacts: Annotated[
+        str | None,
+        typer.Option("--artifacts", help="Candidates' files, s3://BUCKET/PREFIX or file:///FOLDER [default: --out]."),
     ] = None,
     rungs: Annotated[
         str | None,
@@ -133,6 +155,11 @@ def search(
         budget_hours=budget_hours,
         workers=workers,
         placement=placement,
+        placement_options=read_pairs(PLACEMENT_OPTION, placement_option),
+        gpus_per_worker=gpus_per_worker,
+        device=device,
+        study=study,
+        artifacts=artifacts,
         rungs=rungs,
         asynchronous=asynchronous,
         seed=seed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +15,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def worker(
-    study: Annotated[str, typer.Option("--study", help="Run folder of the search, or sqlite:///RUN/ledger.db.")],
-    store: Annotated[Path | None, typer.Option("--store", help="Where the images are, if they moved.")] = None,
-    artifacts: Annotated[Path | None, typer.Option("--artifacts", help="Folder of the candidates' files.")] = None,
+    study: Annotated[
+        str, typer.Option("--study", help="Run folder of the search, or postgresql://HOST/DATABASE?study=NAME.")
+    ],
+    store: Annotated[
+        str | None, typer.Option("--store", help="Path or address of the images, if they are elsewhere.")
+    ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option("--artifacts", help="Path of the run here, or s3://BUCKET/PREFIX, file:///FOLDER.")
+    ] = None,
 ) -> None:
     """Work on a search by hand, with one thread, until nothing is left to do; Ctrl-C parks the candidate."""
     from mindgap.api import worker as work
