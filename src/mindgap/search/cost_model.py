@@ -33,6 +33,7 @@ COUNTS = ("dense MACs", "depthwise MACs", "convolved values", "other values", "l
 # Of one core of an Intel Xeon (Sapphire Rapids generation), for machines whose parts were not timed.
 TYPICAL = (5e-12, 2e-11, 9e-10, 1.7e-9, 1e-5)
 BEYOND_PARTS = 1.3  # a whole step over the sum of its parts: augmentation, loss, optimiser; measured 1.2 to 1.4
+FEWEST = 3  # timed parts that tell a machine from the typical one
 LATEST = 16  # finished candidates that say how busy the machine is
 
 
@@ -41,7 +42,7 @@ class CostModel(StrictModel):
 
     Attributes:
         seconds: per image and unit of each of ``COUNTS``.
-        timed: parts that were timed for it; 0 if ``seconds`` are typical ones.
+        timed: parts that were timed for it; 0 if ``seconds`` are those of another machine.
         images_per_epoch: images that pass through the network in one epoch.
     """
 
@@ -80,7 +81,8 @@ def level(model: CostModel, finished: Sequence[Finished]) -> float:
 def fit(plan: PrecisionPlan, timings: PrecisionPlan, *, images_per_epoch: int) -> CostModel:
     """The model that fits timed parts, each in the mode that a network runs it in.
 
-    Least squares of relative errors with weights not below 0. Too few parts give the typical weights.
+    Least squares of relative errors with weights not below 0. Too few parts for that, as on a busy machine, give the
+    typical weights times the median ratio of measured and typical time.
 
     Args:
         plan: the modes.
@@ -92,10 +94,13 @@ def fit(plan: PrecisionPlan, timings: PrecisionPlan, *, images_per_epoch: int) -
         for timing in timings.timings
         if timing.milliseconds.get(mode := plan.mode(timing.part), 0.0) > 0.0
     ]
-    if len(known) < 2 * len(COUNTS):
+    if len(known) < FEWEST:
         return CostModel(images_per_epoch=images_per_epoch)
     counts = np.array([row for row, _ in known])
     seconds = np.array([ms for _, ms in known]) / (1e3 * timings.batch_size)
+    if len(known) < 3 * len(COUNTS):
+        scaled = np.array(TYPICAL) * np.median(seconds / (counts @ TYPICAL))
+        return CostModel(seconds=tuple(scaled), timed=len(known), images_per_epoch=images_per_epoch)
     relative = counts / seconds[:, None]
     scale = np.maximum(relative.mean(axis=0), 1e-30)
     weights, _ = nnls(relative / scale, np.ones(len(known)))
