@@ -13,9 +13,6 @@ begun shortly before a deadline; they never enter a reward or a proposal.
 from __future__ import annotations
 
 import functools
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,7 +31,6 @@ COUNTS = ("dense MACs", "depthwise MACs", "convolved values", "other values", "l
 TYPICAL = (5e-12, 2e-11, 9e-10, 1.7e-9, 1e-5)
 BEYOND_PARTS = 1.3  # a whole step over the sum of its parts: augmentation, loss, optimiser; measured 1.2 to 1.4
 FEWEST = 3  # timed parts that tell a machine from the typical one
-LATEST = 16  # finished candidates that say how busy the machine is
 
 
 class CostModel(StrictModel):
@@ -57,25 +53,6 @@ class CostModel(StrictModel):
     def epoch_seconds(self, architecture: Architecture) -> float:
         """Seconds per epoch, likewise."""
         return self.images_per_epoch * self.image_seconds(architecture)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A candidate that was trained: its network, the images that passed through it, and the seconds it took."""
-
-    architecture: Architecture
-    image_passes: int
-    seconds: float
-
-
-def level(model: CostModel, finished: Sequence[Finished]) -> float:
-    """How much longer candidates take than predicted: the median over the latest; 1 if there are none."""
-    ratios = [
-        one.seconds / (one.image_passes * model.image_seconds(one.architecture))
-        for one in finished[-LATEST:]
-        if one.seconds > 0 and one.image_passes > 0
-    ]
-    return statistics.median(ratios) if ratios else 1.0
 
 
 def fit(plan: PrecisionPlan, timings: PrecisionPlan, *, images_per_epoch: int) -> CostModel:
