@@ -51,7 +51,7 @@ def reference_sentence(record: Mapping[str, Any]) -> str:
     reference = record["reference"]
     return (
         f"share of the box from accuracy {percent(reference['accuracy'])}, U {decimal(reference['unfairness'])} and "
-        f"{amount(reference['macs'])} MACs (U and MACs a tenth beyond the worst of any) to accuracy 1, U 0 and no MACs; "
+        f"{amount(reference['macs'])} MACs (U and MACs a tenth beyond the worst of any) to accuracy 1, U 0, no MACs; "
         f"equal passes are {amount(record['equal_passes'])} images"
     )
 
