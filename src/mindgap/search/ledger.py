@@ -8,6 +8,7 @@ ended. So a claim or a result is one atomic write, and nothing has to be release
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import uuid
@@ -23,7 +24,7 @@ from mindgap.core.files import jsonable
 from mindgap.search import ledger_rows as rows
 from mindgap.search.lease import Lease, SilenceWatch
 from mindgap.search.ledger_address import LedgerAddress
-from mindgap.search.ledger_reader import LARGE, LedgerReader
+from mindgap.search.ledger_reader import LedgerReader, result_attributes
 from mindgap.search.ledger_retry import PATIENCE_S
 from mindgap.search.ledger_storage import LedgerDatabase, create_ledger, find_search
 from mindgap.search.rungs import Decider, RungPlan
@@ -33,6 +34,7 @@ RUNGS = "rungs"  # note: how candidates are promoted
 CLOSING = "closing "  # begins notes of where brackets end before they are full
 HEARTBEAT_S = 15.0
 GRACE_S = 60.0
+LOCK_PAUSE_S = (0.002, 0.02)
 LOOK_S = 5.0  # heartbeats of other hosts are read no more often
 
 __all__ = ["CLOSING", "HEARTBEAT_S", "RUNGS", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
@@ -148,7 +150,7 @@ class Ledger:
             CapacityError: the ledger cannot be written.
         """
         attributes = {"slot": slot, "attempt": 1, "tokens": list(tokens), "claim": uuid.uuid4().hex}
-        self._add(attributes | _parts(result, "rejected"), TrialState.FAIL)
+        self._add(attributes | result_attributes(result, "rejected"), TrialState.FAIL)
 
     def beat(self, claim: Claim) -> None:
         """Tells others that this worker is alive; a beat that is missed is made up by the next."""
@@ -181,7 +183,7 @@ class Ledger:
             LostLeaseError: the attempt was given to another.
             CapacityError: the ledger cannot be written.
         """
-        self._finish(claim, TrialState.COMPLETE, _parts(result, "complete"), values)
+        self._finish(claim, TrialState.COMPLETE, result_attributes(result, "complete"), values)
 
     def fail(self, claim: Claim, *, result: Mapping[str, Any]) -> None:
         """Records that the candidate cannot be trained; ``result`` says why.
@@ -190,7 +192,7 @@ class Ledger:
             LostLeaseError: the attempt was given to another.
             CapacityError: the ledger cannot be written.
         """
-        self._finish(claim, TrialState.FAIL, _parts(result, "failed"))
+        self._finish(claim, TrialState.FAIL, result_attributes(result, "failed"))
 
     def end(self, row: int, ending: Ending, *, detail: str = "") -> None:
         """Ends an attempt without a result, so that another may go on; does nothing if it has ended.
@@ -265,9 +267,14 @@ class Ledger:
         """Adds an attempt, and returns its row; None if there is one of that number."""
 
         def write(connection: Connection) -> int | None:
-            rows.lock_study(connection, self._study)
-            self._reader.read(connection)
-            there = self._reader.row_of(attributes["slot"], attributes["attempt"])
+            locked = False
+            while True:
+                locked = locked or rows.try_lock_study(connection, self._study)
+                self._reader.read(connection)
+                there = self._reader.row_of(attributes["slot"], attributes["attempt"])
+                if there is not None or locked:
+                    break
+                time.sleep(random.uniform(*LOCK_PAUSE_S))
             if there is None:
                 return rows.add_row(connection, self._study, self._reader.rows, attributes=attributes, state=state)
             mine = rows.attribute(connection, there, "claim") == attributes["claim"]  # written, but not confirmed
@@ -288,11 +295,3 @@ class Ledger:
 
         if not self._database.writing(write):
             raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}")
-
-
-def _parts(result: Mapping[str, Any], state: str) -> dict[str, Any]:
-    """A result as attributes: what every worker reads, and what only a report does."""
-    plain = jsonable({**result, "state": state})
-    return {"result": {key: value for key, value in plain.items() if key not in LARGE}} | {
-        key: plain[key] for key in LARGE if key in plain
-    }

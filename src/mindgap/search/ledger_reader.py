@@ -11,6 +11,7 @@ from typing import Any
 from optuna.trial import TrialState
 from sqlalchemy import Connection, or_, select
 
+from mindgap.core.files import jsonable
 from mindgap.search.lease import Lease
 from mindgap.search.ledger_rows import ATTRIBUTES, TRIALS
 from mindgap.search.slot import Attempt, Slot, collect
@@ -149,3 +150,11 @@ def _with(tries: Mapping[int, Attempt], parts: Mapping[int, Mapping[str, Any]]) 
         else attempt
         for row, attempt in tries.items()
     ]
+
+
+def result_attributes(result: Mapping[str, Any], state: str) -> dict[str, Any]:
+    """A result as attributes: what every worker reads, and what only a report does."""
+    plain = jsonable({**result, "state": state})
+    return {"result": {key: value for key, value in plain.items() if key not in LARGE}} | {
+        key: plain[key] for key in LARGE if key in plain
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from mindgap.search.slot import Slot
 log = logging.getLogger(__name__)
 SHORTEST_POLL_S = 0.1
 LONGEST_POLL_S = 1.0
+LOST_CLAIM_S = 0.2
 
 
 class ParkedError(Exception):
@@ -109,7 +111,7 @@ class Worker:
                 return
             poll_s = SHORTEST_POLL_S if did == "worked" else min(LONGEST_POLL_S, 1.5 * poll_s)
             if did == "wait":
-                self.stop.wait(poll_s)
+                self.stop.wait(poll_s * random.uniform(0.5, 1.0))
 
     def _step(self) -> str:
         self.ledger.end_lost()
@@ -142,6 +144,7 @@ class Worker:
     def _work(self, slot: int, tokens: tuple[int, ...], *, attempt: int, rung: int = 0) -> None:
         claim = self.ledger.claim(slot, tokens, attempt=attempt, lease=Lease.current(), rung=rung)
         if claim is None:
+            self.stop.wait(random.uniform(0.0, LOST_CLAIM_S))  # so that not all try for the next at once
             return
         log.info("slot %d, attempt %d, rung %d: begun", slot, attempt, rung)
         self.current = claim
