@@ -24,7 +24,8 @@ from mindgap.search.slot import Slot
 log = logging.getLogger(__name__)
 SHORTEST_POLL_S = 0.1
 LONGEST_POLL_S = 1.0
-LOST_CLAIM_S = 0.2
+SHORTEST_LOST_S = 0.05
+LONGEST_LOST_S = 5.0
 
 
 class ParkedError(Exception):
@@ -92,6 +93,7 @@ class Worker:
     fits: Callable[[tuple[int, ...], Sequence[Slot], float], bool] = _always
     current: Claim | None = None
     _over: threading.Event = field(default_factory=threading.Event)
+    _lost: int = 0
 
     def run(self) -> None:
         """Works until all is done or ``stop`` is set."""
@@ -144,8 +146,11 @@ class Worker:
     def _work(self, slot: int, tokens: tuple[int, ...], *, attempt: int, rung: int = 0) -> None:
         claim = self.ledger.claim(slot, tokens, attempt=attempt, lease=Lease.current(), rung=rung)
         if claim is None:
-            self.stop.wait(random.uniform(0.0, LOST_CLAIM_S))  # so that not all try for the next at once
+            self._lost += 1
+            most_s = min(LONGEST_LOST_S, SHORTEST_LOST_S * 2**self._lost)
+            self.stop.wait(random.uniform(0.0, most_s))  # hundreds that want the next slot spread out
             return
+        self._lost = 0
         log.info("slot %d, attempt %d, rung %d: begun", slot, attempt, rung)
         self.current = claim
         try:
