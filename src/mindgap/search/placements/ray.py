@@ -77,6 +77,11 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
         """
         if importlib.util.find_spec("ray") is None:
             raise ConfigError("placement ray needs Ray, which is not installed; pip install 'mindgap[cluster]'")
+        if self.address not in {None, "auto"} and importlib.util.find_spec("grpc") is None:
+            raise ConfigError(
+                f"placement {CLIENT}{self.address} needs Ray's client, which is not installed; pip install "
+                "'ray[client]', or run the command on a machine of the cluster with ray://auto"
+            )
         self._workers, asked = workers, self.options.gpus_per_worker
         if self.address is None:
             gpus = len(visible_gpus())
