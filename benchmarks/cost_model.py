@@ -1,13 +1,14 @@
 """How well the time per candidate is predicted, and from what.
 
-    python benchmarks/cost_model.py [--store STORE] [--architectures 12] [--px 64] [--rounds 3] [--steps 10] [--seconds 10]
+    python benchmarks/cost_model.py [--store STORE] [--architectures 12] [--px 64] [--rounds 3] [--steps 10]
 
-Parts of the default space are timed as a search times them before slot 0 (for ten seconds, a sample of the space; take
-more on a machine that others use) and the cost model is fitted to them. Then random candidates, others than that sample, are trained in turns for some steps
-of 64 images with the modes of that plan, and the fastest round of each is compared with what was predicted. Besides the
-cost model: multiply-adds alone, and the typical weights of a machine whose parts were not timed. The level is the
-median ratio of the first three candidates, as in a search that has three results; the first three are not judged.
-Agreement between two rounds is what no prediction can exceed. All times are the process's own.
+Parts of the default space are timed as a search times them before slot 0 (for ten seconds, a sample of the space;
+take more on a machine that others use) and the cost model is fitted to them. Then random candidates, others than that
+sample, are trained in turns for some steps of 64 images with the modes of that plan, and the fastest round of each is
+compared with what was predicted. Besides the cost model: multiply-adds alone, and the typical weights of a machine
+whose parts were not timed. The level is the median ratio of the first three candidates, as in a search that has three
+results; the first three are not judged. Agreement between two rounds is what no prediction can exceed. All times are
+the process's own.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from mindgap.search.ledger import RUNGS, Ledger, create_ledger
 from mindgap.search.options import merge_options
 from mindgap.search.planning import make_target
 from mindgap.search.slot import Attempt, Fate, Slot
-from mindgap.search.status import _seconds_left
+from mindgap.search.status import _seconds_left, search_status
 from mindgap.search.worker import ledger_url, work
 
 TOKENS = (0, 2, 2, 0)  # two skips
@@ -37,7 +37,7 @@ def slot(forecast, number=0, *, tokens=TOKENS, rung=0, epoch=0, done=None, fate=
     architecture = forecast.space.decode(tokens).architecture
     passes = forecast.rung_epochs(rung) * forecast.plan.cost.images_per_epoch
     seconds = factor * passes * forecast.plan.cost.image_seconds(architecture)
-    result = {"architecture": architecture.model_dump(mode="json"), "image_passes": passes, "seconds": seconds}
+    result = {"image_passes": passes, "seconds": seconds}
     attempt = Attempt(
         number=number, slot=number, attempt=1, tokens=tokens, finished=done is not None, lease=None, epoch=epoch,
         ending=None, detail="", result=None if done is None else result | {"state": done, "reward": 0.1},
@@ -93,7 +93,17 @@ def test_seconds_follow_the_network_and_the_load(forecast):
     assert more == pytest.approx(5 * 3 * mean * forecast.candidate_epochs)
 
 
-def test_without_the_store_networks_without_a_result_count_as_the_mean(forecast, plan):
+def test_the_level_is_the_median_of_the_latest_results(forecast):
+    assert (
+        forecast.level([]) == forecast.level([slot(forecast)]) == forecast.level([slot(forecast, done="failed")]) == 1
+    )
+    done = [slot(forecast, number, done="complete", factor=1.0) for number in range(30)]
+    assert forecast.level(done) == pytest.approx(1)
+    busy = [slot(forecast, 30 + number, done="complete", factor=3.0) for number in range(16)]
+    assert forecast.level([*done, *busy]) == pytest.approx(3)
+
+
+def test_without_the_store_all_networks_count_alike(forecast, plan):
     blind = Forecast(plan)
     assert blind.left_seconds([slot(forecast)]) is None
     slots = [slot(forecast, 0, done="complete", fate=Fate(top=2)), slot(forecast, 1, tokens=LARGER)]
@@ -157,13 +167,17 @@ def test_a_worker_begins_nothing_that_the_time_does_not_suffice_for(forecast, pl
     """After a candidate that took 11 days an hour is too little for a second one."""
     run = tmp_path / "run"
     target = Target(deadline=time.time() + 3600)
-    notes = {"plan": plan.model_dump(mode="json"), "target": target.model_dump()}
+    notes = {"plan": plan.model_dump(mode="json"), "target": target.model_dump(), "expected_trials": 40}
     create_ledger(ledger_url(run), notes | {RUNGS: plan.rungs.model_dump(mode="json")})
     ledger = Ledger(ledger_url(run))
     claim = ledger.claim(0, TOKENS, attempt=1, lease=Lease.current())
     done = slot(forecast, done="complete").result
     figures = {"seconds": 1e6, "accuracy": 0.5, "unfairness": 0.1, "macs": 1000}
     ledger.complete(claim, result=dict(done) | figures, values=(0.5, 0.1, 1000.0))
+    status = search_status(run)
+    assert (status["waiting"], status["expected"]) == (1, 40)
+    # Two epochs took 10⁶ s; expected are a quarter of the next rung's 4 and a sixteenth of the last one's 12.
+    assert status["time_left"] == "10 days, 3:03:20"
     work(run)
     assert [one.number for one in ledger.slots() if one.number > 0] == []
     assert ledger.notes()["target"]["end"] == 1

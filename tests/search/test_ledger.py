@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -110,11 +111,44 @@ def test_a_machine_that_slept_finds_its_living_workers_still_at_work(ledger, mon
     ledger.complete(mine, result={"reward": 0.5}, values=(0.8, 0.1, 1e6))
 
 
-def test_a_silent_worker_elsewhere_is_given_up_after_the_grace_period(ledger, monkeypatch):
-    monkeypatch.setattr(ledger._watch, "grace_s", -1)
-    claim(ledger, lease=Lease(host="elsewhere", boot="b", pid=1, started=0.0))
+ELSEWHERE = Lease(host="elsewhere", boot="b", pid=1, started=0.0)
+
+
+def test_a_silent_worker_elsewhere_is_given_up_after_the_grace_period(url):
+    create_ledger(url, {})
+    ledger = Ledger(url, grace_s=0.2)
+    claim(ledger, lease=ELSEWHERE)
     ledger.end_lost()
+    assert ledger.slots()[0].state == "running", "nobody is judged at first sight"
+    until = time.monotonic() + 60
+    while ledger.slots()[0].state == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+        ledger.end_lost()
     assert ledger.slots()[0].last.ending == "lost"
+    ledger.close()
+
+
+def test_a_worker_elsewhere_that_beats_is_left_alone(url):
+    create_ledger(url, {})
+    ledger = Ledger(url, grace_s=1.0)
+    mine = claim(ledger, lease=ELSEWHERE)
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        ledger.beat(mine)
+        ledger.end_lost()
+        time.sleep(0.02)
+    assert ledger.slots()[0].state == "running"
+    ledger.close()
+
+
+def test_another_boot_of_a_host_of_this_name_is_dead_only_where_the_ledger_is_this_machines(url):
+    """On a server it may be another machine of the same name: only silence tells."""
+    create_ledger(url, {})
+    ledger = Ledger(url)
+    claim(ledger, lease=Lease.current().model_copy(update={"boot": "another"}))
+    ledger.end_lost()
+    assert ledger.slots()[0].state == ("open" if url.startswith("sqlite") else "running")
+    ledger.close()
 
 
 @pytest.mark.parametrize(

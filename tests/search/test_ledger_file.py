@@ -6,6 +6,7 @@ import contextlib
 import gc
 import sqlite3
 
+import psutil
 import pytest
 import sqlalchemy
 
@@ -119,3 +120,21 @@ def test_a_reader_changes_nothing_and_can_read_what_it_may_not_write(url, tmp_pa
         reader.note("plan", 2)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before, "no lock file of another user's"
     reader.close()
+
+
+def test_a_file_on_a_network_file_system_is_refused_by_whoever_writes(url, tmp_path, monkeypatch):
+    create_ledger(url, {})
+    kind = file_system_of(tmp_path)
+    monkeypatch.setattr("mindgap.search.local_disk.NETWORK", frozenset({kind}))
+    for use in (lambda: Ledger(url), lambda: create_ledger(f"sqlite:///{tmp_path / 'new.db'}", {})):
+        with pytest.raises(RunError, match=rf"lies on a network file system \({kind}\).*choose a local disk"):
+            use()
+    assert not (tmp_path / "new.db").exists()
+    Ledger(url, read_only=True).close()
+
+
+def file_system_of(folder):
+    """The kind of file system the folder is on, whatever it is."""
+    mounts = [(part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)]
+    over = [(point, kind) for point, kind in mounts if folder.resolve().is_relative_to(point)]
+    return max(over, key=lambda mount: len(mount[0]))[1]

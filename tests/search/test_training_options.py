@@ -171,7 +171,7 @@ def test_the_loss_and_the_augmentation_of_the_tokens_change_what_is_trained(cand
 
 def test_a_candidate_is_trained_as_its_tokens_say(candidates):
     candidate = candidates.space.decode((2, 1, 2, 2, 2, 0))
-    settings = candidates._settings(candidate, seed=9)
+    settings = candidates._settings(candidate, seed=9, rung=0)
     assert (settings.label_smoothing, settings.mitigation, settings.seed) == (0.2, "erm", 9)
     assert settings.augment == AugmentSettings().scaled(1.5)
     assert settings.ratios == candidate.ratios

@@ -80,7 +80,8 @@ def test_candidates_over_this_searchs_limits_are_left_out_and_counted(store, pla
 def test_other_training_is_said(store, plan_of, earlier, tmp_path):
     plan = plan_of(store, epochs=3)
     _, remarks = prior_of(earlier[0], plan, store, tmp_path / "run")
-    assert remarks[1] == "its candidates were trained with epochs 2 (now 3); their rewards count as they are"
+    changed = "epochs 2 (now 3), rungs (2,) (now (3,))"
+    assert remarks[1] == f"its candidates were trained with {changed}; their rewards count as they are"
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_resume_with_a_plan_in_hand_is_bit_identical_in_mixed_precision(store,
     from mindgap.train.precision import PartTiming, PrecisionPlan, network_parts
 
     parts = network_parts(architecture)
-    modes = ("fp32", "bf16-mended", "bf16", "fp32", "bf16")
+    modes = ("fp32", "bf16-mended-fused", "bf16-fused", "fp32-fused", "bf16")
     timings = [PartTiming(part=part, milliseconds={mode: 1.0}) for part, mode in zip(parts, modes, strict=True)]
     plan = PrecisionPlan(timings=tuple(timings))
 

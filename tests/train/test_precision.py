@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+from mindgap.train.fused_kernels import compiled_operations
+from mindgap.train.modes import MODES, fused_mode, is_fused
 from mindgap.train.precision import (
     BF16,
     FP32,
@@ -86,4 +89,21 @@ def test_a_plan_for_many_networks_has_every_kind_of_part_even_in_no_time(archite
 
 def test_named_precisions_are_not_timed(architecture):
     assert make_plan("fp32", architecture, batch_size=8) is FP32
-    assert make_plan("bf16", architecture, batch_size=8) is BF16
+    fused = PrecisionPlan(fixed="bf16-mended-fused")
+    assert make_plan("bf16", architecture, batch_size=8) == (BF16 if compiled_operations() is None else fused)
+    assert make_plan("bf16", architecture, batch_size=8, device="cuda") == PrecisionPlan(device="cuda", fixed="bf16")
+
+
+@pytest.mark.skipif(compiled_operations() is None, reason="no C++ compiler here")
+def test_fused_modes_are_timed_where_they_can_be_compiled(architecture):
+    plan = measure_plan(network_parts(architecture), batch_size=16)
+    for timing in plan.timings:
+        fused = {mode for mode in timing.milliseconds if is_fused(mode)}
+        assert fused
+        assert {mode.removesuffix("-fused") for mode in fused} < timing.milliseconds.keys()
+        assert "fp32" in timing.milliseconds
+
+
+def test_every_mode_has_a_fused_twin():
+    assert {fused_mode(mode) for mode in MODES} == {mode for mode in MODES if is_fused(mode)}
+    assert [fused_mode(mode) for mode in MODES] == [fused_mode(fused_mode(mode)) for mode in MODES]

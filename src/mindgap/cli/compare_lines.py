@@ -11,6 +11,7 @@ from mindgap.report.estimate import decimal, p_text, signed
 from mindgap.report.gap_families import HEADLINE
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
+from mindgap.report.searches_compared import reference_sentence, search_rows
 
 Record = Mapping[str, Any]
 _MOST = 12
@@ -29,6 +30,8 @@ def compare_lines(record: Record) -> list[str]:
         lines += _tables(record)
     if any(len(model["seeds"]) > 1 for model in record["models"]):
         lines += _seed_lines(record)
+    if "searches" in record:
+        lines += _search_lines(record["searches"])
     return [*lines, caveat(record)]
 
 
@@ -63,6 +66,17 @@ def _tables(record: Record) -> list[str]:
             more = [f"  and {left} gaps more in the record (--json)"] if left > 0 else []
             lines += [printable(f"{name}: n = {attribute['n']}"), *aligned(rows), *more]
     return lines
+
+
+def _search_lines(record: Record) -> list[str]:
+    if record["reason"] is not None:
+        return [printable(f"searches: not compared, {record['reason']}")]
+    rows = [["search", "searcher", "seeds", "hypervolume", "at equal passes", "less the first"]]
+    rows += [
+        [row.name, row.searcher, row.seeds, row.final, row.at_equal_passes, row.difference]
+        for row in search_rows(record)
+    ]
+    return [printable(f"searches: {reference_sentence(record)}"), *aligned(rows)]
 
 
 def _row(name: str, record: Record) -> list[str]:

@@ -12,6 +12,7 @@ from mindgap.report.difference_rows import model_tables
 from mindgap.report.estimate import count
 from mindgap.report.origin import option_rows
 from mindgap.report.page import Page, Section, render_page
+from mindgap.report.searches_compared import searches_content
 from mindgap.report.short_place import short_place
 
 MOST_FINDINGS = 12
@@ -68,9 +69,16 @@ def _sections(record: Mapping[str, Any]) -> list[Section]:
         Section("compared", "In plain words", "In plain words", plain),
         *differences,
         Section("seeds", "Figures of each model", "Seeds", {"seed_rows": list(seed_rows(record))}),
+        *_searches(record),
         Section("origin", "What was compared", "What was compared", origin),
         Section("comparison_reading", "How to read it", "How to read it"),
     ]
+
+
+def _searches(record: Mapping[str, Any]) -> list[Section]:
+    if "searches" not in record:
+        return []
+    return [Section("searches", "What each search reached", "Searches", searches_content(record["searches"]))]
 
 
 def _origin_rows(record: Mapping[str, Any]) -> list[tuple[str, str]]:

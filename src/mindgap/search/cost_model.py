@@ -13,9 +13,6 @@ begun shortly before a deadline; they never enter a reward or a proposal.
 from __future__ import annotations
 
 import functools
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +30,7 @@ COUNTS = ("dense MACs", "depthwise MACs", "convolved values", "other values", "l
 # Of one core of an Intel Xeon (Sapphire Rapids generation), for machines whose parts were not timed.
 TYPICAL = (5e-12, 2e-11, 9e-10, 1.7e-9, 1e-5)
 BEYOND_PARTS = 1.3  # a whole step over the sum of its parts: augmentation, loss, optimiser; measured 1.2 to 1.4
-LATEST = 16  # finished candidates that say how busy the machine is
+FEWEST = 3  # timed parts that tell a machine from the typical one
 
 
 class CostModel(StrictModel):
@@ -41,7 +38,7 @@ class CostModel(StrictModel):
 
     Attributes:
         seconds: per image and unit of each of ``COUNTS``.
-        timed: parts that were timed for it; 0 if ``seconds`` are typical ones.
+        timed: parts that were timed for it; 0 if ``seconds`` are those of another machine.
         images_per_epoch: images that pass through the network in one epoch.
     """
 
@@ -58,29 +55,11 @@ class CostModel(StrictModel):
         return self.images_per_epoch * self.image_seconds(architecture)
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A candidate that was trained: its network, the images that passed through it, and the seconds it took."""
-
-    architecture: Architecture
-    image_passes: int
-    seconds: float
-
-
-def level(model: CostModel, finished: Sequence[Finished]) -> float:
-    """How much longer candidates take than predicted: the median over the latest; 1 if there are none."""
-    ratios = [
-        one.seconds / (one.image_passes * model.image_seconds(one.architecture))
-        for one in finished[-LATEST:]
-        if one.seconds > 0 and one.image_passes > 0
-    ]
-    return statistics.median(ratios) if ratios else 1.0
-
-
 def fit(plan: PrecisionPlan, timings: PrecisionPlan, *, images_per_epoch: int) -> CostModel:
     """The model that fits timed parts, each in the mode that a network runs it in.
 
-    Least squares of relative errors with weights not below 0. Too few parts give the typical weights.
+    Least squares of relative errors with weights not below 0. Too few parts for that, as on a busy machine, give the
+    typical weights times the median ratio of measured and typical time.
 
     Args:
         plan: the modes.
@@ -92,10 +71,13 @@ def fit(plan: PrecisionPlan, timings: PrecisionPlan, *, images_per_epoch: int) -
         for timing in timings.timings
         if timing.milliseconds.get(mode := plan.mode(timing.part), 0.0) > 0.0
     ]
-    if len(known) < 2 * len(COUNTS):
+    if len(known) < FEWEST:
         return CostModel(images_per_epoch=images_per_epoch)
     counts = np.array([row for row, _ in known])
     seconds = np.array([ms for _, ms in known]) / (1e3 * timings.batch_size)
+    if len(known) < 3 * len(COUNTS):
+        scaled = np.array(TYPICAL) * np.median(seconds / (counts @ TYPICAL))
+        return CostModel(seconds=tuple(scaled), timed=len(known), images_per_epoch=images_per_epoch)
     relative = counts / seconds[:, None]
     scale = np.maximum(relative.mean(axis=0), 1e-30)
     weights, _ = nnls(relative / scale, np.ones(len(known)))

@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 
 from mindgap.search.agenda import rung_due
-from mindgap.search.cost_model import Finished, level
 from mindgap.search.plan import SearchPlan
-from mindgap.search.slot import Slot
+from mindgap.search.slot import Attempt, Slot
 from mindgap.space.architecture import Architecture
 from mindgap.space.search_space import SearchSpace
 
+LATEST = 16  # results that say how busy the machine is
+RECENT = 64  # candidates that new ones are expected to be like
 LATE = 0.1  # share of its time by which a candidate may be predicted to end after the deadline
 
 
@@ -21,7 +22,7 @@ class Forecast:
 
     Args:
         plan: of the search.
-        space: tells the networks of candidates without a result; without it they count as the mean of the others.
+        space: tells the networks of candidates; without it all count alike, as what was trained on average.
     """
 
     def __init__(self, plan: SearchPlan, space: SearchSpace | None = None) -> None:
@@ -59,30 +60,34 @@ class Forecast:
         return own + self.epochs_beyond(rung)
 
     def left_seconds(self, slots: Sequence[Slot], *, new: int = 0) -> float | None:
-        """Expected seconds of one worker for all that is begun, and so many new candidates; None if nothing is known.
+        """Expected seconds of one worker for all that is begun, and for so many new candidates like the latest.
 
-        Candidates whose network is not known, new ones among them, count as the mean of the others.
+        None without a network that is known or was trained.
         """
-        known = {slot.number: seconds for slot in slots if (seconds := self._epoch_seconds(slot)) is not None}
-        if not known:
+        trained, level = [slot for slot in slots if slot.trained], self.level(slots)
+        if level is None or not trained:
             return None
-        mean = statistics.fmean(known.values())
-        begun = sum(self.left_epochs(slot) * known.get(slot.number, mean) for slot in slots)
-        return self.level(slots) * (begun + new * self.candidate_epochs * mean)
+        mean = statistics.fmean(self._epoch_seconds(slot.tokens) for slot in trained[-RECENT:])
+        begun = sum(self.left_epochs(slot) * self._epoch_seconds(slot.tokens) for slot in trained if not slot.settled)
+        return level * (begun + new * self.candidate_epochs * mean)
 
-    def level(self, slots: Sequence[Slot]) -> float:
-        """How much longer than predicted candidates take here."""
-        finished = [
-            Finished(
-                Architecture.model_validate(attempt.result["architecture"]),
-                image_passes=attempt.result["image_passes"],
-                seconds=max(attempt.result["seconds"], attempt.seconds or 0.0),
-            )
-            for slot in slots
-            for attempt in slot.attempts
-            if attempt.result is not None and attempt.result["state"] == "complete"
+    def level(self, slots: Sequence[Slot]) -> float | None:
+        """How much longer than predicted candidates take here: the median over the latest results, 1 before the first.
+
+        Without the space the prediction is a second per image, so that this is the seconds per image, and None before
+        the first.
+        """
+        done = [(slot, attempt) for slot in slots for attempt in slot.attempts if _was_trained(attempt)][-LATEST:]
+        ratios = [
+            max(attempt.result["seconds"], attempt.seconds or 0.0)
+            * self.plan.cost.images_per_epoch
+            / (attempt.result["image_passes"] * self._epoch_seconds(slot.tokens))
+            for slot, attempt in done
+            if attempt.result is not None
         ]
-        return level(self.plan.cost, finished)
+        if not ratios:
+            return None if self.space is None else 1.0
+        return statistics.median(ratios)
 
     def fits(self, tokens: tuple[int, ...], slots: Sequence[Slot], deadline: float) -> bool:
         """Whether a new candidate is expected to end before the deadline, or only a little after it.
@@ -98,7 +103,7 @@ class Forecast:
         if not any(slot.trained and slot.state != "failed" for slot in slots):
             return True
         workers = 1 + sum(slot.state == "running" for slot in slots)
-        epoch_s = self.level(slots) * self._of_tokens(tokens)
+        epoch_s = (self.level(slots) or 1.0) * self._epoch_seconds(tokens)
         shared_s = ((self.left_seconds(slots) or 0.0) + self.candidate_epochs * epoch_s) / workers
         left_s = max(shared_s, self.rung_epochs(0) * epoch_s)
         return time.time() + (1 - LATE) * left_s <= deadline
@@ -111,19 +116,16 @@ class Forecast:
     def _start(self, rung: int) -> int:
         return self.plan.rungs.plateau(rung - 1) if rung else 0
 
-    def _epoch_seconds(self, slot: Slot) -> float | None:
-        if not slot.trained:
-            return None
-        return self._of_tokens(slot.tokens, slot) if self.space is not None or slot.judged else None
-
-    def _of_tokens(self, tokens: tuple[int, ...], slot: Slot | None = None) -> float:
+    def _epoch_seconds(self, tokens: tuple[int, ...]) -> float:
         """Predicted seconds of an epoch; remembered."""
+        if self.space is None:
+            return float(self.plan.cost.images_per_epoch)
         if tokens not in self._seconds:
-            if self.space is not None:
-                architecture = self.space.decode(tokens).architecture
-            elif slot is not None:
-                architecture = Architecture.model_validate(next(iter(slot.judged.values()))["architecture"])
-            else:
-                raise ValueError("without a space the network of tokens is not known")
-            self._seconds[tokens] = self.plan.cost.epoch_seconds(architecture)
+            self._seconds[tokens] = self.plan.cost.epoch_seconds(self.space.decode(tokens).architecture)
         return self._seconds[tokens]
+
+
+def _was_trained(attempt: Attempt) -> bool:
+    """Whether an attempt has a result, and the time it took is known."""
+    result = attempt.result
+    return result is not None and result["state"] == "complete" and bool(result.get("image_passes"))

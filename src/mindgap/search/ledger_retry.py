@@ -58,7 +58,8 @@ def persistently(
             if left_s <= 0 or not _passes(error.__cause__):
                 raise
             if pause_s == 0.1:
-                log.warning("%s: does not answer (%s); trying again for %.0f s", address.shown, error.__cause__, left_s)
+                said = reason(error.__cause__ or error)
+                log.warning("%s: does not answer (%s); trying again for %.0f s", address.shown, said, left_s)
         on_trouble()
         time.sleep(min(left_s, pause_s * random.uniform(0.5, 1.0)))
         pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)

@@ -12,7 +12,7 @@ from mindgap.space.architecture import Architecture
 from mindgap.space.latency_measurement import measure_latency_table
 from mindgap.space.latency_table import BlockLatencyTable
 from mindgap.space.search_space import SearchSpace
-from mindgap.train.precision import PrecisionPlan, make_plan, plan_for_architectures
+from mindgap.train.precision import PrecisionPlan, make_plan, plan_for_architectures, question_of_modes
 from mindgap.train.remembered import one_thread, remembered
 from mindgap.train.settings import TrainSettings
 
@@ -25,7 +25,9 @@ def precision_plan(space: SearchSpace, training: TrainSettings) -> PrecisionPlan
     if training.precision != "auto" or training.device != "cpu":
         # Of a GPU nothing is timed, so the driver's machine need not have one.
         return make_plan(training.precision, sample[0], batch_size=training.batch_size, device=training.device)
-    question = "\n".join([str(training.batch_size), *(architecture.to_json() for architecture in sample)])
+    question = "\n".join(
+        [*question_of_modes(training.batch_size), *(architecture.to_json() for architecture in sample)]
+    )
     with one_thread():
         return remembered(
             "precision",

@@ -41,7 +41,7 @@ class FiguresGame:
 
     def __init__(self, *, seed: int = 0, positions: int = 4, noise: float = 1.0) -> None:
         self.space = SmallSpace(positions=positions)
-        self.seed, self.noise = seed, noise
+        self.seed, self.noise, self.reward = seed, noise, REWARD
         self._quality = TokenGame(self.space, seed=2 * seed)
         self._gap = TokenGame(self.space, seed=2 * seed + 1)
         generator = numpy_generator("figures game", seed)
@@ -63,7 +63,7 @@ class FiguresGame:
         true, noise = self.figures(tokens), numpy_generator(self.seed, "noise", slot).normal(size=2) * self.noise
         accuracy = min(1.0, true.accuracy + 0.01 * float(noise[0]))
         unfairness = max(0.0, true.unfairness + 0.02 * float(noise[1]))
-        return Outcome(slot, tokens, REWARD(accuracy, unfairness), accuracy, unfairness, true.macs)
+        return Outcome(slot, tokens, self.reward(accuracy, unfairness), accuracy, unfairness, true.macs)
 
 
 def every_candidate(space: TokenSpace) -> Iterator[tuple[int, ...]]:

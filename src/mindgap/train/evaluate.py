@@ -19,7 +19,7 @@ from mindgap.space.network import Network
 from mindgap.train.inference import InferenceNetwork
 from mindgap.train.memory import keep_freed_memory
 from mindgap.train.mitigation import AbstractMitigation
-from mindgap.train.modes import Mode, in_modes
+from mindgap.train.modes import Mode, in_modes, is_narrow
 from mindgap.train.precision import FP32
 
 
@@ -60,7 +60,7 @@ def predict_probabilities(
     network.eval()
     device = next(network.parameters()).device
     modes = FP32.modes(architecture) if modes is None else modes
-    dtype = torch.bfloat16 if modes[0].startswith("bf16") else torch.float32
+    dtype = torch.bfloat16 if is_narrow(modes[0]) else torch.float32
     parts: list[Tensor] = []
     with torch.inference_mode(), _prepared(network, modes, mitigation) as logits_of:
         for chunk in torch.from_numpy(rows).split(batch_size):

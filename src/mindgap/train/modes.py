@@ -5,16 +5,46 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from mindgap.space.network import Network
 from mindgap.train.depthwise import is_depthwise, mended_depthwise
+from mindgap.train.fused_modules import fused_forwards
 
-Mode = Literal["fp32", "bf16", "fp32-mended", "bf16-mended"]
+Mode = Literal[
+    "fp32",
+    "bf16",
+    "fp32-mended",
+    "bf16-mended",
+    "fp32-fused",
+    "bf16-fused",
+    "fp32-mended-fused",
+    "bf16-mended-fused",
+]
 MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+def is_narrow(mode: Mode) -> bool:
+    """Whether a mode computes in bfloat16."""
+    return mode.startswith("bf16")
+
+
+def is_mended(mode: Mode) -> bool:
+    """Whether depthwise convolutions have mended gradients (``depthwise.py``)."""
+    return "-mended" in mode
+
+
+def is_fused(mode: Mode) -> bool:
+    """Whether batch norms are fused with what follows them (``fused_norm.py``)."""
+    return mode.endswith("-fused")
+
+
+def fused_mode(mode: Mode) -> Mode:
+    """The mode that is as this one, with fused batch norms."""
+    return mode if is_fused(mode) else cast("Mode", f"{mode}-fused")
 
 
 @contextmanager
@@ -34,10 +64,13 @@ def in_modes(network: nn.Module, modes: Sequence[Mode]) -> Iterator[None]:
 @contextmanager
 def in_mode(module: nn.Module, mode: Mode) -> Iterator[None]:
     """Runs one module in a mode while the block lasts."""
-    if mode.endswith("-mended"):
+    if is_mended(mode):
         for child in module.modules():
             if isinstance(child, nn.Conv2d) and is_depthwise(child):
                 _override(child, functools.partial(mended_depthwise, child))
+    if is_fused(mode):
+        for child, forward in fused_forwards(module):
+            _override(child, forward)
     _override(module, functools.partial(_forward, module.forward, mode))
     try:
         yield
@@ -46,7 +79,7 @@ def in_mode(module: nn.Module, mode: Mode) -> Iterator[None]:
 
 
 def _forward(forward: Callable[[Tensor], Tensor], mode: Mode, images: Tensor) -> Tensor:
-    narrow = mode.startswith("bf16")
+    narrow = is_narrow(mode)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=narrow):
         return forward(images.to(torch.bfloat16 if narrow else torch.float32))
 

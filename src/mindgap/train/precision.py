@@ -1,4 +1,4 @@
-"""How each part of a network is computed: bfloat16 or float32, stock or mended depthwise gradients.
+"""How each part of a network is computed: bfloat16 or float32, stock or mended depthwise gradients, fused norms or not.
 
 No rule fits every processor, so the parts of a network are timed where it runs, forward and backward, and each gets its
 fastest mode. The timings are a plan that can be stored as JSON and reused, so that results do not depend on load.
@@ -22,8 +22,9 @@ from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
 from mindgap.space.layers import shrunk
 from mindgap.space.network_builder import build_block, build_head, build_stem
 from mindgap.train.depthwise import is_depthwise
+from mindgap.train.fused_kernels import compiled_operations
 from mindgap.train.memory import channels_last, keep_freed_memory
-from mindgap.train.modes import MODES, Mode, in_mode
+from mindgap.train.modes import MODES, Mode, fused_mode, in_mode, is_fused, is_mended, is_narrow
 from mindgap.train.remembered import remembered
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -84,7 +85,7 @@ class PartTiming(StrictModel):
     def best(self) -> Mode:
         """The fastest mode; bfloat16 only where it wins by more than 3 %."""
         modes = self.milliseconds
-        return min(modes, key=lambda mode: modes[mode] * (_MARGIN if mode.startswith("bf16") else 1.0))
+        return min(modes, key=lambda mode: modes[mode] * (_MARGIN if is_narrow(mode) else 1.0))
 
 
 class PrecisionPlan(StrictModel):
@@ -121,6 +122,7 @@ class PrecisionPlan(StrictModel):
 
 FP32 = PrecisionPlan(fixed="fp32")
 BF16 = PrecisionPlan(fixed="bf16-mended")
+_FUSED_BF16 = PrecisionPlan(fixed="bf16-mended-fused")
 
 
 def network_parts(architecture: Architecture) -> tuple[Part, ...]:
@@ -140,17 +142,25 @@ def make_plan(
 ) -> PrecisionPlan:
     """The plan of one network: ``fp32`` or ``bf16`` everywhere, or ``auto``, timed once and remembered.
 
-    A run that is begun again, its next fold, and one with another seed have the same plan on the same machine.
+    A run that is begun again, its next fold, and one with another seed have the same plan on the same machine. ``fp32``
+    is plain PyTorch; the others fuse batch norms on a processor where these can be compiled.
     """
     kind = torch.device(device).type
     if precision == "fp32":
         return FP32
-    if precision == "bf16" or kind != "cpu":
-        return BF16 if kind == "cpu" else PrecisionPlan(device=kind, fixed="bf16")
+    if kind != "cpu":
+        return PrecisionPlan(device=kind, fixed="bf16")
+    if precision == "bf16":
+        return BF16 if compiled_operations() is None else _FUSED_BF16
     parts = network_parts(architecture)
-    question = "\n".join([str(batch_size), *(part.model_dump_json() for part in parts)])
+    question = "\n".join([*question_of_modes(batch_size), *(part.model_dump_json() for part in parts)])
     measure = functools.partial(measure_plan, parts, batch_size=batch_size)
     return remembered("precision", question, PrecisionPlan, measure=measure)
+
+
+def question_of_modes(batch_size: int) -> list[str]:
+    """What a timed plan depends on besides the networks and the machine; a compiler may come or go."""
+    return [str(batch_size), "stock" if compiled_operations() is None else "fused"]
 
 
 def measure_plan(parts: Sequence[Part], *, batch_size: int, seconds: float = 10.0) -> PrecisionPlan:
@@ -200,34 +210,38 @@ def time_part(part: Part, *, batch_size: int) -> PartTiming:
     """Times one part in the modes that apply, in turns, and keeps each one's fastest round.
 
     Large maps are timed in smaller batches, scaled up. A mode that took twice as long as another in the first round has
-    no further one. Rounds end after half a second.
+    no further one, and is not tried with fused batch norms either. Rounds end after half a second.
     """
     module = channels_last(part.build()).train()
     if not list(module.parameters()):
         return PartTiming(part=part, milliseconds={"fp32": 0.0})
     timed = min(batch_size, max(1, _MOST_PIXELS // part.px**2))
     has_depthwise = any(is_depthwise(child) for child in module.modules())
-    modes: list[Mode] = [mode for mode in MODES if has_depthwise or not mode.endswith("-mended")]
     images = torch.randn(timed, part.in_channels, part.px, part.px).contiguous(memory_format=torch.channels_last)
 
     def play(mode: Mode) -> float:
         return pass_seconds(module, images, mode, input_gradient=part.kind != "stem")
 
-    for mode in modes:
-        play(mode)
-    best: dict[Mode, float] = {mode: play(mode) for mode in modes}
-    hopeful: list[Mode] = [mode for mode in modes if best[mode] < _HOPELESS * min(best.values())]
+    best: dict[Mode, float] = {}
+    hopeful: list[Mode] = []
+    for fused in (False, True)[: 1 if compiled_operations() is None else 2]:
+        plain: list[Mode] = [mode for mode in MODES if not is_fused(mode) and (has_depthwise or not is_mended(mode))]
+        modes: list[Mode] = [fused_mode(mode) for mode in hopeful] if fused else plain
+        for mode in modes:
+            play(mode)
+        best |= {mode: play(mode) for mode in modes}
+        hopeful = [mode for mode in best if best[mode] < _HOPELESS * min(best.values())]
     begin, turn = time.perf_counter(), 1
     while turn < _LEAST_ROUNDS or (turn < _MOST_ROUNDS and time.perf_counter() - begin < _PART_SECONDS):
         best |= {mode: min(best[mode], play(mode)) for mode in hopeful}
         turn += 1
     scale = 1000.0 * batch_size / timed
-    return PartTiming(part=part, milliseconds={mode: round(scale * best[mode], 4) for mode in modes})
+    return PartTiming(part=part, milliseconds={mode: round(scale * best[mode], 4) for mode in best})
 
 
 def pass_seconds(module: nn.Module, images: Tensor, mode: Mode, *, input_gradient: bool) -> float:
     """Processor seconds of one forward and backward pass in a mode; images (B, C, H, W), channels_last."""
-    dtype = torch.bfloat16 if mode.startswith("bf16") else torch.float32
+    dtype = torch.bfloat16 if is_narrow(mode) else torch.float32
     images = images.to(dtype).requires_grad_(input_gradient)
     module.zero_grad(set_to_none=True)
     with in_mode(module, mode):

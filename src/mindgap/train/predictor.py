@@ -15,7 +15,7 @@ from mindgap.data.classifier_facts import ClassifierFacts
 from mindgap.train.device import choose_device
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.inference import inference_modes
-from mindgap.train.modes import Mode
+from mindgap.train.modes import Mode, is_narrow
 from mindgap.train.precision import Precision
 from mindgap.train.trained_model import TrainedModel
 
@@ -60,7 +60,7 @@ class NetworkPredictor:
     @property
     def precision(self) -> str:
         """The types that the network's parts are computed in: ``float32``, ``bfloat16``, or both."""
-        narrow = [mode.startswith("bf16") for mode in self.modes]
+        narrow = [is_narrow(mode) for mode in self.modes]
         return " and ".join([*["float32"] * (not all(narrow)), *["bfloat16"] * any(narrow)])
 
     def probabilities(

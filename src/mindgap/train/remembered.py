@@ -20,7 +20,7 @@ from mindgap.core.config import StrictModel
 from mindgap.core.errors import CapacityError
 from mindgap.core.files import write_new_text
 
-WAY = 3  # of timing; raise it when a timing means something else than before, so that remembered ones are not taken
+WAY = 4  # of timing; raise it when a timing means something else than before, so that remembered ones are not taken
 ModelT = TypeVar("ModelT", bound=StrictModel)
 
 

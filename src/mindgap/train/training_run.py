@@ -25,7 +25,7 @@ from mindgap.train.device import choose_device, image_tensor
 from mindgap.train.loss import make_loss
 from mindgap.train.memory import channels_last
 from mindgap.train.mitigation import AbstractMitigation, Batch, TrainingData, TrainingFacts, make_mitigation
-from mindgap.train.modes import Mode, in_modes
+from mindgap.train.modes import Mode, in_modes, is_narrow
 from mindgap.train.run_keys import run_keys
 from mindgap.train.schedule import SCHEDULES, Length, set_lr
 from mindgap.train.settings import TrainSettings
@@ -179,7 +179,7 @@ class TrainingRun:
         chosen = self.images.index_select(0, rows)
         if chosen.device.type != self.device.type:  # "cuda" is not equal to "cuda:0"
             chosen = chosen.pin_memory().to(self.device, non_blocking=True)
-        narrow = bool(self.modes) and self.modes[0].startswith("bf16")
+        narrow = bool(self.modes) and is_narrow(self.modes[0])
         dtype = torch.bfloat16 if narrow else torch.float32
         return self.augment.apply(chosen, draws, mean=self.mean, std=self.std, dtype=dtype)
 

@@ -15,6 +15,7 @@ from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
 from mindgap.workflows.compared_runs import Source, models_of
+from mindgap.workflows.compared_searches import searches_record
 from mindgap.workflows.least_numbers import refuse_too_small
 from mindgap.workflows.run_predictions import group_order, predictions_of
 
@@ -35,6 +36,9 @@ def compare(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compares models on the same rows: each with the first, on the same resamples.
+
+    Runs of ``search`` are compared as searches too: the hypervolume of accuracy, U and multiply-accumulates that each
+    reached, in all and at equal image passes.
 
     Args:
         *runs: two or more folders of train or search runs, or predictions tables (CSV or Parquet). Runs whose options
@@ -74,6 +78,8 @@ def compare(
     with progress(_steps(audited[0]), f"comparing {len(models)} models by attribute") as bar:
         found = compare_models(models, options, attribute_done=lambda _: bar.advance())
     asked = {"attributes": list(audited[0].specs.values()), "split": audited[0].split, "cluster": audited[0].cluster}
+    searches = searches_record(models)
+    found |= {"searches": searches} if searches is not None else {}
     record = jsonable(found | {"options": _without_none(asked) | vars(options)})
     outputs.write(record, page=lambda path: _write_page(path, record))
     return record

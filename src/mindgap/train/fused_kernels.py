@@ -1,0 +1,195 @@
+"""The passes of a fused batch norm in C++, compiled where they are first used and kept in the cache folder.
+
+There is nothing of PyTorch in the library: plain arrays come in. So it compiles in seconds and fits every version.
+Threads are those of PyTorch's own OpenMP, which is already loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mindgap.core.errors import CapacityError
+from mindgap.core.files import atomic_path
+from mindgap.train.fused_reference import Act, Cut, Norm, Operations, PlainOperations, agree
+from mindgap.train.remembered import cache_folder
+
+_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=off", "-Wno-unknown-pragmas")
+_MACHINE = {"AVX512": ("-march=x86-64-v4", "-mprefer-vector-width=512"), "AVX2": ("-march=x86-64-v3",)}
+_TYPES = {torch.float32: 0, torch.bfloat16: 1}
+_ACTS: dict[Act, int] = {"plain": 0, "relu": 1, "relu6": 2}
+_SECONDS = 300.0
+_INTEGERS = ("size", "channels", "tile", "piece", "type", "act", "threads")
+_POINTERS = (
+    *("x", "other", "gradient", "out", "before", "mean", "scale", "shift", "slope", "constant", "partial"),
+    *("first", "second"),
+)
+log = logging.getLogger(__name__)
+
+
+class NoKernelsError(Exception):
+    """The kernels cannot be compiled or used here; the text is one line."""
+
+
+class _Call(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_int64) for name in _INTEGERS) + tuple(
+        (name, ctypes.c_void_p) for name in _POINTERS
+    )
+
+
+class CompiledOperations:
+    """The passes of ``Operations`` by the library of a path.
+
+    Raises:
+        OSError: it cannot be loaded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        library = ctypes.CDLL(str(path))
+        self._passes = {name: library[name] for name in ("forward_sums", "forward", "backward_sums", "backward")}
+        for function in self._passes.values():
+            function.argtypes, function.restype = (ctypes.POINTER(_Call),), None
+
+    def forward_sums(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Operations``."""
+        first, second, partial = _vectors(x)
+        self._call("forward_sums", x, first=first, second=second, partial=partial)
+        return first, second
+
+    def forward(self, x: Tensor, residual: Tensor | None, norm: Norm, *, out: Tensor) -> Tensor:
+        """See ``Operations``."""
+        self._call("forward", x, norm, other=residual, out=out)
+        return out
+
+    def backward_sums(
+        self, x: Tensor, gradient: Tensor, output: Tensor | None, norm: Norm
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """See ``Operations``."""
+        before = None if output is None else torch.empty_like(x)
+        first, second, partial = _vectors(x)
+        sums = {"first": first, "second": second, "partial": partial}
+        self._call("backward_sums", x, norm, gradient=gradient, other=output, before=before, **sums)
+        return first, second, before
+
+    def backward(self, x: Tensor, gradient: Tensor, norm: Norm, *, slope: Tensor, constant: Tensor) -> Tensor:
+        """See ``Operations``."""
+        out = torch.empty_like(x)
+        self._call("backward", x, norm, gradient=gradient, out=out, slope=slope, constant=constant)
+        return out
+
+    def _call(self, name: str, x: Tensor, norm: Norm | None = None, **tensors: Tensor | None) -> None:
+        if norm is not None:
+            tensors |= {"mean": norm.mean, "scale": norm.scale, "shift": norm.shift}
+        places = {key: tensor.data_ptr() for key, tensor in tensors.items() if tensor is not None}
+        kinds = {"type": _TYPES[x.dtype], "act": _ACTS["plain" if norm is None else norm.act]}
+        call = _Call(**vars(Cut.of(x)), **kinds, threads=torch.get_num_threads(), x=x.data_ptr(), **places)
+        self._passes[name](call)
+
+
+def _vectors(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for two results and for the sums of every piece."""
+    cut = Cut.of(x)
+    first, second = torch.empty((2, cut.channels), dtype=torch.float64)
+    return first, second, torch.empty((cut.pieces, 2, cut.channels))
+
+
+@functools.cache
+def compiled_operations() -> CompiledOperations | None:
+    """The compiled passes, or None where they cannot be had, with one line in the log."""
+    try:
+        return find_or_compile(cache_folder())
+    except NoKernelsError as error:
+        log.warning("batch norm and activation are not fused here: %s; everything works, slower", error)
+        return None
+
+
+def operations() -> Operations:
+    """The compiled passes, or those in PyTorch, slower and with the same results, where they cannot be had."""
+    return compiled_operations() or PlainOperations()
+
+
+def find_or_compile(folder: Path) -> CompiledOperations:
+    """The library of this source, compiler and kind of processor from a folder, compiled if it is not there.
+
+    Of two processes that compile at once both write the same, and the later one's file takes the place of the first's.
+
+    Raises:
+        NoKernelsError: there is no compiler, or it fails, or what it made computes something else than it should.
+    """
+    compiler = _compiler()
+    source = files("mindgap.train").joinpath("fused_norm.cpp").read_text(encoding="utf-8")
+    reasons: list[str] = []
+    for threads in (("-fopenmp",), ("-fopenmp-simd",)) if sys.platform == "linux" else ((),):
+        flags = (*_FLAGS, *_MACHINE.get(torch.backends.cpu.get_cpu_capability(), ()), *threads)
+        key = "\n".join([platform.machine(), platform.system(), _version(compiler), *flags, source])
+        path = folder / f"fused-norm-{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}.so"
+        try:
+            return _kept(path) or _compile(compiler, flags, source, path)
+        except OSError as error:  # such as another OpenMP than PyTorch's
+            reasons.append(f"the compiled library cannot be loaded ({error})")
+    raise NoKernelsError(reasons[0])
+
+
+def _kept(path: Path) -> CompiledOperations | None:
+    try:
+        return _load(path) if path.exists() else None
+    except OSError:  # damaged: it is compiled anew
+        return None
+
+
+def _compiler() -> list[str]:
+    named = shlex.split(os.environ.get("CXX", ""))
+    for command in [named] if named else [["g++"], ["c++"], ["clang++"]]:
+        if shutil.which(command[0]):
+            return command
+    raise NoKernelsError(f"no C++ compiler ({named[0] if named else 'g++'} not found); install one, or set CXX")
+
+
+def _compile(compiler: Sequence[str], flags: Sequence[str], source: str, path: Path) -> CompiledOperations:
+    with tempfile.TemporaryDirectory() as place:
+        text, compiled, library = (Path(place) / name for name in ("fused_norm.cpp", "fused_norm.o", "fused_norm.so"))
+        text.write_text(source, encoding="utf-8")
+        _run([*compiler, *flags, "-c", str(text), "-o", str(compiled)])
+        # Linked without OpenMP: its names are found in the one that PyTorch has loaded for all to see.
+        _run([*compiler, "-shared", str(compiled), "-o", str(library)])
+        with suppress(CapacityError), atomic_path(path) as temporary:
+            shutil.copyfile(library, temporary)
+        return _load(library)  # loaded once, a library outlives its file
+
+
+def _version(compiler: Sequence[str]) -> str:
+    return _run([*compiler, "--version"])
+
+
+def _run(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoKernelsError(f"{command[0]} cannot be run ({type(error).__name__})") from None
+    if done.returncode:
+        said = next((line for line in done.stderr.splitlines() if "error" in line), "no message")
+        raise NoKernelsError(f"{command[0]} failed with status {done.returncode} ({said[:200]})")
+    return done.stdout
+
+
+def _load(path: Path) -> CompiledOperations:
+    found = CompiledOperations(path)
+    if not agree(found, PlainOperations()):
+        raise NoKernelsError(f"{path}: computes something else than it should; remove it, or use another compiler")
+    return found

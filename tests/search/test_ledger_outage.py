@@ -1,0 +1,119 @@
+"""A database server that goes away and comes back."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from mindgap.core.errors import CapacityError
+from mindgap.search.lease import Lease
+from mindgap.search.ledger import Ledger, create_ledger
+from mindgap.testing.postgres_server import PostgresServer, postgres_binaries
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server that these tests may stop."""
+    if postgres_binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with PostgresServer.start() as server:
+        yield server
+
+
+def test_a_server_that_restarts_in_the_middle_loses_nothing(request, server):
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {"target": 1})
+    done, errors = threading.Semaphore(0), []
+
+    def work() -> None:
+        ledger = Ledger(url)
+        try:
+            for slot in range(24):
+                claim = ledger.claim(slot, (slot,), attempt=1, lease=Lease.current())
+                ledger.beat(claim)
+                ledger.epoch_done(claim, 1)
+                assert ledger.noted("target") == 1
+                assert ledger.slots()[-1].state == "running"
+                ledger.complete(claim, result={"reward": slot}, values=(0.5, 0.1, 1.0))
+                done.release()
+        except BaseException as error:  # noqa: BLE001  (shown by the test)
+            errors.append(error)
+        finally:
+            ledger.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    for _ in range(5):
+        for _ in range(4):
+            assert done.acquire(timeout=120)
+        server.restart()
+    worker.join(timeout=120)
+    ledger = Ledger(url)
+    slots = ledger.slots()
+    ledger.close()
+    assert errors == []
+    assert [slot.number for slot in slots] == list(range(24))
+    assert all(slot.state == "complete" and len(slot.attempts) == 1 for slot in slots)
+    assert [slot.result["reward"] for slot in slots] == list(range(24))
+
+
+def test_a_server_that_stays_away_is_one_line_without_the_password(request, server):
+    url = server.url("ledger", study=request.node.name).replace("mindgap@", "mindgap:secret@")
+    create_ledger(url, {})
+    ledger = Ledger(url, patience_s=0.5)
+    claim = ledger.claim(0, (1,), attempt=1, lease=Lease.current())
+    server.stop()
+    for action, word in [
+        (lambda: ledger.epoch_done(claim, 1), "written"),
+        (ledger.slots, "read"),
+        (lambda: ledger.end(claim.row, "parked"), "written"),
+        (ledger.end_lost, "read"),
+    ]:
+        with pytest.raises(CapacityError, match=f"the ledger cannot be {word} .*see that the server of") as error:
+            action()
+        assert "\n" not in str(error.value)
+        assert "secret" not in str(error.value)
+    ledger.beat(claim)  # is made up by the next
+    server.run()
+    ledger.epoch_done(claim, 1)
+    assert ledger.slots()[0].epoch == 1
+    ledger.close()
+
+
+def test_a_claim_whose_confirmation_was_lost_is_still_the_claimers(request, server, monkeypatch):
+    """The server committed and the connection broke: the second try finds its own row and takes no other for it."""
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {})
+    ledger, other = Ledger(url), Ledger(url)
+    original, broke = ledger._database._engine.dialect.do_commit, []
+
+    def commit_and_break(connection):
+        original(connection)
+        if not broke:
+            broke.append(True)
+            server.restart()
+            connection.execute("SELECT 1")
+
+    monkeypatch.setattr(ledger._database._engine.dialect, "do_commit", commit_and_break)
+    claim = ledger.claim(0, (1,), attempt=1, lease=Lease.current())
+    assert broke
+    assert claim is not None
+    broke.clear()
+    ledger.complete(claim, result={"reward": 0.5}, values=(0.5, 0.1, 1.0))
+    assert broke
+    assert other.claim(0, (2,), attempt=1, lease=Lease.current()) is None
+    assert [(slot.state, len(slot.attempts)) for slot in other.slots()] == [("complete", 1)]
+    ledger.close()
+    other.close()
+
+
+def test_a_process_stopped_in_a_transaction_does_not_hold_up_the_others_for_good(request, server):
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {})
+    ledger = Ledger(url)
+    found = ledger._database.reading(
+        lambda connection: connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
+    )
+    assert found == "1min"
+    ledger.close()
