@@ -123,7 +123,6 @@ def test_ctrl_c_parks_what_is_in_work_on_ray(tmp_path):
     assert {attempt.ending for attempt in attempts} <= {None, "parked"}
 
 
-@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     placement = make_placement("ray://auto", {})
