@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mindgap.core.errors import CapacityError, RunError
+from mindgap.core.errors import CapacityError, ConfigError, RunError
 from mindgap.search.ledger import Ledger
 from mindgap.search.placement import make_placement
 from mindgap.search.worker import ledger_url
@@ -123,12 +123,20 @@ def test_ctrl_c_parks_what_is_in_work_on_ray(tmp_path):
     assert {attempt.ending for attempt in attempts} <= {None, "parked"}
 
 
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_one_line():
-    placement = make_placement("ray://127.0.0.1:1", {})
-    with pytest.raises(CapacityError, match=r"the cluster ray://127.0.0.1:1: Ray cannot be reached") as raised:
+def test_a_cluster_that_is_not_there_is_one_line(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    placement = make_placement("ray://auto", {})
+    with pytest.raises(CapacityError, match=r"the cluster ray://auto: Ray cannot be reached") as raised:
         placement.check(workers=1, on_one_host=True)
     assert "\n" not in str(raised.value)
+
+
+def test_a_cluster_elsewhere_needs_rays_client(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "grpc" else name)
+    with pytest.raises(
+        ConfigError, match=r"pip install 'ray\[client\]', or run the command on a machine of the cluster"
+    ):
+        make_placement("ray://head:10001", {}).check(workers=1, on_one_host=False)
 
 
 def test_the_log_of_a_ray_worker_is_in_the_folder_of_the_search(tmp_path):

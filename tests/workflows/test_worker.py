@@ -59,7 +59,7 @@ def test_ctrl_c_parks_the_candidate_and_ends_the_worker_with_130(tmp_path):
 
 
 def test_a_study_elsewhere_or_nowhere_is_one_line(tmp_path):
-    with pytest.raises(ConfigError, match="give the run folder"):
-        worker(study="postgresql://host/db")
+    with pytest.raises(ConfigError, match=r"study is 'mysql://host/db'; give sqlite:///FILE or postgresql"):
+        worker(study="mysql://host/db")
     with pytest.raises(RunError, match="there is no ledger"):
         worker(study=str(tmp_path))

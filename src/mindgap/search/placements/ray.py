@@ -22,6 +22,7 @@ from mindgap.search.worker_process import WorkerProcess, start_worker
 CLIENT = "ray://"
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}  # nothing is sent anywhere
 STORE_BYTES = 80 * 2**20  # of objects; nothing but records of a few hundred bytes goes through it
+CONNECT_S = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -77,6 +78,11 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
         """
         if importlib.util.find_spec("ray") is None:
             raise ConfigError("placement ray needs Ray, which is not installed; pip install 'mindgap[cluster]'")
+        if self.address not in {None, "auto"} and importlib.util.find_spec("grpc") is None:
+            raise ConfigError(
+                f"placement {CLIENT}{self.address} needs Ray's client, which is not installed; pip install "
+                "'ray[client]', or run the command on a machine of the cluster with ray://auto"
+            )
         self._workers, asked = workers, self.options.gpus_per_worker
         if self.address is None:
             gpus = len(visible_gpus())
@@ -184,6 +190,7 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
                 own = {"num_cpus": self._workers, "include_dashboard": False, "object_store_memory": STORE_BYTES}
                 ray.init(address="local", **own, **settings)
             else:
+                _knock(os.environ.get("RAY_ADDRESS") if self.address == "auto" else self.address)
                 ray.init(address="auto" if self.address == "auto" else CLIENT + self.address, **settings)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -201,6 +208,17 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
                 f"the cluster {CLIENT}{self.address} has other machines ({others[0]}), which cannot open the ledger's "
                 "file; put the ledger on a server, --study postgresql://HOST/DATABASE"
             )
+
+
+def _knock(address: str | None) -> None:
+    """Sees whether somebody listens at HOST:PORT; Ray itself would wait for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = (address or "").removeprefix(CLIENT).rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
 
 
 @contextmanager
