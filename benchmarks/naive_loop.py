@@ -89,13 +89,18 @@ class NaiveLoop:
         *,
         workers: int,
         now: Callable[[], float],
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.now, self.last = now, data.last
+        self.now, self.last, self.device = now, data.last, torch.device(device)
         self.format = torch.channels_last if self.last else torch.contiguous_format
-        self.network = architecture.build(seed=0).to(memory_format=self.format).train()
+        self.network = architecture.build(seed=0).to(self.device, memory_format=self.format).train()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, fused=True)
         self.loader = DataLoader(
-            data, batch_sampler=NextBatches(slices), num_workers=workers, persistent_workers=workers > 0
+            data,
+            batch_sampler=NextBatches(slices),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self.device.type == "cuda",
         )
 
     def round(self) -> float:
@@ -111,7 +116,8 @@ class NaiveLoop:
     def _rate(self) -> float:
         # The workers wait with nothing prefetched: the pass over the last slice of batches ended with its last batch.
         begin, steps = self.now(), 0
-        for images, labels in self.loader:
+        for batch in self.loader:
+            images, labels = (tensor.to(self.device, non_blocking=True) for tensor in batch)
             self._step(images.permute(0, 3, 1, 2) if self.last else images, labels)
             steps += 1
         return steps * BATCH / (self.now() - begin)

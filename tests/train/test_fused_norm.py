@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from mindgap.train import fused_reference
 from mindgap.train.fused_kernels import operations
 from mindgap.train.fused_norm import _FusedNorm, act_of, fused_norm, is_fusable
-from mindgap.train.fused_reference import Norm, PlainOperations
+from mindgap.train.fused_reference import PlainOperations
 
 ACTS = {"plain": nn.Identity(), "relu": nn.ReLU(), "relu6": nn.ReLU6()}
 
@@ -90,16 +92,15 @@ def test_the_compiled_passes_give_the_bits_of_those_in_pytorch(channels, rows, d
         pytest.skip("no C++ compiler here")
     x, gradient, other = maps(3, rows, channels, 1).reshape(3, rows, channels).contiguous().to(dtype)
     x[0] = 0.0
-    mean, scale, shift, slope, constant = torch.randn(5, channels, generator=torch.Generator().manual_seed(1))
-    for act in ACTS:
-        norm, results = Norm(mean, scale, shift, act), []
-        for passes in (compiled, PlainOperations()):
-            sums = [*passes.forward_sums(x), *passes.backward_sums(x, gradient, None, norm)[:2]]
-            through = [passes.forward(x, added, norm, out=torch.empty_like(x)) for added in (None, other)]
-            back = passes.backward(x, gradient, norm, slope=slope, constant=constant)
-            results.append([*sums, *through, back, *passes.backward_sums(x, gradient, other, norm)])
-        for ours, theirs in zip(*results, strict=True):
-            assert torch.equal(ours, theirs)
+    vectors = torch.rand(4, channels, generator=torch.Generator().manual_seed(1))
+    for act, residual in itertools.product(ACTS, (None, other)):
+        ours, theirs = (
+            fused_reference.everything(passes, x, gradient, residual, vectors, act=act)
+            for passes in (compiled, PlainOperations())
+        )
+        assert len(ours) == (8 if residual is None else 9)
+        for one, same in zip(ours, theirs, strict=True):
+            assert torch.equal(one, same)
 
 
 def test_what_is_not_a_number_stays_seen():

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +27,16 @@ from torch import Tensor
 
 from mindgap.core.errors import CapacityError
 from mindgap.core.files import atomic_path
-from mindgap.train.fused_reference import Act, Cut, Norm, Operations, PlainOperations, agree
+from mindgap.train.fused_reference import (
+    Act,
+    Affine,
+    Cut,
+    Gradients,
+    Normalised,
+    Operations,
+    PlainOperations,
+    agree,
+)
 from mindgap.train.remembered import cache_folder
 
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-ffp-contract=off", "-Wno-unknown-pragmas")
@@ -37,8 +46,8 @@ _ACTS: dict[Act, int] = {"plain": 0, "relu": 1, "relu6": 2}
 _SECONDS = 300.0
 _INTEGERS = ("size", "channels", "tile", "piece", "type", "act", "threads")
 _POINTERS = (
-    *("x", "other", "gradient", "out", "before", "mean", "scale", "shift", "slope", "constant", "partial"),
-    *("first", "second"),
+    *("x", "other", "gradient", "out", "before", "weight", "bias", "running_mean", "running_var"),
+    *("wide", "narrow", "to_weight", "to_bias", "partial"),
 )
 log = logging.getLogger(__name__)
 
@@ -48,8 +57,10 @@ class NoKernelsError(Exception):
 
 
 class _Call(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_int64) for name in _INTEGERS) + tuple(
-        (name, ctypes.c_void_p) for name in _POINTERS
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in _INTEGERS),
+        *((name, ctypes.c_double) for name in ("eps", "momentum")),
+        *((name, ctypes.c_void_p) for name in _POINTERS),
     )
 
 
@@ -62,51 +73,43 @@ class CompiledOperations:
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
-        self._passes = {name: library[name] for name in ("forward_sums", "forward", "backward_sums", "backward")}
-        for function in self._passes.values():
+        self._forward, self._backward = library["forward"], library["backward"]
+        for function in (self._forward, self._backward):
             function.argtypes, function.restype = (ctypes.POINTER(_Call),), None
 
-    def forward_sums(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, residual: Tensor | None, norm: Affine, *, act: Act, out: Tensor) -> Normalised:
         """See ``Operations``."""
-        first, second, partial = _vectors(x)
-        self._call("forward_sums", x, first=first, second=second, partial=partial)
-        return first, second
+        wide, narrow = torch.empty((4, x.shape[1]), dtype=torch.float64), torch.empty((3, x.shape[1]))
+        maps = {"x": x, "other": residual, "out": out}
+        vectors = {"weight": norm.weight, "bias": norm.bias, "wide": wide, "narrow": narrow}
+        running = {"running_mean": norm.running_mean, "running_var": norm.running_var}
+        call = _Call(eps=norm.eps, momentum=norm.momentum, act=_ACTS[act])
+        _run_pass(self._forward, call, maps | vectors | running)
+        return Normalised(wide, narrow, act)
 
-    def forward(self, x: Tensor, residual: Tensor | None, norm: Norm, *, out: Tensor) -> Tensor:
+    def backward(
+        self, x: Tensor, gradient: Tensor, output: Tensor | None, norm: Normalised, *, wants_x: bool
+    ) -> Gradients:
         """See ``Operations``."""
-        self._call("forward", x, norm, other=residual, out=out)
-        return out
-
-    def backward_sums(
-        self, x: Tensor, gradient: Tensor, output: Tensor | None, norm: Norm
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See ``Operations``."""
-        before = None if output is None else torch.empty_like(x)
-        first, second, partial = _vectors(x)
-        sums = {"first": first, "second": second, "partial": partial}
-        self._call("backward_sums", x, norm, gradient=gradient, other=output, before=before, **sums)
-        return first, second, before
-
-    def backward(self, x: Tensor, gradient: Tensor, norm: Norm, *, slope: Tensor, constant: Tensor) -> Tensor:
-        """See ``Operations``."""
-        out = torch.empty_like(x)
-        self._call("backward", x, norm, gradient=gradient, out=out, slope=slope, constant=constant)
-        return out
-
-    def _call(self, name: str, x: Tensor, norm: Norm | None = None, **tensors: Tensor | None) -> None:
-        if norm is not None:
-            tensors |= {"mean": norm.mean, "scale": norm.scale, "shift": norm.shift}
-        places = {key: tensor.data_ptr() for key, tensor in tensors.items() if tensor is not None}
-        kinds = {"type": _TYPES[x.dtype], "act": _ACTS["plain" if norm is None else norm.act]}
-        call = _Call(**vars(Cut.of(x)), **kinds, threads=torch.get_num_threads(), x=x.data_ptr(), **places)
-        self._passes[name](call)
+        before, to_x = None if output is None else torch.empty_like(x), torch.empty_like(x) if wants_x else None
+        to_weight, to_bias = torch.empty((2, x.shape[1]))
+        maps = {"x": x, "gradient": gradient, "other": output, "before": before, "out": to_x}
+        vectors = {"wide": norm.wide, "narrow": norm.narrow, "to_weight": to_weight, "to_bias": to_bias}
+        _run_pass(self._backward, _Call(act=_ACTS[norm.act]), maps | vectors)
+        return Gradients(to_x, to_weight, to_bias, before)
 
 
-def _vectors(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Room for two results and for the sums of every piece."""
+def _run_pass(function: Callable[[_Call], None], call: _Call, tensors: Mapping[str, Tensor | None]) -> None:
+    x = tensors["x"]
+    assert x is not None  # noqa: S101
     cut = Cut.of(x)
-    first, second = torch.empty((2, cut.channels), dtype=torch.float64)
-    return first, second, torch.empty((cut.pieces, 2, cut.channels))
+    partial = torch.empty((cut.pieces, 2, cut.channels))
+    call.size, call.channels, call.tile, call.piece = cut.size, cut.channels, cut.tile, cut.piece
+    call.type, call.threads, call.partial = _TYPES[x.dtype], torch.get_num_threads(), partial.data_ptr()
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            setattr(call, name, tensor.data_ptr())
+    function(call)
 
 
 @functools.cache

@@ -12,14 +12,13 @@ from PyTorch's by rounding and do not depend on the number of threads. Parameter
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from mindgap.train.fused_kernels import operations
-from mindgap.train.fused_reference import Act, Norm, Operations, wide_type
+from mindgap.train.fused_reference import Act, Affine, Normalised, Operations
 
 _TYPES = (torch.float32, torch.bfloat16)
 _ACTS: dict[type[nn.Module], Act] = {nn.ReLU: "relu", nn.ReLU6: "relu6"}
@@ -64,6 +63,8 @@ def fused_norm(norm: nn.BatchNorm2d, images: Tensor, *, act: Act, residual: Tens
     usable = norm.training and images.device.type == "cpu" and images.dtype in _TYPES and alike
     if not usable or images.numel() <= images.shape[1]:
         return None
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
     return _FusedNorm.apply(images, norm.weight, norm.bias, residual, norm, act, operations())
 
 
@@ -80,44 +81,26 @@ class _FusedNorm(torch.autograd.Function):
         passes: Operations,
     ) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
-        rows, wide = _rows(images), wide_type(images.dtype)
-        mean, variance = passes.forward_sums(rows)
-        _update_statistics(norm, mean, variance, len(rows))
-        inverse = 1.0 / (variance + norm.eps).sqrt()
-        scale = weight.double() * inverse
-        how = Norm(mean.to(wide), scale.to(wide), (bias.double() - mean * scale).to(wide), act)
-        added = None if residual is None else _rows(residual)
+        assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018, S101  (is_fusable saw it)
+        affine = Affine(weight, bias, norm.running_mean, norm.running_var, norm.eps, norm.momentum or 0.0)
         out = torch.empty_like(images)  # no view, so that an activation of another kind may change it in place
-        passes.forward(rows, added, how, out=_rows(out))
+        added = None if residual is None else _rows(residual)
+        made = passes.forward(_rows(images), added, affine, act=act, out=_rows(out))
         seen = out if residual is not None and act != "plain" else None
-        ctx.save_for_backward(images, how.mean, inverse, scale, how.shift, seen)
+        ctx.save_for_backward(images, made.wide, made.narrow, seen)
         ctx.act, ctx.passes = act, passes
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        images, mean, inverse, scale, shift, seen = ctx.saved_tensors
-        rows, wide, before = _rows(images), shift.dtype, _rows(gradients[0])
-        norm, passes = Norm(mean, scale.to(wide), shift, ctx.act), ctx.passes
-        sums, products, masked = passes.backward_sums(rows, before, None if seen is None else _rows(seen), norm)
-        if masked is not None:
-            before, norm = masked, replace(norm, act="plain")
-        to_images = None
-        if ctx.needs_input_grad[0]:
-            slope, constant = scale * inverse * inverse * products / -len(rows), scale * sums / -len(rows)
-            to_rows = passes.backward(rows, before, norm, slope=slope.to(wide), constant=constant.to(wide))
-            to_images = _maps(to_rows, images)
+        images, wide, narrow, seen = ctx.saved_tensors
+        rows, output = _rows(gradients[0]), None if seen is None else _rows(seen)
+        norm = Normalised(wide, narrow, ctx.act)
+        found = ctx.passes.backward(_rows(images), rows, output, norm, wants_x=ctx.needs_input_grad[0])
+        to_images = None if found.x is None else _maps(found.x, images)
+        before = rows if found.before is None else found.before
         to_residual = _maps(before, images) if ctx.needs_input_grad[3] else None
-        return to_images, (products * inverse).to(wide), sums.to(wide), to_residual, None, None, None
-
-
-def _update_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Moves the running mean and (unbiased) variance by the momentum, as ``nn.BatchNorm2d`` does."""
-    statistics = (norm.num_batches_tracked, norm.running_mean, norm.running_var)
-    batches, *kept = [tensor for tensor in statistics if tensor is not None]
-    batches.add_(1)
-    for running, new in zip(kept, (mean, variance * (count / (count - 1))), strict=True):
-        running.lerp_(new.to(running.dtype), norm.momentum or 0.0)
+        return to_images, found.weight, found.bias, to_residual, None, None, None
 
 
 def _rows(maps: Tensor) -> Tensor:

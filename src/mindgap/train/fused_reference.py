@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,87 +46,94 @@ class Cut:
 
 
 @dataclass(frozen=True, eq=False)
-class Norm:
-    """How a map is normalised and activated: act(x·scale + shift).
+class Affine:
+    """A batch norm as numbers: vectors (C,) of the type that maps are computed in; running statistics are changed."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    eps: float
+    momentum: float
+
+
+@dataclass(frozen=True, eq=False)
+class Normalised:
+    """How a map was normalised and activated, act(x·scale + shift), which its gradients need.
 
     Attributes:
-        mean: (C,) of the map, which its gradients need.
-        scale: (C,).
-        shift: (C,).
+        wide: float64 (4, C): mean, biased variance, 1/√(variance + ε) and scale.
+        narrow: (3, C) of the type that maps are computed in: mean, scale and shift.
         act: the activation.
     """
 
-    mean: Tensor
-    scale: Tensor
-    shift: Tensor
+    wide: Tensor
+    narrow: Tensor
     act: Act
 
 
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Gradients of the map x (None if not asked for), weight, bias, and the residual (None without an output)."""
+
+    x: Tensor | None
+    weight: Tensor
+    bias: Tensor
+    before: Tensor | None
+
+
 class Operations(Protocol):
-    """The four passes of a fused batch norm over maps (R, C), with vectors (C,) of the type they are computed in."""
+    """A fused batch norm over maps (R, C)."""
 
-    def forward_sums(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance over the rows, float64 (C,)."""
+    def forward(self, x: Tensor, residual: Tensor | None, norm: Affine, *, act: Act, out: Tensor) -> Normalised:
+        """Writes act(x·scale + shift + residual) to ``out``."""
         ...
 
-    def forward(self, x: Tensor, residual: Tensor | None, norm: Norm, *, out: Tensor) -> Tensor:
-        """act(x·scale + shift + residual), (R, C), written to and returned as ``out``."""
-        ...
-
-    def backward_sums(
-        self, x: Tensor, gradient: Tensor, output: Tensor | None, norm: Norm
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Σ g and Σ g·(x − mean), float64 (C,), for g the gradient before the activation; g itself with an output.
-
-        What passed the activation is seen from the output where one is given, else from x·scale + shift.
-        """
-        ...
-
-    def backward(self, x: Tensor, gradient: Tensor, norm: Norm, *, slope: Tensor, constant: Tensor) -> Tensor:
-        """(g·scale + (x − mean)·slope) + constant, (R, C)."""
+    def backward(
+        self, x: Tensor, gradient: Tensor, output: Tensor | None, norm: Normalised, *, wants_x: bool
+    ) -> Gradients:
+        """The gradients; what passed the activation is seen from the output if given, else from x·scale + shift."""
         ...
 
 
 class PlainOperations:
     """The passes in PyTorch."""
 
-    def forward_sums(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, residual: Tensor | None, norm: Affine, *, act: Act, out: Tensor) -> Normalised:
         """See ``Operations``."""
-        cut, wide = Cut.of(x), x.to(wide_type(x.dtype))
-        sums = _piece_sums(wide, cut)
-        counts = torch.full((cut.pieces, 1), cut.piece // cut.channels, dtype=torch.float64)
-        counts[-1] = (cut.size - (cut.pieces - 1) * cut.piece) // cut.channels
-        means = (sums / counts.to(sums.dtype)).repeat_interleave(cut.piece // cut.channels, dim=0)[: len(x)]
-        differences = wide - means
-        squares = _piece_sums(differences * differences, cut).double()
-        mean = _total(sums.double()) / len(x)
-        off = sums.double() / counts - mean
-        return mean, _total(squares + counts * (off * off)) / len(x)
-
-    def forward(self, x: Tensor, residual: Tensor | None, norm: Norm, *, out: Tensor) -> Tensor:
-        """See ``Operations``."""
-        value = x.to(norm.scale.dtype) * norm.scale + norm.shift
+        mean, variance = _moments(x)
+        # numpy's root is rounded as IEEE 754 says, as that of C++ is; torch's can be off in the last bit.
+        inverse = 1.0 / torch.from_numpy(np.sqrt((variance + norm.eps).numpy()))
+        scale = norm.weight.double() * inverse
+        shift = norm.bias.double() - mean * scale
+        narrow = torch.stack([mean, scale, shift]).to(wide_type(x.dtype))
+        for running, new in ((norm.running_mean, mean), (norm.running_var, variance * (len(x) / (len(x) - 1)))):
+            running.add_((new.to(running.dtype) - running) * norm.momentum)
+        value = x.to(narrow.dtype) * narrow[1] + narrow[2]
         if residual is not None:
             value = value + residual.to(value.dtype)
-        if norm.act != "plain":
-            value = value.clamp(0.0, _TOP[norm.act])
-        return out.copy_(value)
+        if act != "plain":
+            value = value.clamp(0.0, _TOP[act])
+        out.copy_(value)
+        return Normalised(torch.stack([mean, variance, inverse, scale]), narrow, act)
 
-    def backward_sums(
-        self, x: Tensor, gradient: Tensor, output: Tensor | None, norm: Norm
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def backward(
+        self, x: Tensor, gradient: Tensor, output: Tensor | None, norm: Normalised, *, wants_x: bool
+    ) -> Gradients:
         """See ``Operations``."""
-        cut, wide = Cut.of(x), x.to(norm.scale.dtype)
-        judged = wide * norm.scale + norm.shift if output is None else output.to(wide.dtype)
-        passed = _masked(gradient.to(wide.dtype), judged, norm.act)
-        sums, products = (_total(_piece_sums(values, cut).double()) for values in (passed, passed * (wide - norm.mean)))
-        return sums, products, None if output is None else passed.to(x.dtype)
-
-    def backward(self, x: Tensor, gradient: Tensor, norm: Norm, *, slope: Tensor, constant: Tensor) -> Tensor:
-        """See ``Operations``."""
-        wide = x.to(norm.scale.dtype)
-        passed = _masked(gradient.to(wide.dtype), wide * norm.scale + norm.shift, norm.act)
-        return ((passed * norm.scale + (wide - norm.mean) * slope) + constant).to(x.dtype)
+        _, _, inverse, scale = norm.wide
+        mean, narrow_scale, shift = norm.narrow
+        wide = x.to(mean.dtype)
+        judged = wide * narrow_scale + shift if output is None else output.to(wide.dtype)
+        passed, off = _masked(gradient.to(wide.dtype), judged, norm.act), wide - mean
+        cut = Cut.of(x)
+        plain, weighted = (_total(_piece_sums(values, cut).double()) for values in (passed, passed * off))
+        of_weight, to_x = weighted * inverse, None
+        if wants_x:
+            slope, constant = -(scale * inverse * of_weight / len(x)), -(scale * plain / len(x))
+            to_x = ((passed * narrow_scale + off * slope.to(wide.dtype)) + constant.to(wide.dtype)).to(x.dtype)
+        before = None if output is None else passed.to(x.dtype)
+        return Gradients(to_x, of_weight.to(wide.dtype), plain.to(wide.dtype), before)
 
 
 def wide_type(dtype: torch.dtype) -> torch.dtype:
@@ -139,22 +147,38 @@ def agree(one: Operations, other: Operations) -> bool:
     acts: dict[Act, torch.dtype] = {"relu6": torch.float32, "relu": torch.bfloat16}
     for act, dtype in acts.items():
         x, gradient, residual = (4 * torch.randn(3, 700, 24, generator=generator)).to(dtype)
-        mean, scale, shift, slope, constant = torch.randn(5, 24, generator=generator)
-        norm = Norm(mean, scale, shift, act)
-        results = [
-            (
-                *made.forward_sums(x),
-                made.forward(x, residual, norm, out=torch.empty_like(x)),
-                *made.backward_sums(x, gradient, residual, norm),
-                *made.backward_sums(x, gradient, None, norm),
-                made.backward(x, gradient, norm, slope=slope, constant=constant),
-            )
-            for made in (one, other)
-        ]
-        pairs = [(a, b) for a, b in zip(*results, strict=True) if a is not None and b is not None]
-        if not all(torch.equal(ours, theirs) for ours, theirs in pairs):
-            return False
+        vectors = torch.rand(4, 24, generator=generator)
+        for added in (None, residual):
+            results = [everything(made, x, gradient, added, vectors, act=act) for made in (one, other)]
+            if not all(torch.equal(ours, theirs) for ours, theirs in zip(*results, strict=True)):
+                return False
     return True
+
+
+def everything(
+    passes: Operations, x: Tensor, gradient: Tensor, residual: Tensor | None, vectors: Tensor, *, act: Act
+) -> list[Tensor]:
+    """All that comes out of a forward and a backward pass over maps (R, C) and vectors (4, C)."""
+    weight, bias, running_mean, running_var = vectors.clone()
+    norm, out = Affine(weight, bias, running_mean, running_var, eps=1e-5, momentum=0.1), torch.empty_like(x)
+    made = passes.forward(x, residual, norm, act=act, out=out)
+    gradients = passes.backward(x, gradient, None if residual is None else out, made, wants_x=True)
+    found = (made.wide, made.narrow, out, running_mean, running_var, *vars(gradients).values())
+    return [tensor for tensor in found if tensor is not None]
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance over the rows, float64 (C,)."""
+    cut, wide = Cut.of(x), x.to(wide_type(x.dtype))
+    sums = _piece_sums(wide, cut)
+    counts = torch.full((cut.pieces, 1), cut.piece // cut.channels, dtype=torch.float64)
+    counts[-1] = (cut.size - (cut.pieces - 1) * cut.piece) // cut.channels
+    means = (sums / counts.to(sums.dtype)).repeat_interleave(cut.piece // cut.channels, dim=0)[: len(x)]
+    differences = wide - means
+    squares = _piece_sums(differences * differences, cut).double()
+    mean = _total(sums.double()) / len(x)
+    off = sums.double() / counts - mean
+    return mean, _total(squares + counts * (off * off)) / len(x)
 
 
 def _masked(gradient: Tensor, judged: Tensor, act: Act) -> Tensor:
