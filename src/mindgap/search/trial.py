@@ -165,7 +165,7 @@ class StoreCandidates:
     def settle(self, claim: Claim) -> None:
         """Removes the checkpoints of all attempts, but for the stem a promoted candidate would go on from."""
         keep = self.folder(claim) / STEM_FILE if claim.rung < self.plan.rungs.top else None
-        remove_checkpoints(self.folder(claim).parent, keep=keep)
+        remove_checkpoints(self.folder(claim).parent, keep=keep, newest=claim.attempt)
         self.artifacts.send(self.folder(claim))
         for attempt in range(1, claim.attempt):
             self.artifacts.tidy(self.folder(claim).parent / str(attempt))
@@ -184,13 +184,29 @@ class StoreCandidates:
                 return
 
 
-def remove_checkpoints(slot: Path, *, keep: Path | None = None) -> None:
-    """Removes what only an unfinished candidate needs from the folder of its attempts."""
+def remove_checkpoints(slot: Path, *, keep: Path | None = None, newest: int | None = None) -> None:
+    """Removes what only an unfinished candidate needs from the folders of its attempts.
+
+    Args:
+        slot: folder of the attempts.
+        keep: one file that stays.
+        newest: number of the last attempt whose files go; a later one may be at work already. None is all.
+    """
     for name in (CHECKPOINT_FILE, STEM_FILE):
         for checkpoint in slot.glob(f"*/{name}"):
-            if checkpoint != keep:
-                with suppress(OSError):  # it is only in the way
-                    checkpoint.unlink()
+            if checkpoint != keep and (newest is None or int(checkpoint.parent.name) <= newest):
+                _remove(checkpoint)
+
+
+def remove_unfinished(run: Path) -> None:
+    """Removes what killed workers were writing from a run at which nobody works any more."""
+    for left in run.rglob(".*.tmp"):
+        _remove(left)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it is only in the way
+        path.unlink()
 
 
 def describe_candidate(candidate: Candidate) -> dict[str, Any]:

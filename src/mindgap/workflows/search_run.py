@@ -37,7 +37,7 @@ from mindgap.search.planning import Draft, make_draft, make_target, too_many_wor
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
 from mindgap.search.status import why_none
-from mindgap.search.trial import remove_checkpoints
+from mindgap.search.trial import remove_checkpoints, remove_unfinished
 from mindgap.workflows.search_results import write_results
 
 log = logging.getLogger(__name__)
@@ -172,6 +172,7 @@ class SearchCall:
             if len(slot.attempts) > 1:
                 for attempt in slot.attempts:
                     artifacts.tidy(run.path / "trials" / str(slot.number) / str(attempt.attempt))
+        remove_unfinished(run.path)
         record = search_record(ledger.slots(), plan, space=plan.open_space(self.store, run=run.path))
         write_json(run.path / "search.json", record)
         if record["chosen"] is None:
