@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.errors import CapacityError, RunError, TrainingFailure
 from mindgap.core.files import atomic_path
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
@@ -73,9 +73,17 @@ class StoreCandidates:
         return {"reason": reason, "reward": self.plan.reward.rejected, **describe_candidate(candidate)}
 
     def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
-        """Trains and judges a candidate; resumes from the last attempt that left a checkpoint."""
+        """Trains and judges a candidate; resumes from the last attempt that left a checkpoint.
+
+        Raises:
+            CapacityError: its folder cannot be written.
+            TrainingFailure: it cannot be trained.
+        """
         folder = self.folder(claim)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # not the candidate's fault
+            raise CapacityError(f"{folder}: cannot write ({error.strerror}); free space or mend the folder") from error
         self._inherit(claim, folder)
         candidate = self.space.decode(claim.tokens)
         result = self._train(claim, candidate, epoch_done=epoch_done, between=between)

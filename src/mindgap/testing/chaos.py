@@ -1,6 +1,6 @@
 """Chaos: strikes a search's processes at random, starts it again, and says which of its promises were broken.
 
-    storm = Storm(command, run, seed=3, strikes=40)
+    storm = Storm(command, run, seed=3, strikes=40, trials=60)
     storm.rage()
     assert broken_promises(run, undisturbed) + storm.broken == []
 
@@ -53,6 +53,7 @@ class Storm:
         run: folder of the search.
         seed: of what is struck when; what is struck depends on what runs as well.
         strikes: how many.
+        trials: candidates of the search; strikes fall all over it, and faster where it is ahead of them.
         workers: numbers of workers to choose from at each start.
         pause_s: longest time between a worker's being at work and the next strike.
         stopped_s: longest time that a paused process is stopped.
@@ -63,6 +64,7 @@ class Storm:
     run: Path
     seed: int
     strikes: int
+    trials: int
     workers: tuple[int, ...] = (2, 3)
     pause_s: float = 1.0
     stopped_s: float = 1.5
@@ -85,7 +87,7 @@ class Storm:
         with self.run.with_name(f"{self.run.name}.driver.log").open("ab") as log:
             try:
                 while self.struck.total() < self.strikes and self._wait_for_work(log, draw):
-                    time.sleep(draw.uniform(0, self.pause_s))
+                    self._pause(draw.uniform(0, self.pause_s))
                     self._strike(draw)
                 self._let_end(log, draw)
             finally:
@@ -177,6 +179,14 @@ class Storm:
                 found.update(child for child in children if WORKER in child.cmdline())
         self._seen.update(found)
         return sorted(found, key=lambda process: process.pid)
+
+    def _pause(self, seconds: float) -> None:
+        """Waits, unless more of the search is done than of the strikes."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if sum(slot.settled for slot in self.slots()) * self.strikes > self.struck.total() * self.trials:
+                return
+            time.sleep(0.05)
 
     def _strike(self, draw: random.Random) -> None:
         kind = draw.choices(list(KINDS), weights=list(KINDS.values()))[0]

@@ -22,7 +22,7 @@ def weather(folder, *, study=None, seed, images, strikes, trials, **storm):
     search(store, out=folder / "calm", config=config, workers=2)
     command = [sys.executable, "-m", "mindgap.cli.main", "search", store, "--out", folder / "run", "--config", config]
     command += [] if study is None else ["--study", study]
-    struck = Storm([*map(str, command)], folder / "run", seed=seed, strikes=strikes, **storm)
+    struck = Storm([*map(str, command)], folder / "run", seed=seed, strikes=strikes, trials=trials, **storm)
     struck.rage()
     broken = broken_promises(folder / "run", folder / "calm") + struck.broken
     assert broken == [], f"{struck.summary}\n" + "\n".join(broken)
@@ -45,5 +45,5 @@ def test_a_search_keeps_its_promises_in_a_storm(tmp_path, request, database):
     study = None
     if database == "postgresql":
         study = request.getfixturevalue("postgres").url("chaos", study=f"storm-{uuid.uuid4().hex}")
-    struck = weather(tmp_path, study=study, seed=seed, images=600, strikes=40, trials=60, workers=(2, 3, 4))
+    struck = weather(tmp_path, study=study, seed=seed, images=2000, strikes=40, trials=60, workers=(2, 3, 4))
     assert struck.held, f"nothing was given away; {struck.summary}"
