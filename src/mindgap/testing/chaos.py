@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +83,9 @@ class Storm:
         Raises:
             AssertionError: the search does not get on.
         """
-        draw = random.Random(self.seed)
+        draw, over = random.Random(self.seed), threading.Event()
+        status = threading.Thread(target=self._watch_status, args=(over,), daemon=True)
+        status.start()
         self.run.parent.mkdir(parents=True, exist_ok=True)
         with self.run.with_name(f"{self.run.name}.driver.log").open("ab") as log:
             try:
@@ -92,6 +95,8 @@ class Storm:
                 self._let_end(log, draw)
             finally:
                 self._end_all()
+                over.set()
+                status.join()
         self.broken += [f"worker {process.pid} outlived its search" for process in self._seen if not _gone(process)]
         self.broken += self._zombie_writes()
 
@@ -135,7 +140,6 @@ class Storm:
                 return False
             if not self._lives():
                 self._start(log, draw)
-            self._see_status()
             if self._at_work():
                 return True
             time.sleep(0.05)
@@ -146,16 +150,16 @@ class Storm:
         while not self._is_over():
             if not self._lives():
                 self._start(log, draw)
-            self._see_status()
             if time.monotonic() > until:
                 raise AssertionError(f"the search does not end; {self.summary}")
             time.sleep(0.2)
 
-    def _see_status(self) -> None:
+    def _watch_status(self, over: threading.Event) -> None:
         """The progress can be read at any moment once there is a ledger."""
-        if self.slots():
+        while not over.wait(0.2):
             try:
-                search_status(self.run)
+                if self.slots():
+                    search_status(self.run)
             except Exception as error:  # noqa: BLE001  (whatever it is, it is not to happen)
                 self.broken.append(f"--status failed with {error!r}")
 
