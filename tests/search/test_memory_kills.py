@@ -14,8 +14,8 @@ V2 = "0::/user/session\n"
         (V2, {"sys/fs/cgroup/user/session/memory.events": "oom 3\noom_kill 2\n", "proc/vmstat": "oom_kill 9\n"}, 2),
         (V1, {"sys/fs/cgroup/memory/box/memory.oom_control": "under_oom 0\noom_kill 4\n"}, 4),
         (V2, {"proc/vmstat": "pgfault 5\noom_kill 9\n"}, 9),
-        (V2, {"proc/vmstat": "pgfault 5\n"}, 0),
-        (None, {}, 0),
+        (V2, {"proc/vmstat": "pgfault 5\n"}, None),
+        (None, {}, None),
     ],
 )
 def test_kills_are_counted_in_the_own_group_before_the_whole_machine(tmp_path, groups, files, expected):
@@ -26,4 +26,5 @@ def test_kills_are_counted_in_the_own_group_before_the_whole_machine(tmp_path, g
 
 
 def test_this_machine_can_be_asked():
-    assert memory_kills() >= 0
+    found = memory_kills()
+    assert found is None or found >= 0

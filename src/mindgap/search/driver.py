@@ -43,10 +43,10 @@ class Driver:
     placement: AbstractPlacement[Any]
     workers: int
     on_change: Callable[[list[Slot]], None]
-    memory_kills: Callable[[], int] = memory_kills
+    memory_kills: Callable[[], int | None] = memory_kills
     _in_vain: int = 0
     _progress: int = -1
-    _memory_kills: int = field(init=False)
+    _memory_kills: int | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._memory_kills = self.memory_kills()
@@ -102,28 +102,30 @@ class Driver:
         starved = self._newly_starved()
         for end in self.placement.ended():
             if end.status != 0:
-                for_memory = end.status == -signal.SIGKILL and starved > 0
-                starved -= for_memory
-                self._note_death(end, for_memory=for_memory)
+                for_memory = starved is not None and starved > 0 and end.status == -signal.SIGKILL
+                starved = starved - 1 if for_memory and starved else starved
+                self._note_death(end, for_memory=for_memory, can_tell=starved is not None)
 
     def _start_missing(self) -> None:
         missing = [number for number in range(self.workers) if number not in self.placement.running]
         if missing:
             self.placement.start(self.assignment, missing)
 
-    def _newly_starved(self) -> int:
-        """How many processes were killed for want of memory since this was last asked."""
+    def _newly_starved(self) -> int | None:
+        """How many processes were killed for want of memory since this was last asked; None if nobody can tell."""
         before, self._memory_kills = self._memory_kills, self.memory_kills()
-        return self._memory_kills - before
+        return None if before is None or self._memory_kills is None else self._memory_kills - before
 
-    def _note_death(self, end: WorkerEnd, *, for_memory: bool) -> None:
+    def _note_death(self, end: WorkerEnd, *, for_memory: bool, can_tell: bool) -> None:
         """A candidate is to blame for what its own code did, and for its memory, but not for ``kill -9`` by others."""
         if end.status == 2:
             raise MindgapError(end.last_line.removeprefix("error: "))
         crashed = for_memory or -end.status in CRASH_SIGNALS
         detail = f"its worker ended with {_name(end.status)}" + (", for want of memory" if for_memory else "")
         if end.process is not None:
-            self.ledger.end_of_process(end.process, "crashed" if crashed else "lost", detail=detail)
+            by_others = can_tell and end.process.is_here() and end.status in {-signal.SIGKILL, -signal.SIGTERM}
+            ending = "crashed" if crashed else "parked" if by_others else "lost"
+            self.ledger.end_of_process(end.process, ending, detail=detail)
         self._in_vain += 1
         if self._in_vain > MAX_STARTS_IN_VAIN * self.workers:
             raise RunError(f"workers keep dying ({_name(end.status)}: {end.last_line}); see {end.log}")

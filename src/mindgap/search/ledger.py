@@ -220,7 +220,9 @@ class Ledger:
         watched = {row for row, lease in running.items() if not self._tells(lease) or lease.is_held()}
         silent = self._silent(watched)
         for row, lease in running.items():
-            if row in silent:
+            if row in silent and lease.is_stopped():  # which is not the candidate's fault
+                self.end(row, "parked", detail="the worker was stopped")
+            elif row in silent:
                 self.end(row, "lost", detail="the worker fell silent")
             elif row not in watched and lease.is_dead():
                 self.end(row, "lost", detail="the worker's process is gone")

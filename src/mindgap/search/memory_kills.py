@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def memory_kills(root: Path = Path("/")) -> int:
-    """Count of such kills in this process's control group, else on this machine; 0 where the system does not tell.
+def memory_kills(root: Path = Path("/")) -> int | None:
+    """Count of such kills in this process's control group, else on this machine; None where the system does not tell.
 
     Args:
         root: where ``proc`` and ``sys`` are.
     """
     files = [*_of_group(root), root / "proc/vmstat"]
-    return next((count for count in map(_count, files) if count is not None), 0)
+    return next((count for count in map(_count, files) if count is not None), None)
 
 
 def _of_group(root: Path) -> list[Path]:

@@ -43,6 +43,7 @@ class Held:
     slot: int
     attempt: int
     epoch: int
+    ending: str
 
 
 @dataclass
@@ -241,9 +242,11 @@ class Storm:
             slot = next(slot for slot in self.slots() if slot.number == attempt.slot)
             mine = next(tried for tried in slot.attempts if tried.attempt == attempt.attempt)
             if mine.finished:
-                if mine.ending == "lost" and (mine.slot, mine.attempt) not in {(h.slot, h.attempt) for h in self.held}:
-                    self.held.append(Held(mine.slot, mine.attempt, mine.epoch))
-                if slot.last.attempt > mine.attempt or mine.ending != "lost":
+                if mine.ending is not None and (mine.slot, mine.attempt) not in {
+                    (h.slot, h.attempt) for h in self.held
+                }:
+                    self.held.append(Held(mine.slot, mine.attempt, mine.epoch, mine.ending))
+                if slot.last.attempt > mine.attempt or mine.ending is None:
                     return
             if self._driver is None or self._driver.poll() is not None:
                 return
@@ -255,7 +258,7 @@ class Storm:
         changed = []
         for held in self.held:
             now = tries[held.slot, held.attempt]
-            if (now.ending, now.epoch, now.result) != ("lost", held.epoch, None):
+            if (now.ending, now.epoch, now.result) != (held.ending, held.epoch, None):
                 changed.append(f"slot {held.slot}, attempt {held.attempt} was given away and wrote afterwards: {now}")
         return changed
 

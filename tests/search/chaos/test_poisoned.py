@@ -84,9 +84,16 @@ def test_a_candidate_that_takes_all_memory_twice_is_retired(tmp_path):
 
 
 def test_kill_9_from_outside_is_not_the_candidates_fault(tmp_path):
-    slot = drive(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)", deaths=MAX_DEATHS - 1)
-    assert (slot.state, len(slot.attempts)) == ("complete", MAX_DEATHS)
-    assert {tried.ending for tried in slot.attempts[:-1]} == {"lost"}
+    slot = drive(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)", deaths=MAX_DEATHS)
+    assert (slot.state, len(slot.attempts)) == ("complete", MAX_DEATHS + 1)
+    assert {tried.ending for tried in slot.attempts[:-1]} == {"parked"}
+
+
+def test_where_nobody_can_tell_what_kills_workers_a_candidate_is_given_up_after_five(tmp_path):
+    code = "os.kill(os.getpid(), signal.SIGKILL)"
+    slot = drive(tmp_path, code, deaths=99, memory_kills=lambda: None)
+    assert (slot.state, len(slot.attempts)) == ("failed", MAX_DEATHS)
+    assert slot.reason.startswith(f"its worker died {MAX_DEATHS} times in epoch 0")
 
 
 def test_a_worker_that_ended_is_first_judged_by_who_started_it(url):

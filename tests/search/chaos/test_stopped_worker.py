@@ -84,7 +84,7 @@ def test_a_worker_stopped_for_longer_than_the_grace_is_given_up_and_fenced(ledge
     ledger.end_lost()
     assert ledger.slots()[0].state == "running", "not before the grace is over"
     slot = look_for(ledger, ENOUGH_S)
-    assert (slot.state, slot.last.ending, slot.last.detail) == ("open", "lost", "the worker fell silent")
+    assert (slot.state, slot.last.ending, slot.last.detail) == ("open", "parked", "the worker was stopped")
     with pytest.raises(LostLeaseError):
         ledger.epoch_done(mine, 1)
 
@@ -116,6 +116,7 @@ def test_a_worker_that_wakes_up_after_another_ended_its_candidate_writes_nothing
     """A real worker is stopped in the middle of training; another trains the same candidate; then the first wakes."""
     store = Store.open(write_tiny_store(tmp_path / "store", n=2000))
     plan, run = plan_of(store, epochs=10, rungs="none"), tmp_path / "run"
+    (run / "config.toml").write_text('verb = "search"\n')
     url = ledger_url(run)
     notes = {"plan": plan.model_dump(mode="json"), "target": Target(trials=1).model_dump(), GRACE: 1.0}
     create_ledger(url, notes | {"rungs": plan.rungs.model_dump(mode="json")})
@@ -126,7 +127,7 @@ def test_a_worker_that_wakes_up_after_another_ended_its_candidate_writes_nothing
         zombie.process.send_signal(signal.SIGSTOP)
         slot = look_for(ledger, ENOUGH_S)
         given_away = slot.last
-        assert (slot.state, given_away.ending) == ("open", "lost")
+        assert (slot.state, given_away.ending) == ("open", "parked")
         candidates = StoreCandidates(run, plan)
         Worker(ledger, plan.make_searcher(candidates.space), candidates).run()
         (slot,) = ledger.slots()
