@@ -304,8 +304,10 @@ def test_what_only_an_unfinished_candidate_needs_is_gone_at_the_end(store, confi
     left = run / "trials" / "0" / "7" / "checkpoint.pt"  # as of a worker killed between its result and its tidying
     left.parent.mkdir()
     left.touch()
+    (left.parent / ".log.jsonl.123.tmp").touch()  # as of one killed while it wrote
     search(store, out=run, config=config, trials=2)
     assert not list(run.glob("trials/*/*/checkpoint.pt"))
+    assert not list(run.rglob("*.tmp"))
 
 
 def test_candidates_over_the_latency_limit_are_rejected_untrained_and_at_most_four_per_trial(

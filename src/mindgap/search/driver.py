@@ -6,13 +6,14 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mindgap.core.errors import CapacityError, MindgapError, RunError
 from mindgap.search.agenda import Target, is_done
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
+from mindgap.search.memory_kills import memory_kills
 from mindgap.search.placement import AbstractPlacement, Assignment, WorkerEnd
 from mindgap.search.slot import MAX_DEATHS, Slot
 
@@ -34,6 +35,7 @@ class Driver:
         placement: where they run.
         workers: how many.
         on_change: told the slots whenever they may have changed.
+        memory_kills: counts the processes that were killed for want of memory.
     """
 
     ledger: Ledger
@@ -41,8 +43,13 @@ class Driver:
     placement: AbstractPlacement[Any]
     workers: int
     on_change: Callable[[list[Slot]], None]
+    memory_kills: Callable[[], int | None] = memory_kills
     _in_vain: int = 0
     _progress: int = -1
+    _memory_kills: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._memory_kills = self.memory_kills()
 
     def work(self) -> None:
         """Works until the search's target is reached.
@@ -55,7 +62,7 @@ class Driver:
         noted = time.monotonic()
         try:
             while not self._is_done():
-                self._tend()
+                self._start_missing()
                 self.placement.wait(LOOK_EVERY_S)
                 noted = self._note_time(noted)
         except KeyboardInterrupt:
@@ -72,6 +79,7 @@ class Driver:
         return self._nothing_left() and self._let_end() and self._nothing_left()
 
     def _nothing_left(self) -> bool:
+        self._note_ends()  # before those that are gone are found lost, and nobody knows of what
         self.ledger.end_lost()
         slots = self.ledger.slots()
         self.on_change(slots)
@@ -90,21 +98,34 @@ class Driver:
             self.placement.wait(left_s)
         return True
 
-    def _tend(self) -> None:
+    def _note_ends(self) -> None:
+        starved = self._newly_starved()
         for end in self.placement.ended():
             if end.status != 0:
-                self._note_death(end)
+                for_memory = starved is not None and starved > 0 and end.status == -signal.SIGKILL
+                starved = starved - 1 if for_memory and starved else starved
+                self._note_death(end, for_memory=for_memory, can_tell=starved is not None)
+
+    def _start_missing(self) -> None:
         missing = [number for number in range(self.workers) if number not in self.placement.running]
         if missing:
             self.placement.start(self.assignment, missing)
 
-    def _note_death(self, end: WorkerEnd) -> None:
+    def _newly_starved(self) -> int | None:
+        """How many processes were killed for want of memory since this was last asked; None if nobody can tell."""
+        before, self._memory_kills = self._memory_kills, self.memory_kills()
+        return None if before is None or self._memory_kills is None else self._memory_kills - before
+
+    def _note_death(self, end: WorkerEnd, *, for_memory: bool, can_tell: bool) -> None:
+        """A candidate is to blame for what its own code did, and for its memory, but not for ``kill -9`` by others."""
         if end.status == 2:
             raise MindgapError(end.last_line.removeprefix("error: "))
-        crashed = -end.status in CRASH_SIGNALS
-        detail = f"its worker ended with {_name(end.status)}"
+        crashed = for_memory or -end.status in CRASH_SIGNALS
+        detail = f"its worker ended with {_name(end.status)}" + (", for want of memory" if for_memory else "")
         if end.process is not None:
-            self.ledger.end_of_process(end.process, "crashed" if crashed else "lost", detail=detail)
+            by_others = can_tell and end.process.is_here() and end.status in {-signal.SIGKILL, -signal.SIGTERM}
+            ending = "crashed" if crashed else "parked" if by_others else "lost"
+            self.ledger.end_of_process(end.process, ending, detail=detail)
         self._in_vain += 1
         if self._in_vain > MAX_STARTS_IN_VAIN * self.workers:
             raise RunError(f"workers keep dying ({_name(end.status)}: {end.last_line}); see {end.log}")

@@ -63,9 +63,27 @@ class Lease(StrictModel):
             return False
         return self.boot != _boot() or not self._is_running()
 
+    def is_stopped(self) -> bool:
+        """True if this process can see that the process was stopped (SIGSTOP, Ctrl-Z) and does nothing."""
+        return self._status() == psutil.STATUS_STOPPED
+
+    def is_held(self) -> bool:
+        """True if the process can neither work nor is quite gone: it is stopped, or not reaped."""
+        return self.is_stopped() or self.is_unreaped()
+
+    def is_unreaped(self) -> bool:
+        """True if the process has ended, but whoever started it, who will know why, has not looked yet."""
+        return self._status() == psutil.STATUS_ZOMBIE
+
     def is_process(self, pid: int) -> bool:
         """Whether this is, or was, the process of that number as this process sees it."""
         return self.can_be_seen() and self.pid == pid
+
+    def _status(self) -> str | None:
+        try:
+            return psutil.Process(self.pid).status() if self.can_be_seen() else None
+        except psutil.Error:
+            return None
 
     def _is_running(self) -> bool:
         try:

@@ -32,12 +32,13 @@ from mindgap.search.slot import Ending, Slot
 
 RUNGS = "rungs"  # note: how candidates are promoted
 CLOSING = "closing "  # begins notes of where brackets end before they are full
-HEARTBEAT_S = 15.0
+GRACE = "grace_s"  # note: after so long a silence a worker is given up
 GRACE_S = 60.0
 LOCK_PAUSE_S = (0.002, 0.02)
+BEATS_PER_GRACE = 4
 LOOK_S = 5.0  # heartbeats of other hosts are read no more often
 
-__all__ = ["CLOSING", "HEARTBEAT_S", "RUNGS", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
+__all__ = ["CLOSING", "GRACE", "RUNGS", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
 
 
 class LostLeaseError(Exception):
@@ -73,7 +74,7 @@ class Ledger:
     Args:
         url: of the database, ``sqlite:///run/ledger.db`` or ``postgresql+psycopg://host/database?study=name``.
         read_only: writes nothing, so that a search can be looked at by who may only read it.
-        grace_s: after so long a silence a worker on another host is given up.
+        grace_s: silence after which a worker is given up; None is what the search has noted, or a minute.
         patience_s: how long the database may be away.
 
     Raises:
@@ -82,16 +83,18 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str, *, read_only: bool = False, grace_s: float = GRACE_S, patience_s: float = PATIENCE_S
+        self, url: str, *, read_only: bool = False, grace_s: float | None = None, patience_s: float = PATIENCE_S
     ) -> None:
-        self._watch = SilenceWatch(grace_s)
-        self._looked = -grace_s
         self._lock = threading.RLock()
         self._decide: Decider | None = None
         address = LedgerAddress.parse(url)
         self._database = LedgerDatabase(address, read_only=read_only, patience_s=patience_s, on_trouble=self._forget)
         self._study = find_search(self._database)
         self._reader = LedgerReader(self._study)
+        self.grace_s = float(grace_s or self.noted(GRACE) or GRACE_S)
+        self.heartbeat_s = self.grace_s / BEATS_PER_GRACE
+        self._watch = SilenceWatch(self.grace_s)
+        self._looked = -self.grace_s
 
     def note(self, key: str, value: object) -> None:
         """Writes a fact about the whole search, replacing an earlier one of that name.
@@ -209,18 +212,21 @@ class Ledger:
         self._database.writing(write)
 
     def end_lost(self) -> None:
-        """Ends the attempts of workers that are dead on this host, or silent elsewhere.
+        """Ends the attempts of workers that are dead on this host, and of those silent elsewhere or stopped here.
 
-        Silence says nothing of a process that this host can see to live: after a night's sleep of the machine all
-        heartbeats are old. A host of the same name that was booted another time may be another host, unless the ledger
-        is a file, which is this machine's.
+        Silence says nothing of a process that this host can see to run: after a night's sleep of the machine all
+        heartbeats are old. One that has ended is left, for the grace, to its driver, who can tell a crash from a kill.
+        A host of the same name that was booted another time may be another, unless the ledger is this machine's file.
         """
         running = self._running()
-        silent = self._silent({row for row, lease in running.items() if not self._tells(lease)})
+        watched = {row for row, lease in running.items() if not self._tells(lease) or lease.is_held()}
+        silent = self._silent(watched)
         for row, lease in running.items():
-            if row in silent:
+            if row in silent and lease.is_stopped():  # which is not the candidate's fault
+                self.end(row, "parked", detail="the worker was stopped")
+            elif row in silent:
                 self.end(row, "lost", detail="the worker fell silent")
-            elif self._tells(lease) and lease.is_dead():
+            elif row not in watched and lease.is_dead():
                 self.end(row, "lost", detail="the worker's process is gone")
 
     def end_of_process(self, process: Lease, ending: Ending, *, detail: str) -> None:
@@ -249,7 +255,9 @@ class Ledger:
 
     def _silent(self, away: set[int]) -> set[int]:
         now = time.monotonic()
-        if not away or now - self._looked < min(LOOK_S, self._watch.grace_s / 4):
+        if not away:
+            self._watch.forget()
+        if not away or now - self._looked < min(LOOK_S, self.heartbeat_s):
             return set()
         self._looked = now
         return self._watch.silent(self._database.reading(lambda connection: rows.beats(connection, away)))

@@ -12,7 +12,7 @@ from mindgap.core.config import StrictModel, parse, read_toml
 from mindgap.search.plan import UnfairnessKind
 from mindgap.search.rungs import Promotion
 
-CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement", "placement_options"})
+CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement", "placement_options", "grace_s"})
 INNER_KEYWORDS = {
     "min_group": "reward",
     "mitigation_options": "training",
@@ -55,6 +55,7 @@ class SearchOptions(StrictModel):
         placement_options: options of the placement, such as ``gpus_per_worker`` or SLURM's ``partition``.
         study: address of the ledger on a server; None is a file in the run's folder.
         artifacts: address of candidates' files; None is the run's folder.
+        grace_s: after so many seconds of silence a worker that is stopped, or on another machine, is given up.
         seed: of everything.
         ratios: fixes the batch composition.
         mitigation: in-training mitigation, ``erm`` is plain; None is ``biasless``, or what the space decides.
@@ -84,6 +85,7 @@ class SearchOptions(StrictModel):
     placement_options: dict[str, Any] = Field(default_factory=dict)
     study: str | None = None
     artifacts: str | None = None
+    grace_s: float = Field(default=60.0, ge=1)
     seed: int = 0
     ratios: str | None = None
     mitigation: str | None = None

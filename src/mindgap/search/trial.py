@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.errors import CapacityError, RunError, TrainingFailure
 from mindgap.core.files import atomic_path
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
@@ -73,9 +73,17 @@ class StoreCandidates:
         return {"reason": reason, "reward": self.plan.reward.rejected, **describe_candidate(candidate)}
 
     def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
-        """Trains and judges a candidate; resumes from the last attempt that left a checkpoint."""
+        """Trains and judges a candidate; resumes from the last attempt that left a checkpoint.
+
+        Raises:
+            CapacityError: its folder cannot be written.
+            TrainingFailure: it cannot be trained.
+        """
         folder = self.folder(claim)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # not the candidate's fault
+            raise CapacityError(f"{folder}: cannot write ({error.strerror}); free space or mend the folder") from error
         self._inherit(claim, folder)
         candidate = self.space.decode(claim.tokens)
         result = self._train(claim, candidate, epoch_done=epoch_done, between=between)
@@ -165,7 +173,7 @@ class StoreCandidates:
     def settle(self, claim: Claim) -> None:
         """Removes the checkpoints of all attempts, but for the stem a promoted candidate would go on from."""
         keep = self.folder(claim) / STEM_FILE if claim.rung < self.plan.rungs.top else None
-        remove_checkpoints(self.folder(claim).parent, keep=keep)
+        remove_checkpoints(self.folder(claim).parent, keep=keep, newest=claim.attempt)
         self.artifacts.send(self.folder(claim))
         for attempt in range(1, claim.attempt):
             self.artifacts.tidy(self.folder(claim).parent / str(attempt))
@@ -184,13 +192,29 @@ class StoreCandidates:
                 return
 
 
-def remove_checkpoints(slot: Path, *, keep: Path | None = None) -> None:
-    """Removes what only an unfinished candidate needs from the folder of its attempts."""
+def remove_checkpoints(slot: Path, *, keep: Path | None = None, newest: int | None = None) -> None:
+    """Removes what only an unfinished candidate needs from the folders of its attempts.
+
+    Args:
+        slot: folder of the attempts.
+        keep: one file that stays.
+        newest: number of the last attempt whose files go; a later one may be at work already. None is all.
+    """
     for name in (CHECKPOINT_FILE, STEM_FILE):
         for checkpoint in slot.glob(f"*/{name}"):
-            if checkpoint != keep:
-                with suppress(OSError):  # it is only in the way
-                    checkpoint.unlink()
+            if checkpoint != keep and (newest is None or int(checkpoint.parent.name) <= newest):
+                _remove(checkpoint)
+
+
+def remove_unfinished(run: Path) -> None:
+    """Removes what killed workers were writing from a run at which nobody works any more."""
+    for left in run.rglob(".*.tmp"):
+        _remove(left)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it is only in the way
+        path.unlink()
 
 
 def describe_candidate(candidate: Candidate) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mindgap.core.errors import CapacityError, OutOfMemoryFailure, TrainingFailu
 from mindgap.core.files import write_text
 from mindgap.search.agenda import Target, closing_due, next_job, propose, rung_due
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import HEARTBEAT_S, Claim, Ledger, LostLeaseError
+from mindgap.search.ledger import Claim, Ledger, LostLeaseError
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import AbstractSearcher
 from mindgap.search.slot import Slot
@@ -197,7 +197,7 @@ class Worker:
         self.ledger.end(claim.row, "crashed", detail=f"{type(error).__name__}: {first}")
 
     def _beat(self) -> None:
-        while not self._over.wait(HEARTBEAT_S):
+        while not self._over.wait(self.ledger.heartbeat_s):
             claim = self.current
             if claim is not None:
                 self.ledger.beat(claim)

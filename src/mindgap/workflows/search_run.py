@@ -17,7 +17,7 @@ from mindgap.data.image_store import Store
 from mindgap.search.agenda import Target, is_done
 from mindgap.search.artifacts import open_artifacts
 from mindgap.search.driver import Driver, announced
-from mindgap.search.ledger import RUNGS, Ledger, create_ledger
+from mindgap.search.ledger import GRACE, RUNGS, Ledger, create_ledger
 from mindgap.search.ledger_place import (
     ARTIFACTS,
     LEDGER_ID,
@@ -37,7 +37,7 @@ from mindgap.search.planning import Draft, make_draft, make_target, too_many_wor
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
 from mindgap.search.status import why_none
-from mindgap.search.trial import remove_checkpoints
+from mindgap.search.trial import remove_checkpoints, remove_unfinished
 from mindgap.workflows.search_results import write_results
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class SearchCall:
         """Searches until the target is reached; returns the run's record."""
         with RunFolder.hold(folder, **self.asked()) as run:
             self._begin(run, draft)
-            ledger = Ledger(self.address(folder))
+            ledger = Ledger(self.address(folder), grace_s=self.options.grace_s)
             try:
                 if ledger.notes().get(LEDGER_ID) != ledger_id(folder):
                     raise RunError(
@@ -154,6 +154,7 @@ class SearchCall:
         plan = read_plan(notes)
         target = make_target(options, spent_s=notes.get("spent_s", 0.0), earlier=Target(**notes["target"]))
         ledger.note("target", target.model_dump())
+        ledger.note(GRACE, options.grace_s)
         if run.state == "finished":
             record, slots = read_json(run.path / "search.json"), ledger.slots()
             if is_done(slots, target) and len(record["trials"]) == len(slots):
@@ -171,6 +172,7 @@ class SearchCall:
             if len(slot.attempts) > 1:
                 for attempt in slot.attempts:
                     artifacts.tidy(run.path / "trials" / str(slot.number) / str(attempt.attempt))
+        remove_unfinished(run.path)
         record = search_record(ledger.slots(), plan, space=plan.open_space(self.store, run=run.path))
         write_json(run.path / "search.json", record)
         if record["chosen"] is None:
