@@ -66,7 +66,7 @@ def test_a_pair_without_a_key_or_a_value_is_one_line(pair: str):
 def test_every_keyword_of_a_verb_is_a_long_option(verb: str):
     keywords = inspect.signature(getattr(importlib.import_module("mindgap.api"), verb)).parameters
     shown = {parameter.name: parameter.opts for parameter in get_command(build_app()).commands[verb].params}  # pyright: ignore[reportAttributeAccessIssue]
-    repeated = {"mitigation_options": "mitigation_option"}  # a mapping, given pair by pair
+    repeated = {name: name.removesuffix("s") for name in ("mitigation_options", "placement_options")}  # pair by pair
     assert {name for name in keywords if repeated.get(name, name) not in shown} == set()
 
 

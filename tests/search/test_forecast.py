@@ -169,6 +169,7 @@ def test_a_worker_begins_nothing_that_the_time_does_not_suffice_for(forecast, pl
     target = Target(deadline=time.time() + 3600)
     notes = {"plan": plan.model_dump(mode="json"), "target": target.model_dump(), "expected_trials": 40}
     create_ledger(ledger_url(run), notes | {RUNGS: plan.rungs.model_dump(mode="json")})
+    (run / "config.toml").touch()  # by which a worker knows the folder of a search
     ledger = Ledger(ledger_url(run))
     claim = ledger.claim(0, TOKENS, attempt=1, lease=Lease.current())
     done = slot(forecast, done="complete").result

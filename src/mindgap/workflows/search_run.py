@@ -173,7 +173,7 @@ class SearchCall:
                 for attempt in slot.attempts:
                     artifacts.tidy(run.path / "trials" / str(slot.number) / str(attempt.attempt))
         remove_unfinished(run.path)
-        record = search_record(ledger.slots(), plan, space=plan.open_space(self.store, run=run.path))
+        record = search_record(ledger.slots(whole=True), plan, space=plan.open_space(self.store, run=run.path))
         write_json(run.path / "search.json", record)
         if record["chosen"] is None:
             raise RunError(f"{run.path}: {why_none(len(record['trials']), budget_hours=options.budget_hours)}")
