@@ -36,7 +36,7 @@ def true_accuracy(space, tokens):
 
 @pytest.fixture
 def table(tmp_path):
-    """Forty candidates of the default space with two ratio tokens; accuracy follows how many blocks are plain, U the first ratio."""
+    """Forty candidates of the default space: accuracy follows how many blocks are plain, U the first ratio."""
     counts = {"a": 100, "b": 200, "c": 300}
     space = SearchSpace.load("default", num_classes=7, input_px=64, group_counts=counts)
     generator, rows = np.random.default_rng(0), []
