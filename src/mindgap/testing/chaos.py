@@ -287,15 +287,15 @@ def _gone(process: psutil.Process, *, seconds: float = 30) -> bool:
 def _soon(condition: Callable[[], bool], *, seconds: float) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        with suppress(psutil.NoSuchProcess):
+        try:
             if condition():
                 return True
-            time.sleep(0.05)
-            continue
-        return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
     return False
 
 
 def _tail(run: Path) -> str:
-    lines = run.with_name(f"{run.name}.driver.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    return " | ".join(lines[-3:])
+    text = run.with_name(f"{run.name}.driver.log").read_text(encoding="utf-8", errors="replace")
+    return " | ".join(text.splitlines()[-3:])
