@@ -87,6 +87,7 @@ class Ledger:
     ) -> None:
         self._lock = threading.RLock()
         self._decide: Decider | None = None
+        self._watch = SilenceWatch(grace_s or GRACE_S)  # of no use yet, but a server that is away asks for it
         address = LedgerAddress.parse(url)
         self._database = LedgerDatabase(address, read_only=read_only, patience_s=patience_s, on_trouble=self._forget)
         self._study = find_search(self._database)
