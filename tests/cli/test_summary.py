@@ -38,7 +38,9 @@ def test_an_arbitrary_choice_among_networks_below_the_floor_is_cautioned_of():
     record = {"trials": [trial], "excluded_groups": [], "chosen": 0, "reward": {"accuracy_floor": 0.5}}
     *_, chosen, caution = search_lines(record)
     assert chosen.startswith("chosen: slot 0")
-    assert caution.startswith("caution: No candidate reached the accuracy that the reward asks for (50.0 %)")
+    assert caution.startswith(
+        "caution: No candidate trained to the end reached the accuracy that the reward asks for (50.0 %)"
+    )
     assert "the choice among them is arbitrary" in caution
     record["reward"] = {"accuracy_floor": 0.4}
     assert search_lines(record)[-1] == chosen

@@ -81,7 +81,7 @@ def test_other_training_is_said(store, plan_of, earlier, tmp_path):
     plan = plan_of(store, epochs=3)
     _, remarks = prior_of(earlier[0], plan, store, tmp_path / "run")
     changed = "epochs 2 (now 3), rungs (2,) (now (3,))"
-    assert remarks[1] == f"its candidates were trained with {changed}; their rewards count as they are"
+    assert remarks[1] == f"its candidates were trained with {changed}; their accuracy and U count as they are"
 
 
 @pytest.mark.parametrize(

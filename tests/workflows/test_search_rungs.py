@@ -182,7 +182,7 @@ def test_the_summary_says_how_far_and_how_well(undisturbed):
     lines = "\n".join(search_lines(record))
     assert f"trained by epochs: {TRIALS} to 1, " in lines
     assert "times fewer image passes than all to the end" in lines
-    assert "rank at 1 epochs against the end, Kendall's τ, n = " in lines
+    assert "rank at rung 1 against the end" in lines
     assert status(run)["pruned"] == sum(trial["state"] == "pruned" for trial in record["trials"])
 
 
@@ -190,6 +190,7 @@ def test_the_summary_says_how_far_and_how_well(undisturbed):
     ("options", "said"),
     [
         ({"rungs": "1,x"}, "rungs is '1,x'"),
+        ({"rungs": ""}, "rungs is ''"),
         ({"rungs": "4,2,8"}, "must rise"),
         ({"rungs": "1,4"}, "to the 8 epochs"),
         ({"rungs": "1,7,8"}, "decays from 6"),

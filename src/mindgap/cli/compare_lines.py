@@ -71,7 +71,7 @@ def _tables(record: Record) -> list[str]:
 def _search_lines(record: Record) -> list[str]:
     if record["reason"] is not None:
         return [printable(f"searches: not compared, {record['reason']}")]
-    rows = [["search", "searcher", "seeds", "hypervolume", "at equal passes", "less the first"]]
+    rows = [["search", "searcher", "seeds", "hypervolume", "at equal passes", "equal passes, less the first"]]
     rows += [
         [row.name, row.searcher, row.seeds, row.final, row.at_equal_passes, row.difference]
         for row in search_rows(record)

@@ -76,6 +76,6 @@ def read_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, Any] | Non
     for pair in pairs or ():
         key, equals, text = pair.partition("=")
         if not key.strip() or not equals:
-            raise ConfigError(f"{option} {pair!r}: give KEY=VALUE, such as shares=data")
+            raise ConfigError(f"{option} {pair!r}: give KEY=VALUE")
         values[key.strip()] = read_scalar(text)
     return values or None

@@ -110,8 +110,12 @@ def rung_lines(rungs: Record | None) -> list[str]:
     spared = f"{rungs['image_passes_without'] / rungs['image_passes']:.1f} times fewer image passes than all to the end"
     lines = [f"trained by epochs: {reached}; {spared}"]
     for rung in rungs["agreement"]:
+        reasons = {rung[name]["reason"] for name in ("accuracy", "unfairness")}
+        if None not in reasons and len(reasons) == 1:
+            lines.append(f"rank at rung {rung['epochs']} against the end: not known, {reasons.pop()}")
+            continue
         taus = "; ".join(f"{name} {_tau(rung[name])}" for name in ("accuracy", "unfairness"))
-        lines.append(f"rank at {rung['epochs']} epochs against the end, Kendall's τ, n = {rung['n']}: {taus}")
+        lines.append(f"rank at rung {rung['epochs']} against the end, Kendall's τ, n = {rung['n']}: {taus}")
     return lines
 
 

@@ -37,8 +37,9 @@ def arbitrary_choice(search: Mapping[str, Any]) -> str:
     if floor is None or not reached or max(reached) >= floor:
         return ""
     return (
-        f"No candidate reached the accuracy that the reward asks for ({percent(floor)}), so all have the same "
-        "reward and the choice among them is arbitrary. Train longer, on more data, or with other limits."
+        f"No candidate trained to the end reached the accuracy that the reward asks for ({percent(floor)}), so all "
+        "of these have the same reward and the choice among them is arbitrary. Train longer, on more data, or with "
+        "other limits."
     )
 
 

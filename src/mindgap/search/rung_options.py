@@ -16,7 +16,7 @@ def plan_rungs(options: SearchOptions, preset: Preset, training: TrainSettings, 
     Raises:
         ConfigError: they do not rise to the number of epochs, or the schedule cannot be gone on from.
     """
-    asked = options.rungs or preset.rungs
+    asked = preset.rungs if options.rungs is None else options.rungs
     factor = options.promotion.factor
     epochs = {"auto": default_rungs(training.epochs, factor), "none": (training.epochs,)}.get(asked)
     if epochs is None:

@@ -126,4 +126,6 @@ def _outcome(slot: Slot, result: Mapping[str, Any], plan: SearchPlan) -> PriorOu
 def _other_training(earlier: SearchPlan, plan: SearchPlan) -> tuple[str, ...]:
     was, now = (one.training.model_dump() | {"rungs": one.rungs.epochs} for one in (earlier, plan))
     changed = [f"{name} {was[name]} (now {now[name]})" for name in now if was[name] != now[name]]
-    return (f"its candidates were trained with {', '.join(changed)}; their rewards count as they are",) * bool(changed)
+    return (f"its candidates were trained with {', '.join(changed)}; their accuracy and U count as they are",) * bool(
+        changed
+    )
