@@ -46,6 +46,8 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "tpe": ("tpe", {}),
     "nsga2": ("nsga2", {}),
     "evolution": ("evolution", {}),
+    "tpe, front": ("tpe", {"objective": "front"}),
+    "evolution, front": ("evolution", {"fitness": "front"}),
 }
 
 
