@@ -11,7 +11,7 @@ from mindgap.search.forecast import Forecast
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import RUNGS, Ledger, create_ledger
 from mindgap.search.options import merge_options
-from mindgap.search.planning import make_target
+from mindgap.search.planning import _expected_trials, make_target
 from mindgap.search.slot import Attempt, Fate, Slot
 from mindgap.search.status import _seconds_left, search_status
 from mindgap.search.worker import ledger_url, work
@@ -129,11 +129,25 @@ def test_the_first_candidate_always_fits_and_one_that_failed_is_none(forecast):
 
 
 def test_a_budget_allows_more_with_more_workers(forecast):
+    """A candidate takes a second beside its training."""
     sample = [forecast.space.decode(TOKENS).architecture]
-    whole_s = epoch_s(forecast) * forecast.candidate_epochs
+    whole_s = epoch_s(forecast) * forecast.candidate_epochs + 1
     assert forecast.expected_trials(sample, hours=10.5 * whole_s / 3600, workers=1) == 10
     assert forecast.expected_trials(sample, hours=10.5 * whole_s / 3600, workers=2) == 21
     assert forecast.expected_trials(sample, hours=1e-12, workers=1) == 1
+
+
+def test_a_budget_is_translated_before_the_search_if_parts_were_timed(store, plan_of, tmp_path):
+    plan, options = plan_of(store), merge_options(None, {"trials": 7})
+    space = plan.open_space(store, run=tmp_path / "run")
+    expected, said = _expected_trials(options, plan, space, hours=2)
+    assert expected is None
+    assert said == "how many candidates a budget of 2 h allows is known once one is trained: see --status"
+    timed = plan.model_copy(update={"cost": plan.cost.model_copy(update={"timed": 20})})
+    expected, said = _expected_trials(options, timed, space, hours=2)
+    assert expected == 7  # as many as are asked for
+    number = int(said.removeprefix("a budget of 2 h allows about ").split(" ", 1)[0])
+    assert 1000 < number <= 7200
 
 
 def test_time_left_is_the_work_over_the_workers_and_at_most_the_deadline(forecast):

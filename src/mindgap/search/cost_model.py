@@ -2,8 +2,8 @@
 
 A step's time is linear in a few counts of the network's parts: multiply-adds of dense and of depthwise convolutions,
 values that convolutions read and write, values that the other layers write, and the number of layers. Multiply-adds
-alone say little on a processor with matrix units: over 40 random candidates of the default space at 64 px their rank
-correlation (τ) with the measured time was .05, that of the five counts together .74 (``benchmarks/cost_model.py``).
+alone say little: of 12 random candidates of the default space at 64 px their rank correlation (τ) with the measured
+time was .21, that of the five counts together .88 (``benchmarks/cost_model.py``).
 
 The weights of the counts come from the parts that the precision plan timed before slot 0; the level, which load moves,
 from the candidates that are done. Predictions tell users how long a search will take and decide whether a candidate is

@@ -14,6 +14,7 @@ from mindgap.space.search_space import SearchSpace
 
 LATEST = 16  # results that say how busy the machine is
 RECENT = 64  # candidates that new ones are expected to be like
+ATTEMPT_S = 1.0  # what a candidate takes besides training: to be proposed, built, judged and written
 LATE = 0.1  # share of its time by which a candidate may be predicted to end after the deadline
 
 
@@ -111,7 +112,7 @@ class Forecast:
     def expected_trials(self, architectures: Sequence[Architecture], *, hours: float, workers: int) -> int:
         """Candidates that so many hours allow, on a machine with nothing else to do, if these are typical ones."""
         mean = statistics.fmean(self.plan.cost.epoch_seconds(architecture) for architecture in architectures)
-        return max(1, int(3600 * hours * workers / (self.candidate_epochs * mean)))
+        return max(1, int(3600 * hours * workers / (self.candidate_epochs * mean + ATTEMPT_S)))
 
     def _start(self, rung: int) -> int:
         return self.plan.rungs.plateau(rung - 1) if rung else 0

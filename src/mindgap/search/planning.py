@@ -131,9 +131,10 @@ def _expected_trials(
 ) -> tuple[int | None, str]:
     """Candidates that the budget is expected to allow, if the processor that trains them was timed, and a line."""
     if not plan.cost.timed:
-        return None, f"how many candidates {hours:g} hours allow is known once one is trained: see --status"
+        return None, f"how many candidates a budget of {hours:g} h allows is known once one is trained: see --status"
     expected = Forecast(plan).expected_trials(sample_architectures(space), hours=hours, workers=options.workers)
-    return expected, f"{hours:g} hours allow about {expected} candidates on this machine, if it has nothing else to do"
+    said = f"a budget of {hours:g} h allows about {expected} candidates, if this machine has nothing else to do"
+    return min(expected, options.trials or expected), said
 
 
 def make_target(options: SearchOptions, *, spent_s: float, earlier: Target | None = None) -> Target:
