@@ -28,12 +28,15 @@ from mindgap.search.agenda import Target, closing_due
 from mindgap.search.agreement import tau_interval
 from mindgap.search.reward import Reward
 from mindgap.search.rungs import Decider, Promotion, RungPlan, default_rungs
+from mindgap.search.searchers.random import RandomSearcher
 from mindgap.search.slot import Slot
 from mindgap.testing.made_slots import judged, result
+from mindgap.testing.token_game import SmallSpace
 
 TABLE = Path(__file__).parents[1] / "benchmarks" / "results" / "ground_truth.csv"
 FAIR = Reward(alpha=0.2, beta=0.8, accuracy_floor=0.0)
 PROMOTED, BEST = 0.25, 0.2
+ALL_AT_ONCE = RandomSearcher(SmallSpace(), seed=0)  # no slot depends on another
 Floats = NDArray[np.float64]
 
 
@@ -176,7 +179,7 @@ def simulated_epochs(rungs: RungPlan, trials: int, seed: int) -> int:
             slots += [
                 judged(len(slots) + i, found(len(slots) + i)) for i in range(min(rungs.bracket, trials - len(slots)))
             ]
-        elif not todo and closing_due(now, Target(trials=trials)):
+        elif not todo and closing_due(now, ALL_AT_ONCE, Target(trials=trials)):
             closings.append(len(slots))
         elif not todo:
             return sum(epochs_of(rungs, rung) for slot in now for rung in slot.judged)

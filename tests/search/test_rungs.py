@@ -17,6 +17,7 @@ from mindgap.search.slot import Slot
 from mindgap.testing.made_slots import attempt, judged, rejected, result, running
 from mindgap.testing.token_game import SmallSpace
 
+SEARCHER = RandomSearcher(SmallSpace(), seed=0)
 REWARD = Reward(alpha=1.0, beta=1.0, accuracy_floor=0.0, infeasible=-2.0)
 
 
@@ -155,7 +156,7 @@ def test_the_control_group_takes_its_share_whatever_else_happens():
 
 
 def test_promoted_before_new_before_control():
-    searcher, target = RandomSearcher(SmallSpace(), seed=0), Target(trials=20)
+    searcher, target = SEARCHER, Target(trials=20)
     slots = by_accuracy(0.5, 0.9, 0.6, 0.7)
     assert next_job(Decider(plan(control_share=1.0))(slots), searcher, target).slot == 1
     slots[1] = Slot((*slots[1].attempts, attempt(1, 2, rung=1)))
@@ -182,12 +183,30 @@ def test_deaths_are_counted_anew_at_a_new_rung():
     assert Slot((*below, *(died(n, 1, 0) for n in (6, 7, 8, 9, 10)))).state == "failed"
 
 
+def test_crashes_are_counted_anew_at_a_new_rung():
+    """Memory that ran out once at a rung that was then judged says nothing against a promoted candidate."""
+
+    def crashed(number, rung, epoch):
+        return attempt(0, number, rung=rung, finished=True, ending="crashed", detail="no memory", epoch=epoch)
+
+    below = (crashed(1, 0, 0), attempt(0, 2, rung=0, found=result(), epoch=2))
+    assert Slot((*below, crashed(3, 1, 3))).state == "open"
+    assert Slot((*below, crashed(3, 1, 0), crashed(4, 1, 0))).state == "failed"
+    assert Slot((*below, crashed(3, 1, 3), crashed(4, 1, 5))).state == "failed", "twice at one rung is enough"
+    assert Slot((crashed(1, 0, 0), crashed(2, 0, 0))).reason == "crashed 2 times: no memory"
+
+
+def test_who_was_never_judged_is_of_no_control_group():
+    decided = Decider(plan(control_share=1.0))([*by_accuracy(0.5, 0.9, 0.6), rejected(3)])
+    assert [slot.is_control for slot in decided] == [True, False, True, False]
+
+
 def test_a_search_that_ends_within_a_bracket_closes_it_once_nothing_runs():
     waiting = Decider(plan())(by_accuracy(0.5, 0.9, 0.6))
-    assert closing_due(waiting, Target(trials=3))
-    assert not closing_due(waiting, Target(trials=4))
-    assert not closing_due(Decider(plan())([*by_accuracy(0.5, 0.9), running(2)]), Target(trials=3))
-    assert not closing_due(Decider(plan())(by_accuracy(0.5, 0.9, 0.6), [3]), Target(trials=3))
+    assert closing_due(waiting, SEARCHER, Target(trials=3))
+    assert not closing_due(waiting, SEARCHER, Target(trials=4))
+    assert not closing_due(Decider(plan())([*by_accuracy(0.5, 0.9), running(2)]), SEARCHER, Target(trials=3))
+    assert not closing_due(Decider(plan())(by_accuracy(0.5, 0.9, 0.6), [3]), SEARCHER, Target(trials=3))
 
 
 def test_on_arrival_a_candidate_goes_on_as_soon_as_it_is_among_the_best_so_far():
@@ -232,7 +251,7 @@ def test_a_search_played_to_its_end_settles_everything_and_never_takes_a_decisio
             slot = todo[order.integers(len(todo))]
             found = [*slot.judged.values(), result(values[slot.number] * (-1) ** slot.rung)]
             slots[slot.number] = judged(slot.number, *found)
-        elif closing_due(now, Target(trials=len(values))):
+        elif closing_due(now, SEARCHER, Target(trials=len(values))):
             closings.append(len(slots))
         else:
             break

@@ -67,12 +67,17 @@ def next_job(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) 
     promoted = next((slot for slot in left if not slot.is_control), None)
     if promoted is not None:
         return Job("resume", promoted.number)
-    new, more = len(slots), target.wants_more(slots)
-    if more and all(slot.outcome is not None for slot in slots[searcher.told : searcher.visible(new)]):
-        return Job("begin", new)
+    if _can_begin(slots, searcher, target):
+        return Job("begin", len(slots))
     if left:
         return Job("resume", left[0].number)
-    return Job("wait") if more or not all(slot.settled for slot in slots) else Job("done")
+    return Job("done") if is_done(slots, target) else Job("wait")
+
+
+def _can_begin(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) -> bool:
+    """Whether another slot is wanted and all that its candidate depends on is known."""
+    past = slots[searcher.told : searcher.visible(len(slots))]
+    return target.wants_more(slots) and all(slot.outcome is not None for slot in past)
 
 
 def rung_due(slot: Slot) -> int:
@@ -80,10 +85,16 @@ def rung_due(slot: Slot) -> int:
     return slot.rung if slot.last.result is None else slot.rung + 1
 
 
-def closing_due(slots: Sequence[Slot], target: Target) -> bool:
-    """Whether candidates wait for others that will never come, because the search ends within their bracket."""
+def closing_due(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) -> bool:
+    """Whether candidates wait for others that will never come into their bracket.
+
+    The search ends within it, or the next slot depends on what the bracket is still to decide: brackets need not lie on
+    the searcher's batches, and do not after a search was closed and is given more. How many slots there are then is a
+    function of the ledger, so that the same bracket is closed whoever looks.
+    """
     states = {slot.state for slot in slots}
-    return "waiting" in states and not states & {"running", "open"} and not target.wants_more(slots)
+    stuck = "waiting" in states and not states & {"running", "open"}
+    return stuck and not _can_begin(slots, searcher, target)
 
 
 def is_done(slots: Sequence[Slot], target: Target) -> bool:
@@ -107,6 +118,7 @@ def outcome(slot: Slot, *, reward: Reward) -> Outcome:
         slot=slot.number,
         tokens=slot.tokens,
         reward=result.get("reward", reward.infeasible),
+        feasible=result.get("feasible", False),
         accuracy=result.get("accuracy"),
         unfairness=result.get("unfairness"),
         macs=result.get("macs"),

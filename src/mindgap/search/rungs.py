@@ -126,19 +126,27 @@ class Decider:
 
         Args:
             slots: all slots from 0, in order.
-            closings: numbers of slots at which a bracket ends before it is full, because the search did.
+            closings: numbers of slots at which a bracket ends before it is full.
         """
         if self.plan.top == 0:
             return list(slots)
-        decide = self._on_arrival if self.plan.promotion.asynchronous else self._by_bracket
-        reached, final = decide(slots, closings)
-        return [replace(slot, fate=self._fate(slot.number, reached[i], final=final[i])) for i, slot in enumerate(slots)]
+        if self.plan.promotion.asynchronous:
+            reached, final = self._on_arrival(slots, closings)
+            fate_of = self._fate_on_arrival
+        else:
+            reached, final = self._by_bracket(slots, closings)
+            fate_of = self._fate
+        return [replace(slot, fate=fate_of(slot, reached[i], final=final[i])) for i, slot in enumerate(slots)]
 
-    def _fate(self, slot: int, reached: int, *, final: bool) -> Fate:
-        top = self.plan.top
-        by_bracket = not self.plan.promotion.asynchronous
-        goes_on = by_bracket and final and reached < top and self.plan.is_control(slot)
-        return Fate(aim=top if goes_on else reached, stop=reached, top=top, final=final or reached == top)
+    def _fate(self, slot: Slot, reached: int, *, final: bool) -> Fate:
+        top, final = self.plan.top, final or reached == self.plan.top
+        goes_on = final and reached < top and self.plan.is_control(slot.number)
+        return Fate(aim=top if goes_on else reached, stop=reached, top=top, final=final, told=final)
+
+    def _fate_on_arrival(self, slot: Slot, reached: int, *, final: bool) -> Fate:
+        """The searcher hears at once of what is there, or it would wait for what depends on slots to come."""
+        top, known = self.plan.top, max(slot.judged, default=0)
+        return Fate(aim=reached, stop=min(reached, known), top=top, final=final or top in slot.judged)
 
     def _by_bracket(self, slots: Sequence[Slot], closings: Sequence[int]) -> tuple[list[int], list[bool]]:
         reached, final = [0] * len(slots), [False] * len(slots)

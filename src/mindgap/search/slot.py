@@ -25,12 +25,14 @@ class Fate:
         stop: the rung whose result the searcher is told; it lies below ``aim`` in the control group.
         top: the last rung of the search.
         final: ``aim`` can rise no more.
+        told: the result of ``stop``, once it is there, is what the searcher is told.
     """
 
     aim: int = 0
     stop: int = 0
     top: int = 0
     final: bool = True
+    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,12 @@ class Slot:
     @property
     def is_control(self) -> bool:
         """It is trained on although it was not promoted."""
-        return self.fate.final and self.fate.stop < self.fate.aim
+        return self.fate.final and self.fate.stop < self.fate.aim and self.fate.stop in self.judged
 
     @property
     def outcome(self) -> Mapping[str, Any] | None:
         """The result that the searcher is told, empty if it has none; None before it is known."""
-        if self.fate.final and self.fate.stop in self.judged:
+        if self.fate.told and self.fate.stop in self.judged:
             return self.judged[self.fate.stop]
         return self.result if self.is_dead else None
 
@@ -167,7 +169,7 @@ class Slot:
         return sum(attempt.seconds or 0.0 for attempt in self.attempts)
 
     def _given_up(self) -> str | None:
-        crashes = [attempt for attempt in self.attempts if attempt.ending == "crashed"]
+        crashes = [attempt for attempt in self.attempts if attempt.ending == "crashed" and attempt.rung == self.rung]
         if len(crashes) >= MAX_CRASHES:
             return f"crashed {len(crashes)} times: {crashes[-1].detail}"
         deaths = self._deaths_in_place()

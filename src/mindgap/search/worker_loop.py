@@ -118,7 +118,7 @@ class Worker:
     def _step(self) -> str:
         self.ledger.end_lost()
         slots, target = self.ledger.slots(), Target(**self.ledger.noted("target"))
-        if closing_due(slots, target):
+        if closing_due(slots, self.searcher, target):
             self.ledger.close_bracket(len(slots))
             return "worked"
         job = next_job(slots, self.searcher, target)
@@ -139,7 +139,8 @@ class Worker:
             self.ledger.reject(slot, tokens, result=rejection)
         elif target.deadline is not None and not self.fits(tokens, slots, target.deadline):
             log.info("slot %d would end after the deadline: no candidate is begun any more", slot)
-            self.ledger.note("target", target.model_copy(update={"end": slot}).model_dump())
+            if Target(**self.ledger.noted("target")) == target:  # else the user has just set another
+                self.ledger.note("target", target.model_copy(update={"end": slot}).model_dump())
         else:
             self._work(slot, tokens, attempt=1)
 
