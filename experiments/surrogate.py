@@ -240,4 +240,5 @@ class Surrogate:
         true, noise = self.figures(tokens), self.noise * numpy_generator(self.seed, "surrogate", slot).normal(size=2)
         accuracy = min(1.0, max(0.0, true.accuracy + float(noise[0])))
         unfairness = max(0.0, true.unfairness + float(noise[1]))
-        return Outcome(slot, tokens, self.reward(accuracy, unfairness), accuracy, unfairness, true.macs)
+        feasible = self.reward.is_feasible(accuracy)
+        return Outcome(slot, tokens, self.reward(accuracy, unfairness), accuracy, unfairness, true.macs, feasible)

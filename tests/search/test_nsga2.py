@@ -24,7 +24,7 @@ def test_survivors_are_the_front_then_the_loneliest_of_the_next_rank_by_hand():
     """Two points of rank 0. Of rank 1's four, on a line, the ends are infinitely lonely, the inner two are not."""
     front = [outcome(0, (0,), 0.9, 0.1, 1), outcome(1, (1,), 0.8, 0.05, 1)]
     line = [outcome(2 + k, (2,), 0.70 - 0.1 * x, 0.4 - 0.1 * x, 2) for k, x in enumerate((0, 0.5, 1, 3))]
-    infeasible = Outcome(9, (3,), -1.0, accuracy=0.5, unfairness=0.0, macs=0)
+    infeasible = Outcome(9, (3,), -1.0, accuracy=0.5, unfairness=0.0, macs=0, feasible=False)
     assert {one.slot for one in elite([*line, infeasible, *front], 4)} == {0, 1, 2, 5}
 
 
@@ -59,7 +59,7 @@ def test_without_a_feasible_candidate_the_most_accurate_are_parents():
     tokens = [(ratio, 3, 3, 3) for ratio in range(4)]
     accuracies = (0.2, 0.5, 0.3, 0.4)
     below = [
-        Outcome(slot, one, -1.0, accuracy=accuracy, unfairness=0.0, macs=1)
+        Outcome(slot, one, -1.0, accuracy=accuracy, unfairness=0.0, macs=1, feasible=False)
         for slot, (one, accuracy) in enumerate(zip(tokens, accuracies, strict=True))
     ]
     searcher = told([*below[:2], *below[2:]], population=2)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mindgap.search.objectives import WORST, figures, front_ranks, violation
@@ -8,8 +10,8 @@ from mindgap.search.searcher import Outcome
 GOOD = Outcome(0, (0,), 0.1, accuracy=0.8, unfairness=0.1, macs=10)
 WORSE = Outcome(1, (1,), 0.0, accuracy=0.7, unfairness=0.2, macs=20)
 SMALL = Outcome(2, (2,), -0.1, accuracy=0.6, unfairness=0.3, macs=5)
-BELOW_FLOOR = Outcome(3, (3,), -1.0, accuracy=0.4, unfairness=0.0, macs=1)
-FURTHER_BELOW = Outcome(4, (4,), -1.0, accuracy=0.3, unfairness=0.0, macs=1)
+BELOW_FLOOR = Outcome(3, (3,), -1.0, accuracy=0.4, unfairness=0.0, macs=1, feasible=False)
+FURTHER_BELOW = Outcome(4, (4,), -1.0, accuracy=0.3, unfairness=0.0, macs=1, feasible=False)
 FAILED = Outcome(5, (5,), -1.6)
 
 
@@ -32,3 +34,10 @@ def test_infeasible_candidates_rank_behind_all_feasible_ones():
 
 def test_ranks_of_infeasible_candidates_alone_start_at_0():
     assert front_ranks([FAILED, BELOW_FLOOR]).tolist() == [1, 0]
+
+
+def test_a_candidate_above_the_floor_is_feasible_however_low_its_reward():
+    """A large weight of U in eq. 2 takes rewards below that of a candidate under the floor."""
+    low = [replace(GOOD, reward=-1.34), replace(WORSE, reward=-1.11)]
+    assert [violation(outcome) for outcome in low] == [0.0, 0.0]
+    assert front_ranks(low).tolist() == [0, 1]

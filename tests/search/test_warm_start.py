@@ -171,7 +171,8 @@ def test_a_warm_searcher_proposes_better_candidates_than_a_cold_one():
             tokens = first.ask(slot)
             told.append(Outcome(slot, tokens, game.reward(slot, tokens)))
         outcomes = tuple(
-            PriorOutcome(tokens=one.tokens, reward=one.reward, accuracy=0.5, unfairness=0.1, macs=1) for one in told
+            PriorOutcome(tokens=one.tokens, reward=one.reward, accuracy=0.5, unfairness=0.1, macs=1, feasible=True)
+            for one in told
         )
         warm, cold = reinforce(space, seed=seed), reinforce(space, seed=seed)
         warm.warm(Prior(source="", outcomes=outcomes).told())

@@ -13,8 +13,6 @@ from mindgap.search.searcher import Outcome
 MAXIMIZE = (True, False, False)
 WORST = (0.0, 1.0, 0.0)
 """Stands for figures that are not there; such a candidate is judged by its violation alone."""
-INFEASIBLE = -1.0
-"""No more than this is the reward of a candidate below the accuracy floor, or one that was rejected or failed."""
 
 
 def figures(outcome: Outcome) -> tuple[float, float, float]:
@@ -31,7 +29,7 @@ def violation(outcome: Outcome) -> float:
     """
     if outcome.accuracy is None or outcome.unfairness is None or outcome.macs is None:
         return 2.0
-    return 1.0 - outcome.accuracy if outcome.reward <= INFEASIBLE else 0.0
+    return 0.0 if outcome.feasible else 1.0 - outcome.accuracy
 
 
 def front_ranks(outcomes: Sequence[Outcome]) -> NDArray[np.int64]:

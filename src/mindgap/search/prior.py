@@ -17,6 +17,7 @@ class PriorOutcome(StrictModel):
         accuracy: in 0..1.
         unfairness: U.
         macs: multiply-accumulates per image.
+        feasible: its accuracy reaches the floor of its rung, by this search's numbers.
     """
 
     tokens: tuple[int, ...]
@@ -24,6 +25,7 @@ class PriorOutcome(StrictModel):
     accuracy: float
     unfairness: float
     macs: int
+    feasible: bool
 
 
 class Prior(StrictModel):
@@ -40,7 +42,7 @@ class Prior(StrictModel):
     def told(self) -> list[Outcome]:
         """What a searcher is told before slot 0."""
         return [
-            Outcome(slot, one.tokens, one.reward, accuracy=one.accuracy, unfairness=one.unfairness, macs=one.macs)
+            Outcome(slot, one.tokens, one.reward, one.accuracy, one.unfairness, one.macs, feasible=one.feasible)
             for slot, one in enumerate(self.outcomes)
         ]
 

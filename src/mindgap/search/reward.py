@@ -32,9 +32,13 @@ class Reward:
     accuracy_floor: float
     infeasible: float = -1.0
 
+    def is_feasible(self, accuracy: float) -> bool:
+        """Whether a trained candidate reaches the accuracy floor."""
+        return accuracy >= self.accuracy_floor
+
     def __call__(self, accuracy: float, unfairness: float) -> float:
         """The reward of a trained candidate."""
-        if accuracy < self.accuracy_floor:
+        if not self.is_feasible(accuracy):
             return -1.0
         return self.alpha * accuracy - self.beta * unfairness
 

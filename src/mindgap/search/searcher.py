@@ -76,6 +76,7 @@ class Outcome:
         slot: its number, from 0.
         tokens: the candidate.
         reward: eq. 2 of BiaslessNAS, also for a rejected or failed candidate.
+        feasible: its accuracy reaches the floor of its rung; never of a rejected or failed candidate.
         accuracy: in 0..1; None if it was not trained to the end.
         unfairness: U; None likewise.
         macs: multiply-accumulates per image; None likewise.
@@ -87,6 +88,7 @@ class Outcome:
     accuracy: float | None = None
     unfairness: float | None = None
     macs: int | None = None
+    feasible: bool = True
 
 
 class SearcherSettings(StrictModel):

@@ -148,10 +148,12 @@ class StoreCandidates:
         )
         if reason is not None:
             raise TrainingFailure(f"unfairness is undefined: {reason}")
+        reward = self.plan.make_reward(claim.rung)
         record = {
             **describe_candidate(candidate),
             "reason": None,
-            "reward": self.plan.make_reward(claim.rung)(reached, gap),
+            "reward": reward(reached, gap),
+            "feasible": reward.is_feasible(reached),
             "accuracy": reached,
             "unfairness": gap,
             "groups": _accuracies(labels, predicted, groups),

@@ -120,6 +120,7 @@ def _outcome(slot: Slot, result: Mapping[str, Any], plan: SearchPlan) -> PriorOu
         accuracy=accuracy,
         unfairness=unfairness,
         macs=result["macs"],
+        feasible=reward.is_feasible(accuracy),
     )
 
 

@@ -63,7 +63,8 @@ class FiguresGame:
         true, noise = self.figures(tokens), numpy_generator(self.seed, "noise", slot).normal(size=2) * self.noise
         accuracy = min(1.0, true.accuracy + 0.01 * float(noise[0]))
         unfairness = max(0.0, true.unfairness + 0.02 * float(noise[1]))
-        return Outcome(slot, tokens, self.reward(accuracy, unfairness), accuracy, unfairness, true.macs)
+        feasible = self.reward.is_feasible(accuracy)
+        return Outcome(slot, tokens, self.reward(accuracy, unfairness), accuracy, unfairness, true.macs, feasible)
 
 
 def every_candidate(space: TokenSpace) -> Iterator[tuple[int, ...]]:
