@@ -33,6 +33,27 @@ def test_a_reused_process_number_is_another_process():
     assert mine.model_copy(update={"started": mine.started - 100}).is_dead()
 
 
+def test_one_process_is_told_from_others_of_its_number():
+    mine = Lease.current()
+    assert mine.is_same(Lease.current())
+    for other in ({"started": mine.started + 100}, {"space": "pid:[1]"}, {"host": "b"}, {"boot": "b"}, {"pid": 1}):
+        assert not mine.is_same(mine.model_copy(update=other)), other
+
+
+def test_a_watch_that_is_told_to_forget_meanwhile_goes_on():
+    """A heartbeat's thread tells it to, while another asks who is silent."""
+    watch = SilenceWatch(1.0)
+
+    class Beats(dict):
+        def items(self):
+            for pair in super().items():
+                watch.forget()
+                yield pair
+
+    assert watch.silent(Beats({1: "a", 2: "b"})) == set()
+    assert watch.silent({1: "a", 2: "b"}) == set()
+
+
 def test_nothing_survives_a_reboot():
     assert Lease.current().model_copy(update={"boot": "another"}).is_dead()
 

@@ -183,6 +183,8 @@ def test_only_the_usual_batch_norms_and_activations_are_fused():
     assert not is_fusable(nn.BatchNorm2d(4, affine=False))
     assert not is_fusable(nn.BatchNorm2d(4, track_running_stats=False))
     assert not is_fusable(nn.BatchNorm2d(4, momentum=None))
+    assert not is_fusable(nn.BatchNorm2d(4).double()), "the passes read float32"
+    assert not is_fusable(nn.BatchNorm2d(4).bfloat16())
     assert not is_fusable(nn.SyncBatchNorm(4))
     assert not is_fusable(nn.Conv2d(4, 4, 1))
     assert not is_fusable(None)

@@ -204,8 +204,13 @@ def test_rungs_that_do_not_fit_are_refused_before_there_is_a_run(store, config, 
 
 def test_a_schedule_that_no_longer_training_goes_on_from_is_refused(store, tmp_path):
     config = write_tiny_config(tmp_path, **OPTIONS | {"training": {"schedule": "onecycle"}})
-    with pytest.raises(ConfigError, match="schedule is 'onecycle'"):
+    with pytest.raises(ConfigError, match="the schedule is 'onecycle'"):
         search(store, out=tmp_path / "run", config=config)
+
+
+def test_the_papers_own_schedule_is_not_silently_replaced(store, config, tmp_path):
+    with pytest.raises(ConfigError, match="the schedule is 'paper', which no longer training can go on from"):
+        search(store, out=tmp_path / "run", config=config, preset="paper")
 
 
 def test_the_files_say_what_the_record_says(undisturbed):

@@ -1,6 +1,6 @@
 """Files of candidates that other machines need: a shared run folder, or one of Optuna's artifact stores.
 
-Besides the ledger's modules the only one that touches Optuna. Of an attempt's folder only files that mindgap writes are
+Of Optuna it uses the artifact stores alone. Of an attempt's folder only files that mindgap writes are
 sent and taken, and none of them can run code: safetensors, checkpoints read with ``weights_only``, tables and text.
 
 An artifact's name holds a digest of its content, and a manifest names an attempt's artifacts. The manifest is written

@@ -102,7 +102,8 @@ class Driver:
         starved = self._newly_starved()
         for end in self.placement.ended():
             if end.status != 0:
-                for_memory = starved is not None and starved > 0 and end.status == -signal.SIGKILL
+                here = end.process is not None and end.process.is_here()
+                for_memory = here and bool(starved) and end.status == -signal.SIGKILL
                 starved = starved - 1 if for_memory and starved else starved
                 self._note_death(end, for_memory=for_memory, can_tell=starved is not None)
 

@@ -14,6 +14,7 @@ import psutil
 from mindgap.core.config import StrictModel
 
 _PROC = Path("/proc")
+_SAME_START_S = 2.0
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
 
 
@@ -75,9 +76,10 @@ class Lease(StrictModel):
         """True if the process has ended, but whoever started it, who will know why, has not looked yet."""
         return self._status() == psutil.STATUS_ZOMBIE
 
-    def is_process(self, pid: int) -> bool:
-        """Whether this is, or was, the process of that number as this process sees it."""
-        return self.can_be_seen() and self.pid == pid
+    def is_same(self, other: Lease) -> bool:
+        """Whether both are the same process: a number alone is used again, and containers have numbers of their own."""
+        mine, theirs = ((one.host, one.boot, one.space, one.pid) for one in (self, other))
+        return mine == theirs and abs(self.started - other.started) < _SAME_START_S
 
     def _status(self) -> str | None:
         try:
@@ -88,7 +90,8 @@ class Lease(StrictModel):
     def _is_running(self) -> bool:
         try:
             return (
-                abs(_start(self.pid) - self.started) < 2 and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+                abs(_start(self.pid) - self.started) < _SAME_START_S
+                and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
             )
         except psutil.NoSuchProcess:
             return False
@@ -114,16 +117,17 @@ class SilenceWatch:
 
     def silent(self, beats: Mapping[int, object]) -> set[int]:
         """Those that have shown the same heartbeat for longer than the grace; others than the given are forgotten."""
-        now = self.clock()
-        self._since = {
-            row: known if (known := self._since.get(row, (None, now)))[0] == beat else (beat, now)
+        now, before = self.clock(), self._since  # which another thread may replace, but does not change
+        seen = {
+            row: known if (known := before.get(row, (None, now)))[0] == beat else (beat, now)
             for row, beat in beats.items()
         }
-        return {row for row, (_, since) in self._since.items() if now - since > self.grace_s}
+        self._since = seen
+        return {row for row, (_, since) in seen.items() if now - since > self.grace_s}
 
     def forget(self) -> None:
         """Begins anew: when the database was away, nobody could beat."""
-        self._since.clear()
+        self._since = {}
 
 
 def _start(pid: int) -> float:

@@ -13,7 +13,6 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import TrialState
@@ -22,6 +21,7 @@ from sqlalchemy import Connection
 from mindgap.core.errors import CapacityError
 from mindgap.core.files import jsonable
 from mindgap.search import ledger_rows as rows
+from mindgap.search.claim import Claim, LostLeaseError
 from mindgap.search.lease import Lease, SilenceWatch
 from mindgap.search.ledger_address import LedgerAddress
 from mindgap.search.ledger_reader import LedgerReader, result_attributes
@@ -39,31 +39,6 @@ BEATS_PER_GRACE = 4
 LOOK_S = 5.0  # heartbeats of other hosts are read no more often
 
 __all__ = ["CLOSING", "GRACE", "RUNGS", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
-
-
-class LostLeaseError(Exception):
-    """The attempt is no longer this worker's: it was given to another while this one was silent."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An attempt that this process owns.
-
-    Attributes:
-        row: of the database.
-        slot: number of the candidate.
-        attempt: number of the try.
-        tokens: the candidate.
-        rung: the rung it is to be trained to, from 0.
-        first: number of the first try for this rung; earlier ones left what a lower rung found.
-    """
-
-    row: int
-    slot: int
-    attempt: int
-    tokens: tuple[int, ...]
-    rung: int = 0
-    first: int = 1
 
 
 class Ledger:
@@ -198,8 +173,10 @@ class Ledger:
         """
         self._finish(claim, TrialState.FAIL, result_attributes(result, "failed"))
 
-    def end(self, row: int, ending: Ending, *, detail: str = "") -> None:
+    def end(self, row: int, ending: Ending, *, detail: str = "", patience_s: float | None = None) -> None:
         """Ends an attempt without a result, so that another may go on; does nothing if it has ended.
+
+        It waits no longer than ``patience_s`` for a database that is away; None is the ledger's own patience.
 
         Raises:
             CapacityError: the ledger cannot be written; the attempt is found lost when its process is gone.
@@ -210,7 +187,7 @@ class Ledger:
                 rows.put_attributes(connection, row, {"ending": [ending, detail]})
                 rows.end_row(connection, row, TrialState.FAIL)
 
-        self._database.writing(write)
+        self._database.writing(write, patience_s=patience_s)
 
     def end_lost(self) -> None:
         """Ends the attempts of workers that are dead on this host, and of those silent elsewhere or stopped here.
@@ -231,9 +208,9 @@ class Ledger:
                 self.end(row, "lost", detail="the worker's process is gone")
 
     def end_of_process(self, process: Lease, ending: Ending, *, detail: str) -> None:
-        """Ends what a process, known to be dead, was working on; it is known by its host, boot and number."""
+        """Ends what a process, known to be dead, was working on."""
         for row, lease in self._running().items():
-            if (lease.host, lease.boot, lease.pid) == (process.host, process.boot, process.pid):
+            if lease.is_same(process):
                 self.end(row, ending, detail=detail)
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """Optuna's samplers as pure functions: a study in memory, made anew from what a searcher was told.
 
-With the ledger's modules the only one that touches Optuna. What a sampler draws depends on its own seed and on the
-finished trials of its study. So every candidate is asked for with a new sampler whose seed belongs to the slot, and the
-trial that asking leaves in the study is failed at once: samplers pass over failed trials.
+With ``tpe`` and ``nsga2``, which use it, the only place where Optuna's samplers are touched. What a sampler draws
+depends on its own seed and on the finished trials of its study. So every candidate is asked for with a new sampler
+whose seed belongs to the slot, and the trial that asking leaves in the study is failed at once: samplers pass over
+failed trials.
 """
 
 from __future__ import annotations

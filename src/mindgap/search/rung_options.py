@@ -21,10 +21,11 @@ def plan_rungs(options: SearchOptions, preset: Preset, training: TrainSettings, 
     epochs = {"auto": default_rungs(training.epochs, factor), "none": (training.epochs,)}.get(asked)
     if epochs is None:
         epochs = _named_rungs(asked, last=training.epochs)
-    if len(epochs) > 1 and options.training.get("schedule", "trapezoid") != "trapezoid":
+    chosen = "schedule" in options.training or training.schedule != TrainSettings().schedule
+    if len(epochs) > 1 and chosen and training.schedule != "trapezoid":
         raise ConfigError(
-            f"training.schedule is {training.schedule!r}, which no longer training can go on from; "
-            "take trapezoid, or rungs none"
+            f"the schedule is {training.schedule!r}, which no longer training can go on from; "
+            "take training.schedule trapezoid, or rungs none"
         )
     promotion = options.promotion
     values = {"epochs": epochs, "seed": options.seed, "bracket": promotion.bracket or batch, "promotion": promotion}

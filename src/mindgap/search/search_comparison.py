@@ -42,9 +42,9 @@ def compare_searches(searches: Sequence[SearchRuns]) -> dict[str, Any]:
 
     The reference point is common: the lowest accuracy floor of the runs, and 1.1 times the largest U and
     multiply-accumulates of any candidate above it; the ideal point has accuracy 1, U 0 and no multiply-accumulates.
-    Candidates count in the order of their slots and only if trained to the end; the passes of all others, pruned or
-    failed, are spent too. Intervals are over the seeds of a search (Student's t), differences from the first are
-    Welch's.
+    Candidates count in the order of their slots and only if trained to the end; what others took until they were
+    stopped is spent too, but not the epochs of candidates that failed, which nobody has noted. Intervals are over the
+    seeds of a search (Student's t), differences from the first are Welch's.
 
     Returns:
         A record; where searches are not alike enough or no candidate counts, ``reason`` says so and nothing else is

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mindgap.search.worker_loop import Worker
 
 log = logging.getLogger(__name__)
+GIVE_BACK_S = 5.0
 
 
 def work(
@@ -125,10 +126,12 @@ def _stop_without_driver(worker: Worker) -> None:
     """
     while os.read(0, 1):
         pass
-    if worker.current is not None:
-        log.warning("the driver is gone: slot %d is given back", worker.current.slot)
-        worker.ledger.end(worker.current.row, "parked", detail="the driver was gone")
-    os._exit(0)
+    try:
+        if worker.current is not None:
+            log.warning("the driver is gone: slot %d is given back", worker.current.slot)
+            worker.ledger.end(worker.current.row, "parked", detail="the driver was gone", patience_s=GIVE_BACK_S)
+    finally:  # what cannot be given back is found lost
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def start_worker(assignment: Assignment, number: int, *, environment: Mapping[st
             env=os.environ | ONE_THREAD | dict(assignment.environment) | dict(environment or {}),
             process_group=0,  # Ctrl-C in a terminal reaches the driver alone
         )
-    return WorkerProcess(number, process, Lease.current().model_copy(update={"pid": process.pid}), log)
+    return WorkerProcess(number, process, Lease.of(process.pid), log)
 
 
 def worker_log(assignment: Assignment, number: int) -> Path:

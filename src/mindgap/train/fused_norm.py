@@ -37,7 +37,8 @@ def is_fusable(norm: nn.Module | None) -> TypeGuard[nn.BatchNorm2d]:
     """Whether a module is a batch norm that trains scale and shift and keeps statistics in the usual way."""
     if not isinstance(norm, nn.BatchNorm2d) or type(norm) is not nn.BatchNorm2d or has_hooks(norm):
         return False
-    return norm.affine and norm.track_running_stats and norm.momentum is not None
+    usual = norm.affine and norm.track_running_stats and norm.momentum is not None
+    return usual and norm.weight.dtype == torch.float32  # as which the passes read it, shift and statistics
 
 
 def has_hooks(module: nn.Module) -> bool:

@@ -48,11 +48,12 @@ def remembered(kind: str, question: str, model: type[ModelT], *, measure: Callab
     machine += f" {torch.get_num_threads()} threads, mindgap {version('mindgap')}, way {WAY}"
     digest = hashlib.blake2b(f"{machine}\n{question}".encode(), digest_size=12).hexdigest()
     path = cache_folder() / f"{kind}-{digest}.json"
-    found = _read(path, model)
-    if found is not None:
-        return found
-    with suppress(OSError):
-        path.unlink()  # if it is there, it is damaged
+    if path.exists():
+        found = _read(path, model)
+        if found is not None:
+            return found
+        with suppress(OSError):
+            path.unlink()  # it is damaged
     measured = measure()
     with suppress(CapacityError):
         write_new_text(path, measured.model_dump_json())

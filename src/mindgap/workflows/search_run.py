@@ -169,9 +169,8 @@ class SearchCall:
         artifacts = open_artifacts(ledger.notes().get(ARTIFACTS), run=run.path)
         for slot in ledger.slots():  # of those given up, and of those whose worker was killed before it tidied up
             remove_checkpoints(run.path / "trials" / str(slot.number))
-            if len(slot.attempts) > 1:
-                for attempt in slot.attempts:
-                    artifacts.tidy(run.path / "trials" / str(slot.number) / str(attempt.attempt))
+            for attempt in slot.attempts if slot.trained else ():
+                artifacts.tidy(run.path / "trials" / str(slot.number) / str(attempt.attempt))
         remove_unfinished(run.path)
         record = search_record(ledger.slots(whole=True), plan, space=plan.open_space(self.store, run=run.path))
         write_json(run.path / "search.json", record)
