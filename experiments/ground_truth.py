@@ -6,6 +6,7 @@ well a stage ranks what the last one finds, beside how well one seed ranks what 
 row to a small CSV file; the same command again goes on where it stopped.
 
     python experiments/ground_truth.py STORE --attribute age --work runs/ground_truth --candidates 32 --epochs 16
+    python experiments/ground_truth.py … --share 0/2 &  python experiments/ground_truth.py … --share 1/2
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def main() -> None:
     bench = open_bench(options)
     done = {(row["candidate"], row["seed"], row["stage_epochs"]) for row in rows(options.table)}
     with one_thread():
-        for number in range(options.candidates):
+        for number in range(options.share[0], options.candidates, options.share[1]):
             for seed in range(options.seeds):
                 left = [s for s in stages(options.epochs) if (str(number), str(seed), str(s.stable)) not in done]
                 for row in train_stages(bench, number, seed, left):
@@ -90,9 +91,20 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=16, help="of the last stage, its decay included")
     parser.add_argument("--max-macs", type=int, default=8_000_000, help="at 64 px; the space's own limit is 60 M")
+    parser.add_argument(
+        "--share", type=share, default=(0, 1), metavar="K/N", help="every Nth candidate from K (0..N-1)"
+    )
     results = Path(__file__).parents[1] / "benchmarks" / "results" / "ground_truth.csv"
     parser.add_argument("--table", type=Path, default=results)
     return parser.parse_args()
+
+
+def share(text: str) -> tuple[int, int]:
+    """K/N: several processes, one share each, may append to one table."""
+    first, count = (int(part) for part in text.split("/"))
+    if not 0 <= first < count:
+        raise argparse.ArgumentTypeError(f"{text} is not K/N with 0 <= K < N")
+    return first, count
 
 
 def open_bench(options: argparse.Namespace) -> Bench:
