@@ -73,11 +73,13 @@ def test_the_record_chooses_the_highest_reward_and_the_first_of_a_tie(store, pla
 
 def test_without_a_trained_candidate_nothing_is_chosen(store, plan_of, tmp_path):
     plan = plan_of(store)
-    failed = finished(0, state="failed", reason="loss is nan", reward=-1.0)
+    spent = {"epochs": 2, "image_passes": 400, "seconds": 1.5}
+    failed = finished(0, state="failed", reason="loss is nan", reward=-1.0, **spent)
     record = search_record([failed], plan, space=plan.open_space(store, run=tmp_path / "run"))
     assert (record["chosen"], record["top"], record["front"]) == (None, [], [])
     assert record["trials"][0]["architecture"]["input_px"] == 16
     assert record["trials"][0]["macs"] > 0
+    assert {name: record["trials"][0][name] for name in spent} == spent, "what it took counts"
 
 
 def test_every_trial_names_the_loss_it_is_trained_with(store, plan_of, tmp_path):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from mindgap.core.errors import RunError
+from mindgap.core.errors import RunError, TrainingFailure
 from mindgap.data.image_store import Store
+from mindgap.search.artifacts import open_artifacts
 from mindgap.search.ledger import Claim
 from mindgap.search.trial import StoreCandidates
 from mindgap.search.worker_loop import ParkedError
@@ -101,6 +102,27 @@ def test_a_candidate_whose_last_epoch_was_saved_is_judged_without_training(candi
     again = candidates.train(claim(slot=5, attempt=2), epoch_done=epochs.append, between=nothing)
     assert epochs == []
     assert (again.values, again.record["epochs"]) == (whole.values, 2)
+
+
+def test_a_candidate_that_cannot_be_trained_tells_what_it_took(store, plan_of, tmp_path):
+    candidates = StoreCandidates(tmp_path / "run", plan_of(store, epochs=3, training={"lr": 1e6, "schedule": "paper"}))
+    with pytest.raises(TrainingFailure) as failure:
+        candidates.train(claim(), epoch_done=nothing, between=nothing)
+    spent = failure.value.spent
+    assert spent["epochs"] in {1, 2, 3}
+    usual = StoreCandidates(tmp_path / "run", plan_of(store, epochs=3))
+    whole = usual.train(claim(slot=4), epoch_done=nothing, between=nothing)
+    assert spent["image_passes"] == spent["epochs"] / 3 * whole.record["image_passes"]
+    assert spent["seconds"] > 0
+
+
+def test_the_traceback_of_a_crash_is_kept_where_other_machines_find_it(store, plan_of, tmp_path):
+    url = f"file://{tmp_path}/shared"
+    mine = StoreCandidates(tmp_path / "run", plan_of(store), artifacts=open_artifacts(url, run=tmp_path / "run"))
+    mine.keep_error(claim(), "ValueError: odd shape")
+    other = tmp_path / "elsewhere" / "trials" / "3" / "1"
+    open_artifacts(url, run=tmp_path / "elsewhere").fetch(other)
+    assert (other / "error.txt").read_text() == "ValueError: odd shape"
 
 
 def test_a_candidate_over_a_limit_is_rejected_with_its_record(store, plan_of, tmp_path):

@@ -243,8 +243,9 @@ def test_a_loss_that_becomes_nan_ends_as_a_failure_with_its_reason(store, archit
     network = architecture.build(seed=1)
     with torch.no_grad():
         network.classifier.weight.fill_(math.nan)
-    with pytest.raises(TrainingFailure, match=r"^loss became nan in epoch 1 of 2; lower the learning rate$"):
+    with pytest.raises(TrainingFailure, match=r"^loss became nan in epoch 1 of 2; lower the learning rate$") as failure:
         run(store, architecture, network=network)
+    assert [(record.epoch, record.images > 0) for record in failure.value.history] == [(1, True)]
 
 
 def test_a_run_that_diverges_ends_as_a_failure_with_its_reason(store, architecture):

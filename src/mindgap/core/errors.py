@@ -14,7 +14,8 @@ TrainingFailure         a training run that ended without a usable network
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 class MindgapError(Exception):
@@ -50,11 +51,15 @@ class TrainingFailure(Exception):  # noqa: N818  (a training run fails; the prog
 
     Attributes:
         reason: one line in words, such as ``loss is nan at epoch 3``.
+        history: records of its whole epochs, the one that failed included.
+        spent: what they took, where a search counts it: ``epochs``, ``image_passes`` and ``seconds``.
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.history: Sequence[Any] = ()
+        self.spent: Mapping[str, float] = {}
 
 
 class OutOfMemoryFailure(TrainingFailure):

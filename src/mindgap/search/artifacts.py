@@ -30,8 +30,9 @@ FILE = "file://"
 MANIFEST = "manifest.json"
 LOG_FILE = "log.jsonl"
 PREDICTIONS_FILE = "predictions.parquet"
+ERROR_FILE = "error.txt"
 UNFINISHED = frozenset({CHECKPOINT_FILE, STEM_FILE})  # only who goes on with a candidate needs them
-NAMES = (ARCHITECTURE_FILE, WEIGHTS_FILE, PREDICTIONS_FILE, LOG_FILE, CHECKPOINT_FILE, STEM_FILE)
+NAMES = (ARCHITECTURE_FILE, WEIGHTS_FILE, PREDICTIONS_FILE, LOG_FILE, ERROR_FILE, CHECKPOINT_FILE, STEM_FILE)
 
 
 class AbstractArtifacts(ABC):

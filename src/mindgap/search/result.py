@@ -131,6 +131,7 @@ def _spread(figures: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def _sum(slot: Slot, figure: str) -> float | None:
-    """Over all rungs that were judged; None without one."""
-    values = [found[figure] for found in slot.judged.values() if figure in found]
+    """Over all rungs that were judged, and the one that failed; None without one."""
+    results = (attempt.result or {} for attempt in slot.attempts)
+    values = [result[figure] for result in results if result.get(figure) is not None]
     return sum(values) if values else None

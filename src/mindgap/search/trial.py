@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from mindgap.core.errors import CapacityError, RunError, TrainingFailure
-from mindgap.core.files import atomic_path
+from mindgap.core.files import atomic_path, write_text
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
 from mindgap.data.store_cache import local_store
 from mindgap.metrics.predictions import write_predictions
 from mindgap.metrics.unfairness import group_accuracies
-from mindgap.search.artifacts import LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
+from mindgap.search.artifacts import ERROR_FILE, LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
 from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
 from mindgap.search.training_options import with_changes
@@ -86,8 +86,14 @@ class StoreCandidates:
             raise CapacityError(f"{folder}: cannot write ({error.strerror}); free space or mend the folder") from error
         self._inherit(claim, folder)
         candidate = self.space.decode(claim.tokens)
-        result = self._train(claim, candidate, epoch_done=epoch_done, between=between)
-        trained = self._judge(claim, candidate, result)
+        history: Sequence[EpochRecord] = ()
+        try:
+            result = self._train(claim, candidate, epoch_done=epoch_done, between=between)
+            history = result.history
+            trained = self._judge(claim, candidate, result)
+        except TrainingFailure as failure:
+            failure.spent = self._spent(claim, history or failure.history)
+            raise
         self.artifacts.send(folder)
         return trained
 
@@ -96,7 +102,6 @@ class StoreCandidates:
     ) -> TrainResult:
         folder, seed = self.folder(claim), derive_seed(self.plan.seed, "slot", claim.slot)
         network = candidate.architecture.build(seed=derive_seed(seed, "weights"))
-
         log = EpochLog(folder / LOG_FILE)
 
         def on_epoch(record: EpochRecord, _: TrainingRun) -> None:
@@ -157,8 +162,7 @@ class StoreCandidates:
             "accuracy": reached,
             "unfairness": gap,
             "groups": _accuracies(labels, predicted, groups),
-            "epochs": len(result.history),
-            **self._spent(claim, result),
+            **self._spent(claim, result.history),
         }
         save_network(folder, candidate.architecture, result.network)
         write_predictions(
@@ -166,11 +170,16 @@ class StoreCandidates:
         )
         return Trained(record, (reached, gap, float(record["macs"])))
 
-    def _spent(self, claim: Claim, result: TrainResult) -> dict[str, Any]:
-        """What this rung took, beyond the plateau of the rung below."""
-        begun = self.plan.rungs.plateau(claim.rung - 1) if claim.rung else 0
-        own = result.history[begun:]
-        return {"image_passes": sum(record.images for record in own), "seconds": sum(record.seconds for record in own)}
+    def _spent(self, claim: Claim, history: Sequence[EpochRecord]) -> dict[str, float]:
+        """How many epochs were done, and what those of this rung took, beyond the plateau of the rung below."""
+        own = history[self.plan.rungs.plateau(claim.rung - 1) if claim.rung else 0 :]
+        passes, seconds = sum(record.images for record in own), sum(record.seconds for record in own)
+        return {"epochs": len(history), "image_passes": passes, "seconds": seconds}
+
+    def keep_error(self, claim: Claim, text: str) -> None:
+        """Writes ``error.txt`` into the attempt's folder, and sends it."""
+        write_text(self.folder(claim) / ERROR_FILE, text)
+        self.artifacts.send(self.folder(claim))
 
     def settle(self, claim: Claim) -> None:
         """Removes the checkpoints of all attempts, but for the stem a promoted candidate would go on from."""

@@ -128,7 +128,11 @@ class TrainingRun:
             for step, batch in enumerate(zip(*self._epoch(epoch), strict=True), start=epoch * self.steps):
                 totals += self._step(*batch, epoch=epoch, step=step)
         record = self._record(epoch, totals, seconds=time.perf_counter() - begin)
-        _check(record, self.network, num_classes=self.architecture.num_classes)
+        try:
+            _check(record, self.network, num_classes=self.architecture.num_classes)
+        except TrainingFailure as failure:
+            failure.history = (*self.history, record)
+            raise
         if epoch + 1 == self.settings.epochs:
             self._finish()
         extra = on_epoch(record, self) if on_epoch is not None else None

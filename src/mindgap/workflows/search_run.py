@@ -168,9 +168,12 @@ class SearchCall:
             Driver(ledger, assignment, self.placement, workers=options.workers, on_change=on_change).work()
         artifacts = open_artifacts(ledger.notes().get(ARTIFACTS), run=run.path)
         for slot in ledger.slots():  # of those given up, and of those whose worker was killed before it tidied up
-            remove_checkpoints(run.path / "trials" / str(slot.number))
+            folder = run.path / "trials" / str(slot.number)
+            remove_checkpoints(folder)
             for attempt in slot.attempts if slot.trained else ():
-                artifacts.tidy(run.path / "trials" / str(slot.number) / str(attempt.attempt))
+                artifacts.tidy(folder / str(attempt.attempt))
+                if slot.state == "failed":  # the user will want to see why
+                    artifacts.fetch(folder / str(attempt.attempt))
         remove_unfinished(run.path)
         record = search_record(ledger.slots(whole=True), plan, space=plan.open_space(self.store, run=run.path))
         write_json(run.path / "search.json", record)
