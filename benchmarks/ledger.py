@@ -26,7 +26,7 @@ from rounds import show
 from mindgap.report.document import write_report
 from mindgap.search.agenda import Target, next_job, propose
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import RUNGS, Ledger, create_ledger
+from mindgap.search.ledger import RUNGS, Ledger, Wanted, create_ledger
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import SEARCHERS, AbstractSearcher
 from mindgap.search.slot import Slot
@@ -97,7 +97,7 @@ class Contestant:
         assert job.kind == "begin", job
         tokens = propose(self.searcher, slots, job.slot, reward=REWARD)
         proposed = time.perf_counter()
-        claim = self.ledger.claim(job.slot, tokens, attempt=1, lease=Lease.current())
+        claim = self.ledger.claim(Wanted(job.slot, tokens), lease=Lease.current())
         assert claim is not None
         self.ledger.beat(claim)
         self.ledger.epoch_done(claim, 1)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, create_ledger
+from mindgap.search.ledger import Ledger, Wanted, create_ledger
 from mindgap.search.ledger_address import LedgerAddress
 
 PROGRAM = Path(sys.executable).with_name("optuna-dashboard")
@@ -33,11 +33,11 @@ def dashboard(url):
         pytest.skip("optuna-dashboard is not installed: pip install 'mindgap[dashboard]'")
     create_ledger(url, {"plan": {"seed": 3}})
     ledger = Ledger(url)
-    done = ledger.claim(0, (1, 2), attempt=1, lease=Lease.current())
+    done = ledger.claim(Wanted(0, (1, 2)), lease=Lease.current())
     ledger.epoch_done(done, 2)
     ledger.complete(done, result={"reward": 0.5, "architecture": {"blocks": [1]}}, values=(0.75, 0.125, 1e6))
     ledger.reject(1, (3,), result={"reason": "too slow", "reward": -1.0})
-    ledger.claim(2, (4,), attempt=1, lease=Lease.current())
+    ledger.claim(Wanted(2, (4,)), lease=Lease.current())
     ledger.close()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -9,7 +9,7 @@ import pytest
 from mindgap.search.agenda import Target
 from mindgap.search.forecast import Forecast
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import RUNGS, Ledger, create_ledger
+from mindgap.search.ledger import RUNGS, Ledger, Wanted, create_ledger
 from mindgap.search.options import merge_options
 from mindgap.search.planning import _expected_trials, make_target
 from mindgap.search.slot import Attempt, Fate, Slot
@@ -185,7 +185,7 @@ def test_a_worker_begins_nothing_that_the_time_does_not_suffice_for(forecast, pl
     create_ledger(ledger_url(run), notes | {RUNGS: plan.rungs.model_dump(mode="json")})
     (run / "config.toml").touch()  # by which a worker knows the folder of a search
     ledger = Ledger(ledger_url(run))
-    claim = ledger.claim(0, TOKENS, attempt=1, lease=Lease.current())
+    claim = ledger.claim(Wanted(0, TOKENS), lease=Lease.current())
     done = slot(forecast, done="complete").result
     figures = {"seconds": 1e6, "accuracy": 0.5, "unfairness": 0.1, "macs": 1000}
     ledger.complete(claim, result=dict(done) | figures, values=(0.5, 0.1, 1000.0))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, LostLeaseError, create_ledger
+from mindgap.search.ledger import Ledger, LostLeaseError, Wanted, create_ledger
 from mindgap.search.slot import MAX_CRASHES, MAX_DEATHS
 
 GONE = Lease.current().model_copy(update={"started": 1.0})
@@ -22,7 +22,7 @@ def ledger(url):
 
 
 def claim(ledger, slot=0, *, attempt=1, lease=None, tokens=(1, 2)):
-    return ledger.claim(slot, tokens, attempt=attempt, lease=lease or Lease.current())
+    return ledger.claim(Wanted(slot, tokens, attempt), lease=lease or Lease.current())
 
 
 def test_a_reader_sees_what_a_writer_at_work_has_written(url, ledger):

@@ -13,20 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, LostLeaseError, create_ledger
+from mindgap.search.ledger import Ledger, LostLeaseError, Wanted, create_ledger
 from mindgap.search.slot import Slot
 
 HAMMER = """
 import json, sys
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger
+from mindgap.search.ledger import Ledger, Wanted
 
 url, number, slots = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 ledger, won = Ledger(url), []
 print("ready", flush=True)
 input()
 for slot in range(slots):
-    claim = ledger.claim(slot, (slot, number), attempt=1, lease=Lease.current())
+    claim = ledger.claim(Wanted(slot, (slot, number)), lease=Lease.current())
     if claim is not None:
         ledger.epoch_done(claim, 1)
         ledger.complete(claim, result={"reward": float(number)}, values=(0.5, 0.1, 1.0))
@@ -63,13 +63,57 @@ def test_processes_that_hammer_the_same_slots_share_them_without_loss_or_duplica
     ledger.close()
 
 
+QUEUE = """
+import json, sys
+from mindgap.search.lease import Lease
+from mindgap.search.ledger import Ledger, Wanted
+
+url, number, claims = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+ledger, won = Ledger(url), []
+print("ready", flush=True)
+input()
+for _ in range(claims):
+    following = lambda slots: Wanted(len(slots), (len(slots), number))
+    claim = ledger.claim(Wanted(0, (0, number)), lease=Lease.current(), instead=following)
+    won.append([claim.slot, *claim.tokens])
+ledger.close()
+print(json.dumps(won))
+"""
+
+
+def test_of_processes_that_want_the_next_slot_each_gets_one_at_its_first_call(url):
+    create_ledger(url, {})
+    claims = 10
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", QUEUE, url, str(i), str(claims)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    won = [json.loads(worker.communicate(timeout=300)[0]) for worker in workers]
+    assert sorted(slot for own in won for slot, *_ in own) == list(range(4 * claims))
+    ledger = Ledger(url)
+    by_slot = {slot: tokens for own in won for slot, *tokens in own}
+    assert [list(slot.tokens) for slot in ledger.slots()] == [by_slot[k] for k in range(4 * claims)]
+    assert [attempt.number for slot in ledger.slots() for attempt in slot.attempts] == list(range(4 * claims))
+    ledger.close()
+
+
 def test_of_two_who_end_and_complete_at_the_same_moment_one_has_his_way(url):
     """Whatever the order, the row is either lost or complete, and both know it."""
     create_ledger(url, {})
     owner, other = Ledger(url), Ledger(url)
     kept = []
     for slot in range(15):
-        claim = owner.claim(slot, (slot,), attempt=1, lease=Lease.current())
+        claim = owner.claim(Wanted(slot, (slot,)), lease=Lease.current())
         ready = threading.Barrier(2)
 
         def end(row: int = claim.row, ready: threading.Barrier = ready) -> None:
@@ -138,7 +182,7 @@ def test_who_looks_often_and_who_looks_once_see_the_same(actions, tmp_path_facto
         known = {one.number: one for one in ledger.slots()}
         if action == "claim":
             attempt = known[slot].last.attempt + 1 if slot in known and known[slot].state == "open" else 1
-            claim = ledger.claim(slot, (slot,), attempt=attempt, lease=Lease.current())
+            claim = ledger.claim(Wanted(slot, (slot,), attempt), lease=Lease.current())
             claims[slot] = claim or claims.get(slot)
         elif action == "reject":
             ledger.reject(slot, (slot,), result={"reason": "no", "reward": -1.0})

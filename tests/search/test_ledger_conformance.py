@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, create_ledger
+from mindgap.search.ledger import Ledger, Wanted, create_ledger
 from mindgap.search.ledger_address import LedgerAddress
 
 
@@ -15,12 +15,12 @@ def study(url):
     """Optuna's own view of a ledger with one attempt of each kind."""
     create_ledger(url, {"plan": {"seed": 3}})
     ledger = Ledger(url)
-    done = ledger.claim(0, (1, 2), attempt=1, lease=Lease.current(), rung=1)
+    done = ledger.claim(Wanted(0, (1, 2), rung=1), lease=Lease.current())
     ledger.epoch_done(done, 3)
     result = {"reward": 0.5, "architecture": {"blocks": []}}
     ledger.complete(done, result=result, values=(0.8, 0.1, 1e6))
     ledger.reject(1, (3,), result={"reason": "too slow", "reward": -1.0})
-    ledger.claim(2, (4,), attempt=1, lease=Lease.current())
+    ledger.claim(Wanted(2, (4,)), lease=Lease.current())
     ledger.close()
     address = LedgerAddress.parse(url)
     storage = optuna.storages.RDBStorage(address.database)
@@ -58,6 +58,6 @@ def test_optuna_numbers_its_own_trials_after_ours_and_we_ours_after_its(study, u
     assert study.ask().number == 3
     ledger = Ledger(url)
     assert [slot.number for slot in ledger.slots()] == [0, 1, 2], "a trial without a slot is none of ours"
-    ledger.claim(3, (5,), attempt=1, lease=Lease.current())
+    ledger.claim(Wanted(3, (5,)), lease=Lease.current())
     ledger.close()
     assert [trial.number for trial in study.trials] == [0, 1, 2, 3, 4]

@@ -12,7 +12,7 @@ import sqlalchemy
 
 from mindgap.core.errors import CapacityError, RunError
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, create_ledger
+from mindgap.search.ledger import Ledger, Wanted, create_ledger
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def url(tmp_path):
 
 
 def claim(ledger, slot=0, *, tokens=(1, 2)):
-    return ledger.claim(slot, tokens, attempt=1, lease=Lease.current())
+    return ledger.claim(Wanted(slot, tokens), lease=Lease.current())
 
 
 def test_a_missing_ledger_is_one_line(url):

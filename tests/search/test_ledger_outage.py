@@ -8,7 +8,7 @@ import pytest
 
 from mindgap.core.errors import CapacityError
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, create_ledger
+from mindgap.search.ledger import Ledger, Wanted, create_ledger
 from mindgap.testing.postgres_server import PostgresServer, postgres_binaries
 
 
@@ -30,7 +30,7 @@ def test_a_server_that_restarts_in_the_middle_loses_nothing(request, server):
         ledger = Ledger(url)
         try:
             for slot in range(24):
-                claim = ledger.claim(slot, (slot,), attempt=1, lease=Lease.current())
+                claim = ledger.claim(Wanted(slot, (slot,)), lease=Lease.current())
                 ledger.beat(claim)
                 ledger.epoch_done(claim, 1)
                 assert ledger.noted("target") == 1
@@ -62,7 +62,7 @@ def test_a_server_that_stays_away_is_one_line_without_the_password(request, serv
     url = server.url("ledger", study=request.node.name).replace("mindgap@", "mindgap:secret@")
     create_ledger(url, {})
     ledger = Ledger(url, patience_s=0.5)
-    claim = ledger.claim(0, (1,), attempt=1, lease=Lease.current())
+    claim = ledger.claim(Wanted(0, (1,)), lease=Lease.current())
     server.stop()
     for action, word in [
         (lambda: ledger.epoch_done(claim, 1), "written"),
@@ -96,14 +96,37 @@ def test_a_claim_whose_confirmation_was_lost_is_still_the_claimers(request, serv
             connection.execute("SELECT 1")
 
     monkeypatch.setattr(ledger._database._engine.dialect, "do_commit", commit_and_break)
-    claim = ledger.claim(0, (1,), attempt=1, lease=Lease.current())
+    claim = ledger.claim(Wanted(0, (1,)), lease=Lease.current())
     assert broke
     assert claim is not None
     broke.clear()
     ledger.complete(claim, result={"reward": 0.5}, values=(0.5, 0.1, 1.0))
     assert broke
-    assert other.claim(0, (2,), attempt=1, lease=Lease.current()) is None
+    assert other.claim(Wanted(0, (2,)), lease=Lease.current()) is None
     assert [(slot.state, len(slot.attempts)) for slot in other.slots()] == [("complete", 1)]
+    ledger.close()
+    other.close()
+
+
+def test_what_was_taken_instead_is_taken_once_though_its_confirmation_was_lost(request, server, monkeypatch):
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {})
+    ledger, other = Ledger(url), Ledger(url)
+    assert other.claim(Wanted(0, (1,)), lease=Lease.current()) is not None
+    original, broke = ledger._database._engine.dialect.do_commit, []
+
+    def commit_and_break(connection):
+        original(connection)
+        if not broke:
+            broke.append(True)
+            server.restart()
+            connection.execute("SELECT 1")
+
+    monkeypatch.setattr(ledger._database._engine.dialect, "do_commit", commit_and_break)
+    claim = ledger.claim(Wanted(0, (2,)), lease=Lease.current(), instead=lambda slots: Wanted(len(slots), (3,)))
+    assert broke
+    assert (claim.slot, claim.tokens) == (1, (3,))
+    assert [slot.tokens for slot in other.slots()] == [(1,), (3,)]
     ledger.close()
     other.close()
 

@@ -9,10 +9,13 @@ import pytest
 
 from mindgap.core.errors import CapacityError, DataError, OutOfMemoryFailure, TrainingFailure
 from mindgap.search.agenda import FREE_SLOTS, Target
-from mindgap.search.ledger import Ledger, LostLeaseError, create_ledger
+from mindgap.search.lease import Lease
+from mindgap.search.ledger import Ledger, LostLeaseError, Wanted, create_ledger
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import SEARCHERS
+from mindgap.search.slot import Slot
 from mindgap.search.worker_loop import Trained, Worker
+from mindgap.testing.made_slots import attempt, judged, result
 from mindgap.testing.token_game import SmallSpace, TokenGame
 
 SPACE = SmallSpace(positions=2)
@@ -40,8 +43,10 @@ class Game:
             epoch_done(epoch)
         return Trained({"reward": self.game.reward(claim.slot, claim.tokens)}, (0.5, 0.1, 1.0))
 
-    def folder(self, claim):
-        return self.root / "trials" / str(claim.slot) / str(claim.attempt)
+    def keep_error(self, claim, text):
+        folder = self.root / "trials" / str(claim.slot) / str(claim.attempt)
+        folder.mkdir(parents=True)
+        (folder / "error.txt").write_text(text)
 
     def settle(self, claim):
         self.settled.append((claim.slot, claim.attempt))
@@ -105,6 +110,40 @@ def test_three_workers_find_the_same_candidates_as_one(tmp_path, undisturbed):
         ledger.close()
 
 
+def test_who_comes_second_takes_the_next_slot_without_looking_again(tmp_path, undisturbed):
+    """Another begins the slot between this worker's look and its claim."""
+    ledger, other = open_ledger(tmp_path), open_ledger(tmp_path)
+    mine = worker(ledger, tmp_path)
+    taken = []
+
+    def begin_first(tokens):
+        if not taken:
+            taken.append(other.claim(Wanted(0, tokens), lease=Lease.current()))
+        return Game(tmp_path).rejection(tokens)
+
+    mine.candidates.rejection = begin_first
+    mine.candidates.before[1, 1, 1] = mine.stop.set
+    mine.run()
+    assert [slot.state for slot in ledger.slots()] == ["running", "open"]
+    assert [slot.tokens for slot in ledger.slots()] == [tokens for _, tokens, *_ in undisturbed[:2]]
+    ledger.close()
+    other.close()
+
+
+def test_nothing_is_taken_instead_that_would_keep_the_others_waiting(tmp_path):
+    ledger = open_ledger(tmp_path)
+    one, target = worker(ledger, tmp_path), Target(trials=20)
+    one.candidates.rejection = lambda tokens: None
+    assert one._instead([], target) == Wanted(0, one.searcher.ask(0))
+    assert one._instead([], Target(deadline=time.time() + 99)) is None, "whether it fits takes a forecast"
+    assert one._instead([judged(i, result()) for i in range(16)], target) is None, "learning"
+    left = Slot((attempt(0, 1, finished=True, ending="parked"),))
+    assert one._instead([left], target) == Wanted(0, left.tokens, attempt=2)
+    one.candidates.rejection = lambda tokens: {"reason": "no", "reward": -1.0}
+    assert one._instead([], target) is None
+    ledger.close()
+
+
 def test_more_trials_later_are_the_trials_of_a_longer_search(tmp_path, undisturbed):
     ledger = open_ledger(tmp_path, trials=5)
     worker(ledger, tmp_path).run()
@@ -145,8 +184,11 @@ def test_a_worker_that_lost_its_attempt_leaves_it_and_goes_on(tmp_path, undistur
 def test_a_training_failure_is_a_failed_trial_with_its_reason(tmp_path, undisturbed):
     ledger = open_ledger(tmp_path)
     slot = undisturbed_slot(undisturbed, 4)
-    worker(ledger, tmp_path, before={(slot, 1, 2): raising(TrainingFailure("loss is nan at epoch 2"))}).run()
+    failure = TrainingFailure("loss is nan at epoch 2")
+    failure.spent = {"epochs": 2, "image_passes": 400, "seconds": 1.5}
+    worker(ledger, tmp_path, before={(slot, 1, 2): raising(failure)}).run()
     failed = ledger.slots()[slot]
+    assert {name: failed.result[name] for name in failure.spent} == failure.spent
     assert (failed.state, failed.reason, failed.result["reward"]) == ("failed", "loss is nan at epoch 2", -1.0)
     assert sum(slot.trained for slot in ledger.slots()) == 20
     ledger.close()

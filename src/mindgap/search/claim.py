@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from mindgap.search.slot import Slot
 
 
 class LostLeaseError(Exception):
     """The attempt is no longer this worker's: it was given to another while this one was silent."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An attempt that a process would like to own.
+
+    Attributes:
+        slot: number of the candidate.
+        tokens: the candidate.
+        attempt: number of the try.
+        rung: the rung it is to be trained to, from 0.
+    """
+
+    slot: int
+    tokens: tuple[int, ...]
+    attempt: int = 1
+    rung: int = 0
+
+
+Instead = Callable[[Sequence[Slot]], Wanted | None]
+"""What to take where another was first, of the slots as they are then; None is nothing."""
+
+
+def nothing(_: Sequence[Slot]) -> None:
+    """Takes nothing instead."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ ended. So a claim or a result is one atomic write, and nothing has to be release
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import uuid
@@ -21,7 +20,7 @@ from sqlalchemy import Connection
 from mindgap.core.errors import CapacityError
 from mindgap.core.files import jsonable
 from mindgap.search import ledger_rows as rows
-from mindgap.search.claim import Claim, LostLeaseError
+from mindgap.search.claim import Claim, Instead, LostLeaseError, Wanted, nothing
 from mindgap.search.lease import Lease, SilenceWatch
 from mindgap.search.ledger_address import LedgerAddress
 from mindgap.search.ledger_reader import LedgerReader, result_attributes
@@ -34,11 +33,10 @@ RUNGS = "rungs"  # note: how candidates are promoted
 CLOSING = "closing "  # begins notes of where brackets end before they are full
 GRACE = "grace_s"  # note: after so long a silence a worker is given up
 GRACE_S = 60.0
-LOCK_PAUSE_S = (0.002, 0.02)
 BEATS_PER_GRACE = 4
 LOOK_S = 5.0  # heartbeats of other hosts are read no more often
 
-__all__ = ["CLOSING", "GRACE", "RUNGS", "Claim", "Ledger", "LostLeaseError", "create_ledger"]
+__all__ = ["CLOSING", "GRACE", "RUNGS", "Claim", "Ledger", "LostLeaseError", "Wanted", "create_ledger"]
 
 
 class Ledger:
@@ -97,9 +95,7 @@ class Ledger:
         """
         with self._lock:
             slots, closings = self._database.reading(lambda connection: self._read(connection, whole=whole))
-            if self._decide is None:
-                self._decide = Decider(RungPlan.model_validate(self.noted(RUNGS) or {"epochs": [1]}))
-            return self._decide(slots, closings)
+            return self._decider()(slots, closings)
 
     def close_bracket(self, slot: int) -> None:
         """Notes that no slot from this number on joins the bracket before it, whose decisions then need not wait.
@@ -109,18 +105,20 @@ class Ledger:
         """
         self.note(f"{CLOSING}{slot}", slot)  # a note of its own: nobody who closes another at the same time undoes it
 
-    def claim(self, slot: int, tokens: tuple[int, ...], *, attempt: int, lease: Lease, rung: int = 0) -> Claim | None:
+    def claim(self, wanted: Wanted, *, lease: Lease, instead: Instead = nothing) -> Claim | None:
         """Takes an attempt at a slot, to train it to a rung; None if another worker was first.
+
+        ``instead`` is then asked what to take in its place, while nobody else can add anything: hundreds who want the
+        next slot get one each, as they come, where otherwise all but one would look again. It should not take long.
 
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        attributes = {"slot": slot, "attempt": attempt, "rung": rung, "tokens": list(tokens)}
-        attributes |= {"lease": lease.model_dump(), "claim": uuid.uuid4().hex}
-        row = self._add(attributes, TrialState.RUNNING)
-        if row is None:
+        added = self._add(wanted, {"lease": lease.model_dump()}, TrialState.RUNNING, instead=instead)
+        if added is None:
             return None
-        return Claim(row, slot, attempt, tokens, rung, self._first_of_rung(slot, attempt, rung))
+        row, got = added
+        return Claim(row, got.slot, got.attempt, got.tokens, got.rung, self._first_of_rung(got))
 
     def reject(self, slot: int, tokens: tuple[int, ...], *, result: Mapping[str, Any]) -> None:
         """Records a candidate that is not trained; ``result`` says why. Does nothing if another was first.
@@ -128,8 +126,7 @@ class Ledger:
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        attributes = {"slot": slot, "attempt": 1, "tokens": list(tokens), "claim": uuid.uuid4().hex}
-        self._add(attributes | result_attributes(result, "rejected"), TrialState.FAIL)
+        self._add(Wanted(slot, tokens), result_attributes(result, "rejected"), TrialState.FAIL)
 
     def beat(self, claim: Claim) -> None:
         """Tells others that this worker is alive; a beat that is missed is made up by the next."""
@@ -243,28 +240,38 @@ class Ledger:
     def _forget(self) -> None:
         self._watch.forget()
 
-    def _first_of_rung(self, slot: int, attempt: int, rung: int) -> int:
+    def _decider(self) -> Decider:
+        if self._decide is None:
+            self._decide = Decider(RungPlan.model_validate(self.noted(RUNGS) or {"epochs": [1]}))
+        return self._decide
+
+    def _first_of_rung(self, got: Wanted) -> int:
         with self._lock:
-            known = next((known for known in self._reader.slots() if known.number == slot), None)
-        tried = [] if known is None else [tried.attempt for tried in known.attempts if tried.rung == rung]
-        return min([*tried, attempt])
+            known = next((known for known in self._reader.slots() if known.number == got.slot), None)
+        tried = [] if known is None else [tried.attempt for tried in known.attempts if tried.rung == got.rung]
+        return min([*tried, got.attempt])
 
-    def _add(self, attributes: Mapping[str, Any], state: TrialState) -> int | None:
-        """Adds an attempt, and returns its row; None if there is one of that number."""
+    def _add(
+        self, wanted: Wanted, parts: Mapping[str, Any], state: TrialState, *, instead: Instead = nothing
+    ) -> tuple[int, Wanted] | None:
+        """Adds an attempt, and returns its row; None if there is one of that number and nothing to take instead."""
+        mark, decide = uuid.uuid4().hex, self._decider()
 
-        def write(connection: Connection) -> int | None:
-            locked = False
-            while True:
-                locked = locked or rows.try_lock_study(connection, self._study)
-                self._reader.read(connection)
-                there = self._reader.row_of(attributes["slot"], attributes["attempt"])
-                if there is not None or locked:
-                    break
-                time.sleep(random.uniform(*LOCK_PAUSE_S))
-            if there is None:
-                return rows.add_row(connection, self._study, self._reader.rows, attributes=attributes, state=state)
-            mine = rows.attribute(connection, there, "claim") == attributes["claim"]  # written, but not confirmed
-            return there if mine else None
+        def write(connection: Connection) -> tuple[int, Wanted] | None:
+            rows.lock_study(connection, self._study)
+            slots, closings = self._read(connection, whole=False)
+            if written := self._reader.row_marked(mark):  # but not confirmed
+                return written[0], _wanted(written[1])
+            there, got = self._reader.row_of(wanted.slot, wanted.attempt), wanted
+            if there is not None:
+                if rows.attribute(connection, there, "claim") == mark:  # written, and ended by others meanwhile
+                    return there, wanted
+                got = instead(decide(slots, closings))
+            if got is None:
+                return None
+            own = {"slot": got.slot, "attempt": got.attempt, "rung": got.rung, "tokens": list(got.tokens)}
+            attributes = own | {"claim": mark, **parts}
+            return rows.add_row(connection, self._study, self._reader.rows, attributes=attributes, state=state), got
 
         with self._lock:
             return self._database.writing(write)
@@ -281,3 +288,8 @@ class Ledger:
 
         if not self._database.writing(write):
             raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}")
+
+
+def _wanted(attributes: Mapping[str, Any]) -> Wanted:
+    tokens = tuple(attributes["tokens"])
+    return Wanted(attributes["slot"], tokens, attributes["attempt"], attributes.get("rung", 0))

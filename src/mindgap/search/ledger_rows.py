@@ -51,14 +51,12 @@ def find_study(connection: Connection, name: str) -> int:
     return study
 
 
-def try_lock_study(connection: Connection, study: int) -> bool:
+def lock_study(connection: Connection, study: int) -> None:
     """Lets nobody else add a row until the transaction ends, so that rows have their numbers in order.
 
-    SQLite's writing transactions exclude each other anyway. On a server whoever does not get the lock is told so:
-    hundreds that queued for it would, one after the other, only find out that another took the slot they want.
+    SQLite's writing transactions exclude each other anyway. On a server those who want the lock queue for it.
     """
-    lock = select(STUDIES.c.study_id).where(STUDIES.c.study_id == study).with_for_update(skip_locked=True)
-    return connection.execute(lock).scalar() is not None
+    connection.execute(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study).with_for_update())
 
 
 def add_row(

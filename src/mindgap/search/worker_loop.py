@@ -9,14 +9,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from mindgap.core.errors import CapacityError, OutOfMemoryFailure, TrainingFailure
-from mindgap.core.files import write_text
 from mindgap.search.agenda import Target, closing_due, next_job, propose, rung_due
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Claim, Ledger, LostLeaseError
+from mindgap.search.ledger import Claim, Ledger, LostLeaseError, Wanted
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import AbstractSearcher
 from mindgap.search.slot import Slot
@@ -56,12 +54,12 @@ class Candidates(Protocol):
         Both may raise to stop.
 
         Raises:
-            TrainingFailure: it cannot be trained.
+            TrainingFailure: it cannot be trained; ``spent`` says what that took.
         """
         ...
 
-    def folder(self, claim: Claim) -> Path:
-        """Where the attempt's files go."""
+    def keep_error(self, claim: Claim, text: str) -> None:
+        """Keeps the traceback of an attempt that crashed, where the user finds it."""
         ...
 
     def settle(self, claim: Claim) -> None:
@@ -71,6 +69,11 @@ class Candidates(Protocol):
 
 def _always(tokens: tuple[int, ...], slots: Sequence[Slot], deadline: float) -> bool:  # noqa: ARG001  (see Worker.fits)
     return True
+
+
+def _go_on(slot: Slot) -> Wanted:
+    """The next attempt at an open slot."""
+    return Wanted(slot.number, slot.tokens, slot.last.attempt + 1, rung_due(slot))
 
 
 @dataclass
@@ -126,7 +129,7 @@ class Worker:
             return job.kind
         if job.kind == "resume":
             left = slots[job.slot]
-            self._work(job.slot, left.tokens, attempt=left.last.attempt + 1, rung=rung_due(left))
+            self._work(_go_on(left), target)
             return "worked"
         self._begin(job.slot, slots, target)
         return "worked"
@@ -142,22 +145,35 @@ class Worker:
             if Target(**self.ledger.noted("target")) == target:  # else the user has just set another
                 self.ledger.note("target", target.model_copy(update={"end": slot}).model_dump())
         else:
-            self._work(slot, tokens, attempt=1)
+            self._work(Wanted(slot, tokens), target)
 
-    def _work(self, slot: int, tokens: tuple[int, ...], *, attempt: int, rung: int = 0) -> None:
-        claim = self.ledger.claim(slot, tokens, attempt=attempt, lease=Lease.current(), rung=rung)
+    def _instead(self, slots: Sequence[Slot], target: Target) -> Wanted | None:
+        """What to work at as another has taken what was wanted, if that is quickly found: all others wait meanwhile."""
+        if closing_due(slots, self.searcher, target):
+            return None
+        job = next_job(slots, self.searcher, target)
+        if job.kind == "resume":
+            return _go_on(slots[job.slot])
+        quick = target.deadline is None and self.searcher.told >= self.searcher.visible(job.slot)
+        if job.kind != "begin" or not quick:
+            return None
+        tokens = self.searcher.ask(job.slot)
+        return Wanted(job.slot, tokens) if self.candidates.rejection(tokens) is None else None
+
+    def _work(self, wanted: Wanted, target: Target) -> None:
+        claim = self.ledger.claim(wanted, lease=Lease.current(), instead=lambda slots: self._instead(slots, target))
         if claim is None:
             self._lost += 1
             most_s = min(LONGEST_LOST_S, SHORTEST_LOST_S * 2**self._lost)
             self.stop.wait(random.uniform(0.0, most_s))  # hundreds that want the next slot spread out
             return
         self._lost = 0
-        log.info("slot %d, attempt %d, rung %d: begun", slot, attempt, rung)
+        log.info("slot %d, attempt %d, rung %d: begun", claim.slot, claim.attempt, claim.rung)
         self.current = claim
         try:
             self._train(claim)
         except LostLeaseError:
-            log.warning("slot %d, attempt %d: given to another worker meanwhile", slot, attempt)
+            log.warning("slot %d, attempt %d: given to another worker meanwhile", claim.slot, claim.attempt)
         finally:
             self.current = None
 
@@ -175,7 +191,7 @@ class Worker:
         except OutOfMemoryFailure as failure:
             self.ledger.end(claim.row, "crashed", detail=failure.reason)
         except TrainingFailure as failure:
-            record = {"reason": failure.reason, "reward": self.candidates.reward.infeasible}
+            record = {"reason": failure.reason, "reward": self.candidates.reward.infeasible, **failure.spent}
             self.ledger.fail(claim, result=record)
             self.candidates.settle(claim)
         except (CapacityError, KeyboardInterrupt):
@@ -193,7 +209,7 @@ class Worker:
     def _crashed(self, claim: Claim, error: Exception) -> None:
         text = "".join(traceback.format_exception(error))
         log.error("slot %d, attempt %d: crashed\n%s", claim.slot, claim.attempt, text)
-        write_text(self.candidates.folder(claim) / "error.txt", text)
+        self.candidates.keep_error(claim, text)
         first = (str(error).splitlines() or [""])[0]
         self.ledger.end(claim.row, "crashed", detail=f"{type(error).__name__}: {first}")
 

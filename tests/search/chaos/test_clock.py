@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, update
 
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import GRACE, Ledger, create_ledger
+from mindgap.search.ledger import GRACE, Ledger, Wanted, create_ledger
 from mindgap.search.ledger_address import LedgerAddress
 from mindgap.search.ledger_rows import BEATS, TRIALS
 
@@ -39,7 +39,7 @@ def shift(url, *, seconds):
 @pytest.mark.parametrize("seconds", [-HOUR_S, HOUR_S])
 @pytest.mark.parametrize("lease", [ELSEWHERE, Lease.current()], ids=["elsewhere", "here"])
 def test_a_clock_that_jumps_an_hour_makes_no_worker_look_dead(url, ledger, seconds, lease):
-    mine = ledger.claim(0, (1, 2), attempt=1, lease=lease)
+    mine = ledger.claim(Wanted(0, (1, 2)), lease=lease)
     ledger.end_lost()
     shift(url, seconds=seconds)
     ledger.end_lost()
@@ -53,7 +53,7 @@ def test_a_clock_that_jumps_an_hour_makes_no_worker_look_dead(url, ledger, secon
 
 @pytest.mark.parametrize("seconds", [-HOUR_S, HOUR_S])
 def test_a_silent_worker_is_given_up_after_the_grace_whatever_its_clock_says(url, ledger, seconds):
-    ledger.claim(0, (1, 2), attempt=1, lease=ELSEWHERE)
+    ledger.claim(Wanted(0, (1, 2)), lease=ELSEWHERE)
     shift(url, seconds=seconds)
     until = time.monotonic() + 60
     while ledger.slots()[0].state == "running" and time.monotonic() < until:

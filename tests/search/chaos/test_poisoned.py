@@ -12,7 +12,7 @@ import pytest
 from mindgap.search.agenda import Target
 from mindgap.search.driver import Driver
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import GRACE, Ledger, create_ledger
+from mindgap.search.ledger import GRACE, Ledger, Wanted, create_ledger
 from mindgap.search.placement import Assignment, PlacementOptions
 from mindgap.search.placements.local import LocalPlacement
 from mindgap.search.slot import MAX_DEATHS
@@ -44,13 +44,13 @@ class Deaths(LocalPlacement):
 WORKER = """
 import faulthandler, os, signal, sys
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger
+from mindgap.search.ledger import Ledger, Wanted
 ledger = Ledger(sys.argv[1])
 slots = ledger.slots()
 number, attempt = (0, 1) if not slots else (0, slots[0].last.attempt + 1)
 if slots and slots[0].settled:
     sys.exit(0)
-mine = ledger.claim(number, (1, 2), attempt=attempt, lease=Lease.current())
+mine = ledger.claim(Wanted(number, (1, 2), attempt), lease=Lease.current())
 END
 """
 
@@ -102,14 +102,14 @@ def test_a_worker_that_ended_is_first_judged_by_who_started_it(url):
     ledger = Ledger(url)
     child = subprocess.Popen([sys.executable, "-c", "import os; input(); os.abort()"], stdin=subprocess.PIPE)
     lease = Lease.of(child.pid)
-    ledger.claim(0, TOKENS, attempt=1, lease=lease)
+    ledger.claim(Wanted(0, TOKENS), lease=lease)
     child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     ledger.end_lost()
     assert (lease.is_dead(), ledger.slots()[0].state) == (True, "running")
     ledger.end_of_process(lease, "crashed", detail="its worker ended with SIGABRT")
     assert ledger.slots()[0].last.ending == "crashed"
-    ledger.claim(0, TOKENS, attempt=2, lease=lease)
+    ledger.claim(Wanted(0, TOKENS, 2), lease=lease)
     until = time.monotonic() + 60
     while ledger.slots()[0].state == "running" and time.monotonic() < until:
         ledger.end_lost()

@@ -13,7 +13,7 @@ import pytest
 from mindgap.data.image_store import Store
 from mindgap.search.agenda import Target
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import GRACE, Ledger, LostLeaseError, create_ledger
+from mindgap.search.ledger import GRACE, Ledger, LostLeaseError, Wanted, create_ledger
 from mindgap.search.ledger_place import ledger_url
 from mindgap.search.placement import Assignment
 from mindgap.search.trial import StoreCandidates
@@ -79,7 +79,7 @@ def test_a_process_is_seen_to_be_stopped_and_to_go_on(sleeper):
 
 
 def test_a_worker_stopped_for_longer_than_the_grace_is_given_up_and_fenced(ledger, sleeper):
-    mine = ledger.claim(0, (1, 2), attempt=1, lease=Lease.of(sleeper.pid))
+    mine = ledger.claim(Wanted(0, (1, 2)), lease=Lease.of(sleeper.pid))
     stop(sleeper)
     ledger.end_lost()
     assert ledger.slots()[0].state == "running", "not before the grace is over"
@@ -91,12 +91,12 @@ def test_a_worker_stopped_for_longer_than_the_grace_is_given_up_and_fenced(ledge
 
 def test_a_worker_that_is_silent_but_runs_is_left_alone_on_its_own_host(ledger, sleeper):
     """As after a night's sleep of the machine."""
-    ledger.claim(0, (1, 2), attempt=1, lease=Lease.of(sleeper.pid))
+    ledger.claim(Wanted(0, (1, 2)), lease=Lease.of(sleeper.pid))
     assert look_for(ledger, 3).state == "running"
 
 
 def test_a_stop_shorter_than_the_grace_costs_nothing(ledger, sleeper):
-    mine = ledger.claim(0, (1, 2), attempt=1, lease=Lease.of(sleeper.pid))
+    mine = ledger.claim(Wanted(0, (1, 2)), lease=Lease.of(sleeper.pid))
     for _ in range(4):
         stop(sleeper)
         ledger.end_lost()
