@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from mindgap.report.drawing import Axis, Plot, element, hover, padded
 from mindgap.report.estimate import Estimate, amount, decimal, percent
+from mindgap.report.thinning import thinned
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Candidate:
         slot: its number.
         accuracy, unfairness: with intervals where the run kept them.
         macs: multiply-accumulates of one image.
-        on_front, chosen: its part in the result.
+        on_front, chosen, control: its part in the result.
     """
 
     slot: int
@@ -30,6 +31,7 @@ class Candidate:
     macs: float | None
     on_front: bool
     chosen: bool
+    control: bool = False
 
     @property
     def radius_px(self) -> float:
@@ -71,6 +73,7 @@ def candidates(
                 macs=trial.get("macs"),
                 on_front=slot in front,
                 chosen=slot == chosen,
+                control=bool(trial.get("control")),
             )
         )
     return sorted(found, key=lambda candidate: (candidate.chosen, candidate.on_front))
@@ -95,6 +98,11 @@ def _unfairness(audit: Mapping[str, Any] | None, attribute: str | None, gap: str
     return Estimate.read((audit or {}).get("attributes", {}).get(attribute, {}).get("gaps", {}).get(gap))
 
 
+def drawn_points(points: Sequence[Candidate]) -> list[Candidate]:
+    """Those that are drawn: the front, the chosen one and the control group, and of very many others a sample."""
+    return thinned(points, lambda point: point.on_front or point.chosen or point.control)
+
+
 def draw_front(points: Sequence[Candidate], *, floor: Estimate, u_name: str = "Unfairness U") -> Markup:
     """The scatter with error bars of the front, the floor shaded, the chosen one ringed.
 
@@ -114,7 +122,7 @@ def draw_front(points: Sequence[Candidate], *, floor: Estimate, u_name: str = "U
         y=Axis(low, min(high, 1.0), "Accuracy on the validation split (more is better)", lambda v: percent(v, 0)),
         height_px=400,
     )
-    marks = _floor_marks(plot, floor) + [mark for point in points for mark in _marks(plot, point)]
+    marks = _floor_marks(plot, floor) + [mark for point in drawn_points(points) for mark in _marks(plot, point)]
     return plot.draw(marks, alt=_alt(points))
 
 

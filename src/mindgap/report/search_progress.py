@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,24 @@ from markupsafe import Markup
 
 from mindgap.report.drawing import Axis, Plot, element, hover, padded
 from mindgap.report.estimate import amount, count, decimal, percent, size
+from mindgap.report.thinning import thinned
 
 Trial = Mapping[str, Any]
 _DRAWN = {"complete": (4, "front", ""), "pruned": (3, "other", ", stopped after {} epochs")}
 
 
-def draw_progress(trials: Sequence[Trial]) -> Markup | None:
-    """Rewards by slot with the best so far; those without a reward lie on the axis. None if none completed."""
+def drawn_trials(trials: Sequence[Trial], special: Collection[int]) -> list[Trial]:
+    """Those that are drawn: the special slots, and of very many others a sample."""
+    return thinned(trials, lambda trial: trial["slot"] in special)
+
+
+def draw_progress(trials: Sequence[Trial], special: Collection[int] = ()) -> Markup | None:
+    """Rewards by slot with the best so far; those without a reward lie on the axis. None if none completed.
+
+    Args:
+        trials: of ``search.json``; the line of the best is made from all of them.
+        special: slots whose marks may not be left out, however many there are.
+    """
     complete = [trial for trial in trials if trial.get("state") == "complete" and trial.get("reward") is not None]
     if not complete:
         return None
@@ -34,7 +45,9 @@ def draw_progress(trials: Sequence[Trial]) -> Markup | None:
         f"Reward of {len(complete)} completed candidates over {last + 1} slots; "
         f"the best is {decimal(best['reward'])} in slot {best['slot']}."
     )
-    return plot.draw([*_best_so_far(plot, complete, last), *(_mark(plot, trial) for trial in trials)], alt=alt)
+    return plot.draw(
+        [*_best_so_far(plot, complete, last), *(_mark(plot, trial) for trial in drawn_trials(trials, special))], alt=alt
+    )
 
 
 def _axis_values(complete: Sequence[Trial]) -> list[float]:

@@ -14,7 +14,7 @@ from mindgap.report.estimate import Estimate, amount, decimal, size
 from mindgap.report.findings import findings
 from mindgap.report.floor_words import floor_words
 from mindgap.report.folds import fold_table
-from mindgap.report.front import candidates, draw_front
+from mindgap.report.front import candidates, draw_front, drawn_points
 from mindgap.report.key_figures import attribute_figures, rate_figure
 from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
@@ -24,8 +24,11 @@ from mindgap.report.overview import fold, overview
 from mindgap.report.page import KeyFigure, Section
 from mindgap.report.run_files import RunFiles
 from mindgap.report.rungs import rung_rows, spared_sentence
-from mindgap.report.search_progress import draw_progress, states_sentence, top_rows, unfinished
+from mindgap.report.search_progress import draw_progress, drawn_trials, states_sentence, top_rows, unfinished
+from mindgap.report.thinning import MOST_LISTED, listed, listed_sentence, special_slots, thinned_sentence
 from mindgap.report.verdict import verdicts
+
+SPECIAL = "the front, the best five by reward, the control group"
 
 
 def sections(run: RunFiles) -> list[Section]:
@@ -161,6 +164,8 @@ def _front(run: RunFiles) -> dict[str, Any]:
     u_name = "Standardised U" if run.search.get("unfairness") == "standardized" else "Unfairness U"
     caption = f"Accuracy against the gap over {lead}, {size(validation.get('n'))} validation images. "
     caption += _bars_sentence(len(with_bars), sum(point.on_front for point in points))
+    drawn = len(drawn_points(points))
+    caption += thinned_sentence(drawn, len(points), "the front, the chosen one, the control group")
     groups = validation.get("attributes", {}).get(lead, {}).get("groups", {})
     top, names = top_rows(run.search, sizes={name: group.get("n") or 0 for name, group in groups.items()})
     return {
@@ -224,13 +229,18 @@ def _ratio_note(lead: str | None, ratios: object) -> str:
 
 
 def _search(run: RunFiles) -> dict[str, Any]:
-    trials = run.search.get("trials", [])
-    blank = dict.fromkeys(("state", "reward", "accuracy", "unfairness", "macs", "params", "epochs"))
+    trials, special = run.search.get("trials", []), special_slots(run.search)
+    in_table, not_used = listed(trials, special), unfinished(trials)
+    drawn = len(drawn_trials(trials, special))
+    blank: dict[str, Any] = dict.fromkeys(("state", "reward", "accuracy", "unfairness", "macs", "params", "epochs"))
     return {
         "states_sentence": states_sentence(trials),
-        "progress_drawing": draw_progress(trials),
-        "trials": [blank | trial for trial in trials],
-        "unfinished": unfinished(trials),
+        "progress_drawing": draw_progress(trials, special),
+        "progress_drawn": thinned_sentence(drawn, len(trials), SPECIAL),
+        "trials": [{**blank, **trial} for trial in in_table],
+        "trials_listed": listed_sentence(len(in_table), len(trials), f"{SPECIAL}, then the highest rewards"),
+        "unfinished": not_used[:MOST_LISTED],
+        "unfinished_listed": listed_sentence(len(not_used[:MOST_LISTED]), len(not_used), "the first by slot"),
     }
 
 
