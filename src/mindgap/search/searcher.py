@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +163,17 @@ class AbstractSearcher(ABC):
     def _warm(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._learn(outcome)
+
+    def state(self) -> dict[str, Any] | None:
+        """All that was learnt, as tensors, numbers, text, and lists and dicts of them; None where replay is cheap."""
+        return None
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes a state back, of a searcher with the same space, seed, settings and earlier candidates.
+
+        From then on it proposes bit for bit what it would after being told everything again.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no state to restore; tell it the outcomes again")
 
     @abstractmethod
     def _propose(self, slot: int) -> tuple[int, ...]:

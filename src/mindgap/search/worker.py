@@ -53,6 +53,7 @@ def work(
     from mindgap.search.forecast import Forecast
     from mindgap.search.ledger import Ledger
     from mindgap.search.plan import read_plan
+    from mindgap.search.searcher_snapshot import SearcherSnapshot, search_key
     from mindgap.search.trial import StoreCandidates
     from mindgap.search.worker_loop import Worker
     from mindgap.train.device import reproducible
@@ -69,7 +70,8 @@ def work(
                 write_text(folder / plan.space, notes[SPACE_TEXT])
             candidates = StoreCandidates(folder, plan, artifacts=open_artifacts(files, run=folder))
             searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
-            worker = Worker(ledger, searcher, candidates, fits=fits)
+            snapshot = SearcherSnapshot(folder, search=search_key(plan))
+            worker = Worker(ledger, searcher, candidates, fits=fits, snapshot=snapshot)
             if with_driver:
                 threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
             with one_thread(), reproducible(plan.training.device), _stopping(worker, ignore_ctrl_c=with_driver):

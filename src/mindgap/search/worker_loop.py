@@ -17,6 +17,7 @@ from mindgap.search.lease import Lease
 from mindgap.search.ledger import Claim, Ledger, LostLeaseError, Wanted
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import AbstractSearcher
+from mindgap.search.searcher_snapshot import SearcherSnapshot
 from mindgap.search.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class Worker:
         stop: set from outside to park the attempt at the end of its epoch.
         fits: whether a new candidate, besides the slots that are there, will end before a deadline (seconds since the
             epoch).
+        snapshot: where the state of the searcher is kept, for workers that start later; None keeps none.
     """
 
     ledger: Ledger
@@ -94,6 +96,7 @@ class Worker:
     candidates: Candidates
     stop: threading.Event = field(default_factory=threading.Event)
     fits: Callable[[tuple[int, ...], Sequence[Slot], float], bool] = _always
+    snapshot: SearcherSnapshot | None = None
     current: Claim | None = None
     _over: threading.Event = field(default_factory=threading.Event)
     _lost: int = 0
@@ -136,7 +139,13 @@ class Worker:
 
     def _begin(self, slot: int, slots: Sequence[Slot], target: Target) -> None:
         """Begins a new candidate, rejects it, or ends the search before it because it would take too long."""
-        tokens = propose(self.searcher, slots, slot, reward=self.candidates.reward)
+        if self.snapshot is not None:
+            past = slots[: self.searcher.visible(slot)]
+            self.snapshot.restore(self.searcher, past, reward=self.candidates.reward)
+            tokens = propose(self.searcher, slots, slot, reward=self.candidates.reward)
+            self.snapshot.keep(self.searcher, past, reward=self.candidates.reward)
+        else:
+            tokens = propose(self.searcher, slots, slot, reward=self.candidates.reward)
         rejection = self.candidates.rejection(tokens)
         if rejection is not None:
             self.ledger.reject(slot, tokens, result=rejection)

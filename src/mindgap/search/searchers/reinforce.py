@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import ClassVar
+from dataclasses import asdict
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -78,6 +79,32 @@ class ReinforceSearcher(AbstractSearcher):
         for start in range(0, len(told), batch):
             self._update(told[start : start + batch], weighted=False)
         self.earlier = deque([self._copy()], maxlen=self.numbers.lag + 1)
+
+    def state(self) -> dict[str, Any]:
+        """Weights now and as the last batches were drawn, the optimizer's moments, the baseline, what is pending."""
+        return deepcopy(
+            {
+                "told": self.told,
+                "controller": self.controller.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "baseline": self.baseline,
+                "pending": [asdict(outcome) for outcome in self.pending],
+                "earlier": [one.state_dict() for one in self.earlier] if self.numbers.lag else [],
+            }
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes back what ``state`` gave."""
+        own = deepcopy(dict(state))  # into memory of its own: the state's may be a file's, aligned in another way
+        self.controller.load_state_dict(own["controller"])
+        self.optimizer.load_state_dict(own["optimizer"])
+        if self.numbers.lag:
+            self.earlier.clear()
+            for weights in own["earlier"]:
+                self.earlier.append(self._copy())
+                self.earlier[-1].load_state_dict(weights)
+        self.baseline, self.told = own["baseline"], own["told"]
+        self.pending = [Outcome(**{**one, "tokens": tuple(one["tokens"])}) for one in own["pending"]]
 
     def _copy(self) -> Controller:
         """The controller as it is now; without a lag nothing asks for it, and it is the controller itself."""
