@@ -146,7 +146,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("game", choices=["toy", "surrogate"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--table", type=Path, default=HERE.parent / "benchmarks" / "results" / "ground_truth.csv")
-    parser.add_argument("--max-macs", type=int, default=15_000_000, help="of the table's candidates, at 64 px")
+    parser.add_argument("--max-macs", type=int, default=8_000_000, help="of the table's candidates, at 64 px")
     parser.add_argument("--floor", type=float, default=0.68, help="accuracy floor of the surrogate's reward")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     return parser.parse_args()
