@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mindgap.core.errors import CapacityError, OutOfMemoryFailure, TrainingFailure
 from mindgap.search.agenda import Target, closing_due, next_job, propose, rung_due
@@ -17,8 +17,10 @@ from mindgap.search.lease import Lease
 from mindgap.search.ledger import Claim, Ledger, LostLeaseError, Wanted
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import AbstractSearcher
-from mindgap.search.searcher_snapshot import SearcherSnapshot
 from mindgap.search.slot import Slot
+
+if TYPE_CHECKING:
+    from mindgap.search.searcher_snapshot import SearcherSnapshot  # which needs torch
 
 log = logging.getLogger(__name__)
 SHORTEST_POLL_S = 0.1
