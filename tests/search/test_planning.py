@@ -165,3 +165,9 @@ def test_more_workers_than_open_candidates_is_said(store, plan_of):
     plan = plan_of(store)
     assert too_many_workers(8, plan) is None
     assert "at most 8 find work" in too_many_workers(9, plan)
+
+
+@pytest.mark.parametrize(("preset", "searcher"), [("fair", "nsga2"), ("quick", "nsga2"), ("paper", "reinforce")])
+def test_a_preset_has_its_searcher_unless_one_is_named(preset, searcher, store, plan_of):
+    assert plan_of(store, preset=preset).searcher == searcher
+    assert plan_of(store, preset=preset, searcher="random").searcher == "random"

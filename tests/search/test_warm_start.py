@@ -55,7 +55,8 @@ def test_its_outcomes_are_copied_with_this_searchs_reward(store, plan_of, earlie
 
 
 def test_the_searcher_knows_them_before_slot_0(store, plan_of, earlier, tmp_path):
-    plan = plan_of(store, warm_start=str(earlier[0]), searcher_options={"batch": 4, "learning_rate": 0.5})
+    options = {"batch": 4, "learning_rate": 0.5}
+    plan = plan_of(store, warm_start=str(earlier[0]), searcher="reinforce", searcher_options=options)
     space = plan.open_space(store, run=tmp_path / "run")
     warm, cold = plan.make_searcher(space), plan.model_copy(update={"prior": None}).make_searcher(space)
     assert warm.told == cold.told == 0

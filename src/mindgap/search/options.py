@@ -44,7 +44,7 @@ class SearchOptions(StrictModel):
     Attributes:
         attribute: sensitive attribute; None is the store's first.
         preset: ``fair``, ``acc``, ``paper`` or ``quick``; several with commas run one after the other.
-        searcher: name of the search algorithm.
+        searcher: name of the search algorithm; None is the preset's.
         space: name of the search space, ``default`` or ``full``, or a TOML file.
         unfairness: which U the reward takes.
         epochs: per candidate; None is the preset's.
@@ -74,7 +74,7 @@ class SearchOptions(StrictModel):
 
     attribute: str | None = None
     preset: str = "fair"
-    searcher: str = "reinforce"
+    searcher: str | None = None
     space: str = "default"
     unfairness: UnfairnessKind = "plain"
     epochs: int | None = Field(default=None, ge=1)

@@ -74,7 +74,8 @@ def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
     of_training = store.groups(attribute).take(store.rows("train"))
     training = _training(options, chosen, store, of_training)
     found = _training_options(options, store, training, of_training)
-    searcher_settings = _searcher_settings(options, chosen)
+    searcher = options.searcher or chosen.searcher
+    searcher_settings = _searcher_settings(searcher, options, chosen)
     rungs = plan_rungs(options, chosen, training, batch=searcher_settings["batch"])
     if rungs.top:
         training = training.model_copy(update={"schedule": "trapezoid"})
@@ -97,7 +98,7 @@ def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
         attribute=attribute,
         preset=preset,
         seed=options.seed,
-        searcher=options.searcher,
+        searcher=searcher,
         searcher_settings=searcher_settings,
         rungs=rungs,
         space_summary=summary,
@@ -225,8 +226,8 @@ def _training_options(options: SearchOptions, store: Store, training: TrainSetti
     return training_options(table, store, base=training, groups=groups, fixed_loss=fixed)
 
 
-def _searcher_settings(options: SearchOptions, preset: Preset) -> dict[str, Any]:
-    kind = SEARCHERS.get(options.searcher)
+def _searcher_settings(searcher: str, options: SearchOptions, preset: Preset) -> dict[str, Any]:
+    kind = SEARCHERS.get(searcher)
     lag = {} if preset.lag is None else {"lag": preset.lag}
     return parse(kind.Settings, lag | options.searcher_options, source="searcher_options").model_dump()
 

@@ -17,6 +17,8 @@ class Preset(StrictModel):
         beta: weight of the unfairness in eq. 2.
         training: how a candidate is trained.
         rungs: how far candidates are trained at first, ``auto`` or ``none`` (all are trained to the end).
+        searcher: the search algorithm, when none is given: the one that finds most hypervolume of those compared, and
+            the paper's own for the paper.
         trials: candidates to train when neither a number nor a budget is given.
         lag: batches by which the searcher looks back; None is the searcher's own.
         limits: whether a choice that breaks a limit is masked, or the candidate is rejected untrained.
@@ -27,6 +29,7 @@ class Preset(StrictModel):
     beta: float
     training: TrainSettings
     rungs: Literal["auto", "none"] = "auto"
+    searcher: str = "nsga2"
     trials: int = 100
     lag: int | None = None
     limits: Literal["masked", "rejected"] = "masked"
@@ -42,6 +45,7 @@ PRESETS = {
         beta=0.8,
         training=TrainSettings.paper(),
         rungs="none",
+        searcher="reinforce",
         lag=0,
         limits="rejected",
         rejected_reward=-1.0,

@@ -79,7 +79,7 @@ def search(
             option given here goes before the file's. None is always the file's or the default of ``SearchOptions``.
         attribute: sensitive attribute; None is the store's first.
         preset: ``fair``, ``acc``, ``paper``, ``quick``, or several with commas.
-        searcher: name of the search algorithm.
+        searcher: name of the search algorithm; None is ``nsga2``, and ``reinforce`` of the preset ``paper``.
         space: search space, ``default``, ``full`` (which decides about loss and augmentation too) or a TOML file.
         unfairness: which U the reward takes, ``plain`` or ``standardized``.
         min_group: smaller groups, in validation images, are left out of the reward.
