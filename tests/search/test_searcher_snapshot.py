@@ -14,9 +14,10 @@ import torch
 
 from mindgap.search.agenda import outcome, propose
 from mindgap.search.ledger import Ledger, create_ledger
+from mindgap.search.prior import Prior, PriorOutcome
 from mindgap.search.reward import Reward
 from mindgap.search.searcher import SEARCHERS, Outcome
-from mindgap.search.searcher_snapshot import LEFT_S, SNAPSHOT_FILE, SearcherSnapshot
+from mindgap.search.searcher_snapshot import LEFT_S, SNAPSHOT_FILE, SearcherSnapshot, search_key
 from mindgap.search.searchers.reinforce import ReinforceSearcher, ReinforceSettings
 from mindgap.search.slot import Slot
 from mindgap.search.worker_loop import Trained, Worker
@@ -129,6 +130,17 @@ def test_a_damaged_or_missing_snapshot_is_as_good_as_none(tmp_path, damage):
     assert propose(again, slots, 20, reward=REWARD) == slots[20].tokens
 
 
+@pytest.mark.parametrize("part", [{"state": "text"}, {"state": None}, {"told": "16"}, {"told": 17}, {"check": None}])
+def test_a_snapshot_with_a_part_that_is_none_is_not_used(tmp_path, part):
+    slots = played(24)
+    keep(tmp_path, slots, told=16)
+    record = torch.load(tmp_path / SNAPSHOT_FILE, weights_only=True)
+    torch.save(record | part, tmp_path / SNAPSHOT_FILE)
+    again, did = restore(tmp_path, slots)
+    assert not did
+    assert propose(again, slots, 20, reward=REWARD) == slots[20].tokens
+
+
 def test_a_state_that_does_not_fit_leaves_the_searcher_as_it_was(tmp_path):
     slots = played(24)
     keep(tmp_path, slots, told=16, made=searcher(lag=1))
@@ -156,6 +168,21 @@ def test_a_snapshot_of_another_past_is_not_used(tmp_path, changed):
         search = "another"
     assert not restore(tmp_path, past, search=search)[1]
     assert restore(tmp_path, slots)[1]
+
+
+def test_what_decides_the_state_is_in_the_key_and_where_the_images_lie_is_not(store, plan_of):
+    plan = plan_of(store)
+    one = PriorOutcome(tokens=(0, 1), reward=0.5, accuracy=0.7, unfairness=0.1, macs=1000, feasible=True)
+    others = [
+        {"seed": plan.seed + 1},
+        {"searcher_settings": {**plan.searcher_settings, "gamma": 0.5}},
+        {"searcher": "random"},
+        {"space_summary": {**plan.space_summary, "another": 1}},
+        {"prior": Prior(source="earlier", outcomes=(one,))},
+    ]
+    keys = {search_key(plan), *(search_key(plan.model_copy(update=other)) for other in others)}
+    assert len(keys) == 1 + len(others)
+    assert search_key(plan.model_copy(update={"store": "elsewhere"})) == search_key(plan)
 
 
 def test_a_searcher_without_a_state_is_told_everything(tmp_path):

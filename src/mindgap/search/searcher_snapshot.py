@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 SNAPSHOT_FILE = "searcher.pt"
 EVERY = 256  # outcomes; the recurrent controller takes about a second to learn so many
 LEFT_S = 600.0
-_UNUSABLE = (MindgapError, KeyError, TypeError, ValueError, RuntimeError, EOFError, OSError, pickle.UnpicklingError)
+_UNUSABLE = (
+    MindgapError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, EOFError, OSError,
+    pickle.UnpicklingError,
+)  # fmt: skip
 
 
 def search_key(plan: SearchPlan) -> str:
