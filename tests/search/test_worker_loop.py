@@ -203,6 +203,22 @@ def test_a_crash_is_tried_once_more_and_leaves_its_traceback(tmp_path, undisturb
     ledger.close()
 
 
+def test_a_crash_counts_though_its_traceback_cannot_be_kept(tmp_path, undisturbed):
+    """Else a candidate that crashes and fills the disk would look like one whose worker was killed."""
+    ledger = open_ledger(tmp_path)
+    slot = undisturbed_slot(undisturbed, 4)
+    crashing = worker(ledger, tmp_path, before={(slot, 1, 1): raising(ValueError("odd shape"))})
+
+    def full(claim, text):
+        raise CapacityError("no space left on device")
+
+    crashing.candidates.keep_error = full
+    crashing.run()
+    assert record(ledger) == undisturbed
+    assert ledger.slots()[slot].attempts[0].ending == "crashed"
+    ledger.close()
+
+
 def test_two_crashes_retire_the_candidate_and_the_search_goes_on(tmp_path, undisturbed):
     ledger = open_ledger(tmp_path)
     slot = undisturbed_slot(undisturbed, 4)

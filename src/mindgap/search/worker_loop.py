@@ -141,13 +141,7 @@ class Worker:
 
     def _begin(self, slot: int, slots: Sequence[Slot], target: Target) -> None:
         """Begins a new candidate, rejects it, or ends the search before it because it would take too long."""
-        if self.snapshot is not None:
-            past = slots[: self.searcher.visible(slot)]
-            self.snapshot.restore(self.searcher, past, reward=self.candidates.reward)
-            tokens = propose(self.searcher, slots, slot, reward=self.candidates.reward)
-            self.snapshot.keep(self.searcher, past, reward=self.candidates.reward)
-        else:
-            tokens = propose(self.searcher, slots, slot, reward=self.candidates.reward)
+        tokens = self._propose(slot, slots)
         rejection = self.candidates.rejection(tokens)
         if rejection is not None:
             self.ledger.reject(slot, tokens, result=rejection)
@@ -157,6 +151,16 @@ class Worker:
                 self.ledger.note("target", target.model_copy(update={"end": slot}).model_dump())
         else:
             self._work(Wanted(slot, tokens), target)
+
+    def _propose(self, slot: int, slots: Sequence[Slot]) -> tuple[int, ...]:
+        """The slot's candidate; what the searcher has to be told for it may come from the snapshot, and goes there."""
+        past, reward = slots[: self.searcher.visible(slot)], self.candidates.reward
+        if self.snapshot is not None:
+            self.snapshot.restore(self.searcher, past, reward=reward)
+        tokens = propose(self.searcher, slots, slot, reward=reward)
+        if self.snapshot is not None:
+            self.snapshot.keep(self.searcher, past, reward=reward)
+        return tokens
 
     def _instead(self, slots: Sequence[Slot], target: Target) -> Wanted | None:
         """What to work at as another has taken what was wanted, if that is quickly found: all others wait meanwhile."""
@@ -220,7 +224,8 @@ class Worker:
     def _crashed(self, claim: Claim, error: Exception) -> None:
         text = "".join(traceback.format_exception(error))
         log.error("slot %d, attempt %d: crashed\n%s", claim.slot, claim.attempt, text)
-        self.candidates.keep_error(claim, text)
+        with suppress(CapacityError):  # it is in this worker's log; that the candidate crashed must be told anyway
+            self.candidates.keep_error(claim, text)
         first = (str(error).splitlines() or [""])[0]
         self.ledger.end(claim.row, "crashed", detail=f"{type(error).__name__}: {first}")
 
