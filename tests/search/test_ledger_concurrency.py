@@ -36,12 +36,11 @@ print(json.dumps(won))
 """
 
 
-def test_processes_that_hammer_the_same_slots_share_them_without_loss_or_duplicate(url):
-    create_ledger(url, {})
-    slots = 25
+def at_once(code: str, url: str, number: int) -> list[list]:
+    """What four processes print that run the code and begin at the same moment."""
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", HAMMER, url, str(i), str(slots)],
+            [sys.executable, "-c", code, url, str(i), str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -53,7 +52,13 @@ def test_processes_that_hammer_the_same_slots_share_them_without_loss_or_duplica
     for worker in workers:
         worker.stdin.write("\n")
         worker.stdin.flush()
-    won = [json.loads(worker.communicate(timeout=300)[0]) for worker in workers]
+    return [json.loads(worker.communicate(timeout=300)[0]) for worker in workers]
+
+
+def test_processes_that_hammer_the_same_slots_share_them_without_loss_or_duplicate(url):
+    create_ledger(url, {})
+    slots = 25
+    won = at_once(HAMMER, url, slots)
     ledger = Ledger(url)
     found = ledger.slots()
     assert sorted(slot for own in won for slot in own) == list(range(slots))
@@ -84,21 +89,7 @@ print(json.dumps(won))
 def test_of_processes_that_want_the_next_slot_each_gets_one_at_its_first_call(url):
     create_ledger(url, {})
     claims = 10
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", QUEUE, url, str(i), str(claims)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(4)
-    ]
-    for worker in workers:
-        assert worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    won = [json.loads(worker.communicate(timeout=300)[0]) for worker in workers]
+    won = at_once(QUEUE, url, claims)
     assert sorted(slot for own in won for slot, *_ in own) == list(range(4 * claims))
     ledger = Ledger(url)
     by_slot = {slot: tokens for own in won for slot, *tokens in own}

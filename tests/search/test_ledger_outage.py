@@ -81,12 +81,10 @@ def test_a_server_that_stays_away_is_one_line_without_the_password(request, serv
     ledger.close()
 
 
-def test_a_claim_whose_confirmation_was_lost_is_still_the_claimers(request, server, monkeypatch):
-    """The server committed and the connection broke: the second try finds its own row and takes no other for it."""
-    url = server.url("ledger", study=request.node.name)
-    create_ledger(url, {})
-    ledger, other = Ledger(url), Ledger(url)
-    original, broke = ledger._database._engine.dialect.do_commit, []
+def break_at_commit(ledger, server, monkeypatch):
+    """Breaks the connection after the next commit, once while the list that it returns is empty."""
+    dialect, broke = ledger._database._engine.dialect, []
+    original = dialect.do_commit
 
     def commit_and_break(connection):
         original(connection)
@@ -95,7 +93,16 @@ def test_a_claim_whose_confirmation_was_lost_is_still_the_claimers(request, serv
             server.restart()
             connection.execute("SELECT 1")
 
-    monkeypatch.setattr(ledger._database._engine.dialect, "do_commit", commit_and_break)
+    monkeypatch.setattr(dialect, "do_commit", commit_and_break)
+    return broke
+
+
+def test_a_claim_whose_confirmation_was_lost_is_still_the_claimers(request, server, monkeypatch):
+    """The server committed and the connection broke: the second try finds its own row and takes no other for it."""
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {})
+    ledger, other = Ledger(url), Ledger(url)
+    broke = break_at_commit(ledger, server, monkeypatch)
     claim = ledger.claim(Wanted(0, (1,)), lease=Lease.current())
     assert broke
     assert claim is not None
@@ -113,16 +120,7 @@ def test_what_was_taken_instead_is_taken_once_though_its_confirmation_was_lost(r
     create_ledger(url, {})
     ledger, other = Ledger(url), Ledger(url)
     assert other.claim(Wanted(0, (1,)), lease=Lease.current()) is not None
-    original, broke = ledger._database._engine.dialect.do_commit, []
-
-    def commit_and_break(connection):
-        original(connection)
-        if not broke:
-            broke.append(True)
-            server.restart()
-            connection.execute("SELECT 1")
-
-    monkeypatch.setattr(ledger._database._engine.dialect, "do_commit", commit_and_break)
+    broke = break_at_commit(ledger, server, monkeypatch)
     claim = ledger.claim(Wanted(0, (2,)), lease=Lease.current(), instead=lambda slots: Wanted(len(slots), (3,)))
     assert broke
     assert (claim.slot, claim.tokens) == (1, (3,))
