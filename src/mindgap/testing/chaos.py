@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,8 +104,8 @@ class Storm:
     @property
     def summary(self) -> str:
         """What was done, for the message of a failure."""
-        done = ", ".join(f"{kind} {count}" for kind, count in self.struck.items())
-        return f"seed {self.seed}, {self.starts} starts, struck: {done}, given away: {len(self.held)}; see {self.run}"
+        struck = dict(self.struck)
+        return f"seed {self.seed}, {self.starts} starts, struck: {struck}, given away: {len(self.held)}; see {self.run}"
 
     def slots(self) -> list[Slot]:
         """What the ledger knows; nothing before there is one."""
@@ -242,9 +242,8 @@ class Storm:
             slot = next(slot for slot in self.slots() if slot.number == attempt.slot)
             mine = next(tried for tried in slot.attempts if tried.attempt == attempt.attempt)
             if mine.finished:
-                if mine.ending is not None and (mine.slot, mine.attempt) not in {
-                    (h.slot, h.attempt) for h in self.held
-                }:
+                known = {(held.slot, held.attempt) for held in self.held}
+                if mine.ending is not None and (mine.slot, mine.attempt) not in known:
                     self.held.append(Held(mine.slot, mine.attempt, mine.epoch, mine.ending))
                 if slot.last.attempt > mine.attempt or mine.ending is None:
                     return
@@ -281,19 +280,14 @@ def read_slots(run: Path) -> list[Slot]:
 
 
 def _gone(process: psutil.Process, *, seconds: float = 30) -> bool:
-    return _soon(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds=seconds)
-
-
-def _soon(condition: Callable[[], bool], *, seconds: float) -> bool:
+    """Whether it ends within a while; a zombie has ended."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if condition():
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
+    with suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+    return True
 
 
 def _tail(run: Path) -> str:
