@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from mindgap.report.cautions import arbitrary_choice
+from mindgap.report.document import write_report
 from mindgap.report.rungs import rung_rows, spared_sentence
 from mindgap.report.search_progress import draw_progress, states_sentence, unfinished
 
@@ -57,10 +60,20 @@ def test_a_stopped_candidate_is_drawn_apart_and_is_not_among_those_without_a_res
     assert "stopped after 2 epochs" in drawn
     assert drawn.count('class="cross"') == 2
     assert [row.slot for row in unfinished(TRIALS)] == [3]
-    assert states_sentence(TRIALS) == "4 slots: 1 complete, 2 pruned, 1 failed."
+    assert states_sentence(TRIALS) == "4 slots: 1 complete, 2 stopped early, 1 failed."
 
 
 def test_a_stopped_candidate_above_the_floor_does_not_hide_that_the_choice_is_arbitrary() -> None:
     search = {"trials": TRIALS, "reward": {"accuracy_floor": 0.85}}
     assert "No candidate trained to the end reached the accuracy" in arbitrary_choice(search)
     assert arbitrary_choice(search | {"reward": {"accuracy_floor": 0.75}}) == ""
+
+
+def test_the_page_says_stopped_early_and_lists_unused_candidates_only_where_there_are_some(tmp_path):
+    (tmp_path / "config.toml").write_text('verb = "search"\n[options]\n')
+    for trials, unused in ((TRIALS, True), (TRIALS[:3], False)):
+        (tmp_path / "search.json").write_text(json.dumps({"trials": trials, "front": [0], "top": [0], "chosen": 0}))
+        page = write_report(tmp_path).read_text()
+        assert page.count("<td>stopped early</td>") == 2
+        assert ">pruned<" not in page
+        assert ("Candidates not used" in page) == unused

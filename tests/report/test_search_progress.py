@@ -22,7 +22,7 @@ def test_the_last_row_is_the_mean_and_the_sample_standard_deviation() -> None:
     rows, names = top_rows({"trials": TRIALS, "top": [4, 3, 2, 1, 0], "chosen": 4}, sizes={})
     assert [row.slot for row in rows] == ["4", "3", "2", "1", "0", "mean ± sd"]
     assert rows[0].chosen
-    assert rows[-1].accuracy == "72.00 ± 1.58"  # sd of 70..74 is sqrt(2.5)
+    assert rows[-1].accuracy == "72.00 ± 1.58\u202f%"  # sd of 70..74 is sqrt(2.5)
     assert rows[-1].unfairness == "0.1200 ± 0.0158"
     assert rows[-1].reward == "0.200 ± 0.158"
     assert names == []
@@ -34,7 +34,7 @@ def test_group_columns_are_the_searchs_own_figures() -> None:
     rows, names = top_rows(search, sizes={"f": 40, "m": 60})
     assert names == ["f, n\u00a0=\u00a040", "m, n\u00a0=\u00a060"]
     assert rows[0].groups == ("60.0\u202f%", "75.0\u202f%")
-    assert rows[-1].groups == ("55.00 ± 7.07", "75.00 ± 0.00")
+    assert rows[-1].groups == ("55.00 ± 7.07\u202f%", "75.00 ± 0.00\u202f%")
 
 
 def test_what_did_not_complete_is_listed_with_its_reason() -> None:

@@ -182,7 +182,7 @@ def test_the_summary_says_how_far_and_how_well(undisturbed):
     lines = "\n".join(search_lines(record))
     assert f"trained by epochs: {TRIALS} to 1, " in lines
     assert "times fewer image passes than all to the end" in lines
-    assert "rank at rung 1 against the end" in lines
+    assert "rank at epoch 1 against the end" in lines
     assert status(run)["pruned"] == sum(trial["state"] == "pruned" for trial in record["trials"])
 
 

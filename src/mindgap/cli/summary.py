@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mindgap.core.states import counted_states
 from mindgap.report.cautions import arbitrary_choice
 
 Record = Mapping[str, Any]
@@ -86,9 +87,7 @@ def _attribute_lines(audit: Record) -> list[str]:
 def search_lines(record: Record) -> list[str]:
     """Lines on a finished search: how its trials ended, and which one was chosen."""
     trials = {trial["slot"]: trial for trial in record["trials"]}
-    states = [trial["state"] for trial in record["trials"]]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    lines = [f"{len(states)} trials: {counts}"]
+    lines = [f"{len(trials)} trials: {counted_states(trial['state'] for trial in record['trials'])}"]
     lines += rung_lines(record.get("rungs"))
     if record["excluded_groups"]:
         lines.append(f"groups too small to steer the search: {', '.join(record['excluded_groups'])}")
@@ -112,10 +111,10 @@ def rung_lines(rungs: Record | None) -> list[str]:
     for rung in rungs["agreement"]:
         reasons = {rung[name]["reason"] for name in ("accuracy", "unfairness")}
         if None not in reasons and len(reasons) == 1:
-            lines.append(f"rank at rung {rung['epochs']} against the end: not known, {reasons.pop()}")
+            lines.append(f"rank at epoch {rung['epochs']} against the end: not known, {reasons.pop()}")
             continue
         taus = "; ".join(f"{name} {_tau(rung[name])}" for name in ("accuracy", "unfairness"))
-        lines.append(f"rank at rung {rung['epochs']} against the end, Kendall's τ, n = {rung['n']}: {taus}")
+        lines.append(f"rank at epoch {rung['epochs']} against the end, Kendall's τ, n = {rung['n']}: {taus}")
     return lines
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from mindgap.core.states import counted_states
 from mindgap.report.drawing import Axis, Plot, element, hover, padded
 from mindgap.report.estimate import amount, count, decimal, percent, size
 from mindgap.report.thinning import thinned
@@ -132,19 +132,19 @@ def _mean_row(top: Sequence[Trial], names: Sequence[str]) -> TopRow:
     return TopRow(
         slot="mean ± sd",
         reward=_spread([trial.get("reward") for trial in top]),
-        accuracy=_spread([trial.get("accuracy") for trial in top], scale=100, digits=2),
-        groups=tuple(_spread([trial["groups"][name] for trial in top], scale=100, digits=2) for name in names),
+        accuracy=_spread([trial.get("accuracy") for trial in top], scale=100, digits=2, unit="\u202f%"),
+        groups=tuple(_spread([t["groups"][name] for t in top], scale=100, digits=2, unit="\u202f%") for name in names),
         unfairness=_spread([trial.get("unfairness") for trial in top], digits=4),
         macs=amount(statistics.mean(float(trial.get("macs") or 0) for trial in top)),
         params=amount(statistics.mean(float(trial.get("params") or 0) for trial in top)),
     )
 
 
-def _spread(values: Sequence[float | None], *, scale: float = 1, digits: int = 3) -> str:
+def _spread(values: Sequence[float | None], *, scale: float = 1, digits: int = 3, unit: str = "") -> str:
     known = [scale * float(value) for value in values if value is not None]
     if len(known) < 2:
         return "–"
-    return f"{decimal(statistics.mean(known), digits)} ± {decimal(statistics.stdev(known), digits)}"
+    return f"{decimal(statistics.mean(known), digits)} ± {decimal(statistics.stdev(known), digits)}{unit}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,4 @@ def unfinished(trials: Sequence[Trial]) -> list[Unfinished]:
 
 def states_sentence(trials: Sequence[Trial]) -> str:
     """How many slots ended how, such as ``24 slots: 21 complete, 2 rejected, 1 failed``."""
-    counts = Counter(str(trial.get("state")) for trial in trials)
-    order = ["complete", "pruned", "rejected", "failed"]
-    known = [state for state in order if counts[state]] + sorted(set(counts) - set(order))
-    return f"{len(trials)} slots: " + ", ".join(f"{counts[state]} {state}" for state in known) + "."
+    return f"{len(trials)} slots: {counted_states(trial.get('state') for trial in trials)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.states import state_words
 from mindgap.report import estimate as words
 from mindgap.report.estimate import Estimate
 from mindgap.report.verdict import Kind
@@ -20,6 +21,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(
+        state_words=state_words,
         count=words.count,
         amount=words.amount,
         decimal=words.decimal,
