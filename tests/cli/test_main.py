@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mindgap.cli.main import VERBS, run
+from mindgap.core.notes import note
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -94,18 +95,19 @@ def test_status_of_no_search_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_warning_of_the_library_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_warnings_and_remarks_are_one_line_each(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     from mindgap.workflows import plugins
 
     def warned(kind: str) -> dict[str, str]:
         logging.getLogger("mindgap.search").warning("%s: crashed\nTraceback", "slot 3")
+        note(logging.getLogger("mindgap.search"), "blending is left out\nas it is")
         logging.getLogger("mindgap.search").info("nobody needs this")
         return {}
 
     monkeypatch.setattr(plugins, "list_plugins", warned)
     for _ in range(2):
         assert run(["list", "losses"]) == 0
-        assert capsys.readouterr().err == "warning: slot 3: crashed\n"
+        assert capsys.readouterr().err == "warning: slot 3: crashed\nnote: blending is left out\n"
 
 
 def test_a_damaged_provenance_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -18,6 +18,7 @@ from mindgap.cli.verbs.search import finished_lines
 from mindgap.cli.verbs.search import search as search_command
 from mindgap.core.errors import DataError, MindgapError, RunError
 from mindgap.core.folder_lock import folder_lock
+from mindgap.core.notes import NOTE
 from mindgap.search.ledger import Ledger
 from mindgap.search.options import SearchOptions
 from mindgap.search.placement import Assignment
@@ -240,6 +241,7 @@ def test_a_fixed_network_and_fixed_ratios_leave_the_seeds(store, config, tmp_pat
 
 def test_the_full_space_decides_about_the_loss_and_the_augmentation_too(store, config, tmp_path, caplog):
     run = tmp_path / "run"
+    caplog.set_level(NOTE, "mindgap")
     record = search(store, out=run, config=config, space="full", searcher="random", trials=3, epochs=1)
     assert "blending of tones is left out: the store has no twins.bin" in caplog.messages
     assert len({trial["loss"] for trial in record["trials"]}) > 1

@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from mindgap.cli.summary import printable
 from mindgap.core.errors import MindgapError, TrainingFailure
+from mindgap.core.notes import NOTE
 
 VERBS = ("synth", "prepare", "audit", "compare", "train", "search", "worker", "predict", "export", "report", "list")
 INTERRUPTED = 130
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     command = get_command(build_app())
     try:
-        with _warnings_shown():
+        with _remarks_shown():
             result = command.main(list(arguments) or ["--help"], prog_name="mindgap", standalone_mode=False)
     except (MindgapError, TrainingFailure) as error:
         return _refuse(str(error))
@@ -95,20 +96,24 @@ def _value_seen(error: Exception, arguments: Sequence[str]) -> str:
     return ""
 
 
-class _WarningLines(logging.Handler):
-    """Prints what the library warns of, one line each."""
+class _Remarks(logging.Handler):
+    """Prints what the library warns of and remarks, one line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo("warning: " + record.getMessage().partition("\n")[0], err=True)
+        kind = "warning" if record.levelno >= logging.WARNING else "note"
+        typer.echo(f"{kind}: " + record.getMessage().partition("\n")[0], err=True)
 
 
 @contextmanager
-def _warnings_shown() -> Generator[None]:
-    library, handler = logging.getLogger("mindgap"), _WarningLines(logging.WARNING)
+def _remarks_shown() -> Generator[None]:
+    library, handler = logging.getLogger("mindgap"), _Remarks(NOTE)
+    level = library.level
     library.addHandler(handler)
+    library.setLevel(NOTE)
     try:
         yield
     finally:
+        library.setLevel(level)
         library.removeHandler(handler)
 
 

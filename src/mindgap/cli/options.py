@@ -49,7 +49,7 @@ def finished_at(out: Path) -> str | None:
 def say_if_nothing_was_done(out: Path, before: str | None) -> None:
     """One line when the folder held the finished run already."""
     if before is not None and finished_at(out) == before:
-        typer.echo(f"{out}: finished earlier with the same options; nothing was done")
+        typer.echo(f"{out}: finished earlier; nothing was left to do")
 
 
 def comma_list(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mindgap.core.errors import RunError
 from mindgap.core.files import read_json, write_json
+from mindgap.core.notes import note
 from mindgap.core.progress import Progress, progress
 from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
@@ -104,7 +105,7 @@ class SearchCall:
         with progress(None, "timing blocks"):
             draft = make_draft(self.options, self.store, preset=self.options.preset)
         for remark in draft.remarks:
-            log.warning("%s", remark)
+            note(log, remark)
         return replace(draft, plan=draft.plan.model_copy(update={"store": self.place}))
 
     def work(self, folder: Path, draft: Draft | None) -> dict[str, Any]:
