@@ -128,3 +128,27 @@ def test_a_full_disk_behind_the_output_is_one_line(tmp_path):
         done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.stderr.splitlines()[0].startswith("error: the output cannot be written (no space left)")
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(("share", "first"), [("0.5", "true_tone,sex"), ("0.1", "sex,true_tone")])
+def test_synth_proposes_an_attribute_that_a_search_can_judge(
+    share: str, first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(["synth", str(tmp_path / "set"), "--n", "500", "--size", "16", "--dark-share", share]) == 0
+    assert f"--attributes {first} --cluster" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--workers", "0"], "Invalid value for '--workers': give 1 or more, got '0'; see"),
+        (["--epochs", "x"], "Invalid value for '--epochs': give a whole number, got 'x'; see"),
+        (["--budget-hours", "-1"], "search: budget_hours is -1.0: give more than 0"),
+        (["--budget-hours", "long"], "Invalid value for '--budget-hours': give a number, got 'long'; see"),
+    ],
+)
+def test_a_wrong_number_is_told_what_to_give(arguments, said, tmp_path, capsys):
+    assert run(["search", "store", "--out", str(tmp_path / "run"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

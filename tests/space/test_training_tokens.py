@@ -121,7 +121,7 @@ def test_full_is_the_default_space_and_a_table():
     [
         ('[[training.loss]]\nname = "a"\n[[training.loss]]\nname = "a"', "loss offers one option twice"),
         ("[training]\naugment = [1, 1.0]", "augment offers one option twice"),
-        ("[training]\naugment = [-1]", "greater than or equal to 0"),
+        ("[training]\naugment = [-1]", "give 0 or more"),
         ("[training]\naugment = [nan]", "training.augment"),
         ("[training]\nblend = [true, true]", "blend offers one option twice"),
         ("[training]\nlosses = []", "did you mean 'loss'"),

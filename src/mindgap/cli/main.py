@@ -16,6 +16,7 @@ import typer
 from typer.main import get_command
 
 from mindgap.cli.summary import printable
+from mindgap.core.config import plain_words
 from mindgap.core.errors import MindgapError, TrainingFailure
 from mindgap.core.notes import NOTE
 
@@ -81,7 +82,7 @@ def _usage_message(error: Exception, arguments: Sequence[str]) -> str | None:
         return None
     context = getattr(error, "ctx", None)
     see = f"; see '{context.command_path} --help'" if context is not None else ""
-    return str(format_message()).rstrip(".") + _value_seen(error, arguments) + see
+    return plain_words(str(format_message()).rstrip(".")) + _value_seen(error, arguments) + see
 
 
 def _value_seen(error: Exception, arguments: Sequence[str]) -> str:

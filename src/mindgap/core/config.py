@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,17 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mindgap.core.errors import ConfigError, near_names
+
+_PLAIN = (
+    (re.compile(r"Input should be greater than or equal to (\S+)"), r"give \1 or more"),
+    (re.compile(r"Input should be less than or equal to (\S+)"), r"give \1 or less"),
+    (re.compile(r"Input should be greater than (\S+)"), r"give more than \1"),
+    (re.compile(r"Input should be less than (\S+)"), r"give less than \1"),
+    (re.compile(r"Input should be a valid integer[^;]*"), "give a whole number"),
+    (re.compile(r"Input should be a valid number[^;]*"), "give a number"),
+    (re.compile(r"Input should be a valid boolean[^;]*"), "give true or false"),
+    (re.compile(r"Input should be a valid string"), "give a text"),
+)
 
 
 class StrictModel(BaseModel):
@@ -102,8 +114,20 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
         return f"unknown key {where!r}; {near_names(str(problem['loc'][-1]), fields)}"
     if problem["type"] == "missing":
         return f"{where} is missing; add it"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = plain_words(problem["msg"].removeprefix("Value error, "))
     return f"{where} is {problem['input']!r}: {message}"
+
+
+def plain_words(message: str) -> str:
+    """What a validator or the option parser says of a number, as what to give.
+
+    Example:
+        >>> plain_words("Input should be greater than or equal to 1")
+        'give 1 or more'
+    """
+    for said, plain in _PLAIN:
+        message = said.sub(plain, message)
+    return message
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

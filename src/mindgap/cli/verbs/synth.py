@@ -9,6 +9,8 @@ import typer
 
 from mindgap.cli.options import ForceOption, SeedOption, finished_at, say_if_nothing_was_done
 
+FEW = 250  # images of a tone; of fewer there may be under 30 to judge candidates on, which a search needs
+
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb to the application."""
@@ -31,7 +33,8 @@ def synth(
     record = write(out, n=n, size=size, seed=seed, dark_share=dark_share, bias=bias, force=force)
     say_if_nothing_was_done(out, before)
     typer.echo(f"{out}: {record['n']} images of {size} px, {len(record['classes'])} classes")
+    attributes = "true_tone,sex" if min(dark_share, 1 - dark_share) * n >= FEW else "sex,true_tone"
     typer.echo(
         f"next: mindgap prepare --images {out}/images --metadata {out}/metadata.csv --id image_id --label label "
-        f"--attributes true_tone,sex --cluster lesion_id --size {size} --out STORE"
+        f"--attributes {attributes} --cluster lesion_id --size {size} --out STORE"
     )
