@@ -59,6 +59,8 @@ def test_fewer_than_two_groups_left_is_refused_in_one_line():
         match=r"age: fewer than two groups have 30 validation images \(young 40, old 5\); .* or lower --min-group",
     ):
         excluded_groups(Groups("age", ("young", "old"), np.repeat([0, 1], [40, 5])))
+    with pytest.raises(DataError, match=r"; search on --attribute sex, merge groups, or lower --min-group"):
+        excluded_groups(Groups("age", ("young", "old"), np.repeat([0, 1], [40, 5])), others=["sex", "site"])
 
 
 def test_no_validation_image_at_all_is_not_put_down_to_small_groups():

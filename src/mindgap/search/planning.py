@@ -67,7 +67,7 @@ def make_draft(options: SearchOptions, store: Store, *, preset: str) -> Draft:
     attribute = options.attribute or store.info.default_attribute
     validation = store.rows("validation")
     groups = store.groups(attribute).take(validation)
-    excluded = excluded_groups(groups, min_group=options.reward.min_group)
+    excluded = _excluded(options, store, groups)
     _check_unfairness(options, store, groups, excluded)
     place = _space_place(options.space)
     folder = place.parent if isinstance(place, Path) else Path()
@@ -172,6 +172,13 @@ def ratios_warning(options: SearchOptions, store: Store) -> str | None:
     groups = store.groups(options.attribute or store.info.default_attribute).take(store.rows("train"))
     shares = parse_ratios(options.ratios, groups.names, groups.counts())
     return order_warning(shares, groups.names, groups.counts())
+
+
+def _excluded(options: SearchOptions, store: Store, groups: Groups) -> tuple[str, ...]:
+    least, validation = options.reward.min_group, store.rows("validation")
+    counts = {name: store.groups(name).take(validation).counts() for name in store.info.attributes}
+    others = [name for name, sizes in counts.items() if (sizes >= least).sum() >= 2]
+    return excluded_groups(groups, min_group=least, others=others)
 
 
 def _check_unfairness(options: SearchOptions, store: Store, groups: Groups, excluded: tuple[str, ...]) -> None:

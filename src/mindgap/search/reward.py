@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,7 @@ def majority_rate(labels: NDArray[np.integer[Any]]) -> float:
     return float(np.bincount(labels).max() / labels.size)
 
 
-def excluded_groups(groups: Groups, *, min_group: int = 30) -> tuple[str, ...]:
+def excluded_groups(groups: Groups, *, min_group: int = 30, others: Sequence[str] = ()) -> tuple[str, ...]:
     """Names of the groups of fewer than ``min_group`` rows, which the reward leaves out because chance would rule.
 
     Six equal groups of 7000/2900/72/24/5/5 rows have U = .37 on average by chance alone at an accuracy of .80.
@@ -74,6 +75,7 @@ def excluded_groups(groups: Groups, *, min_group: int = 30) -> tuple[str, ...]:
     Args:
         groups: of the rows that judge candidates (validation).
         min_group: fewest rows of a group that counts.
+        others: attributes with enough groups of that size, to be named where this one has not.
 
     Raises:
         DataError: fewer than two groups are left, or there is no row at all.
@@ -87,8 +89,9 @@ def excluded_groups(groups: Groups, *, min_group: int = 30) -> tuple[str, ...]:
     excluded = tuple(name for name, count in counts.items() if count < min_group)
     if len(counts) - len(excluded) < 2:
         seen = ", ".join(f"{name} {count}" for name, count in counts.items())
+        instead = f"--attribute {others[0]}" if others else "another attribute"
         raise DataError(
             f"{groups.attribute}: fewer than two groups have {min_group} validation images ({seen}); "
-            "search on another attribute, merge groups, or lower --min-group"
+            f"search on {instead}, merge groups, or lower --min-group"
         )
     return excluded
