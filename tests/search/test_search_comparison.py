@@ -5,17 +5,18 @@ import math
 import pytest
 from scipy import stats
 
+from mindgap.report.searches_compared import reference_sentence
 from mindgap.search.search_comparison import SearchRuns, compare_searches, difference, mean_over_seeds
 
 
-def run(*trials, floor=0.5, seed=0, **changes):
+def run(*trials, floor=0.5, seed=0, epochs=4, **changes):
     """A search whose trials are (accuracy, U, MACs, image passes), or passes alone of one that was pruned."""
     written = []
     for slot, trial in enumerate(trials):
         accuracy, unfairness, macs, passes = trial if isinstance(trial, tuple) else (0.9, 0.0, 1, trial)
         state = "complete" if isinstance(trial, tuple) else "pruned"
         figures = {"accuracy": accuracy, "unfairness": unfairness, "macs": macs, "image_passes": passes}
-        written.append({"slot": slot, "state": state, **figures})
+        written.append({"slot": slot, "state": state, "epochs": epochs, **figures})
     record = {
         "seed": seed,
         "searcher": "random",
@@ -49,6 +50,15 @@ def test_two_searches_by_hand():
     assert other["curves"][0]["hypervolume"] == pytest.approx([0, 0.432 / 2.42, 0.432 / 2.42])
     assert "one seed" in one["final"]["reason"]
     assert math.isnan(one["final"]["low"])
+
+
+def test_searches_that_were_not_trained_equally_long_are_told_apart():
+    first, longer = run((0.9, 0.2, 2, 100)), run((0.9, 0.2, 2, 100), epochs=20)
+    alike, other = (
+        compare_searches([SearchRuns("a", (first,)), SearchRuns("b", (second,))]) for second in (first, longer)
+    )
+    assert "equally long" not in reference_sentence(alike)
+    assert "not trained equally long (epochs: a 4, b 20)" in reference_sentence(other)
 
 
 def test_the_lowest_floor_is_the_common_one_and_candidates_at_or_below_it_do_not_count():

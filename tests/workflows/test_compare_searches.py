@@ -26,7 +26,15 @@ def search_of(tmp_path, made):
         lines = [f"{key} = {json.dumps(value)}" for key, value in options.items()]
         (folder / "config.toml").write_text("\n".join(['verb = "search"', "[options]", *lines]))
         trials = [
-            {"slot": k, "state": "complete", "accuracy": a, "unfairness": u, "macs": 5 + k, "image_passes": 100}
+            {
+                "slot": k,
+                "state": "complete",
+                "accuracy": a,
+                "unfairness": u,
+                "macs": 5 + k,
+                "image_passes": 100,
+                "epochs": 4,
+            }
             for k, (a, u) in enumerate(candidates)
         ]
         own = {"unfairness": "plain", "excluded_groups": [], "reward": {"accuracy_floor": 0.5}, "trials": trials}

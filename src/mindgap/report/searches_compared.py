@@ -52,8 +52,16 @@ def reference_sentence(record: Mapping[str, Any]) -> str:
     return (
         f"share of the box from accuracy {percent(reference['accuracy'])}, U {decimal(reference['unfairness'])} and "
         f"{amount(reference['macs'])} MACs (U and MACs a tenth beyond the worst of any) to accuracy 1, U 0, no MACs; "
-        f"equal passes are {amount(record['equal_passes'])} images"
+        f"equal passes are {amount(record['equal_passes'])} images{_epochs_words(record['searches'])}"
     )
+
+
+def _epochs_words(searches: Sequence[Mapping[str, Any]]) -> str:
+    """That candidates were not trained equally long, which moves hypervolumes too; nothing if they were."""
+    if len({tuple(search["epochs"]) for search in searches}) < 2:
+        return ""
+    told = ", ".join(f"{search['name']} {'/'.join(map(str, search['epochs'])) or 'none'}" for search in searches)
+    return f"; candidates were not trained equally long (epochs: {told}), so a difference is not the searcher's alone"
 
 
 def searches_content(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def compare_searches(searches: Sequence[SearchRuns]) -> dict[str, Any]:
     The reference point is common: the lowest accuracy floor of the runs, and 1.1 times the largest U and
     multiply-accumulates of any candidate above it; the ideal point has accuracy 1, U 0 and no multiply-accumulates.
     Candidates count in the order of their slots and only if trained to the end; what others took until they were
-    stopped is spent too, but not the epochs of candidates that failed, which nobody has noted. Intervals are over the
-    seeds of a search (Student's t), differences from the first are Welch's.
+    stopped or failed is spent too, but not the epochs of candidates that crashed, which nobody has noted. Intervals are
+    over the seeds of a search (Student's t), differences from the first are Welch's.
 
     Returns:
         A record; where searches are not alike enough or no candidate counts, ``reason`` says so and nothing else is
@@ -96,10 +96,14 @@ def _reference(records: Sequence[Mapping[str, Any]]) -> tuple[float, float, floa
 def _points(record: Mapping[str, Any]) -> NDArray[np.float64]:
     """Accuracy, U and MACs of every slot in order, float64 (n, 3); NaN for what was not trained to the end."""
     rows = [
-        (trial["accuracy"], trial["unfairness"], trial["macs"]) if trial["state"] == "complete" else (math.nan,) * 3
+        (trial["accuracy"], trial["unfairness"], trial["macs"]) if _counts(trial) else (math.nan,) * 3
         for trial in sorted(record["trials"], key=lambda trial: trial["slot"])
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
+
+
+def _counts(trial: Mapping[str, Any]) -> bool:
+    return trial["state"] == "complete"
 
 
 Progress = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -122,6 +126,7 @@ def _search(search: SearchRuns, paths: Sequence[Progress], equal: float) -> dict
         "searcher": search.records[0]["searcher"],
         "seeds": [record["seed"] for record in search.records],
         "trials": [len(record["trials"]) for record in search.records],
+        "epochs": sorted({t["epochs"] for record in search.records for t in record["trials"] if _counts(t)}),
         "image_passes": [float(passes[-1]) for passes, _ in paths],
         "final": mean_over_seeds(finals),
         "at_equal_passes": mean_over_seeds(equals),
