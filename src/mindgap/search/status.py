@@ -59,13 +59,13 @@ def ledger_status(url: str, *, run: Path | None) -> dict[str, Any]:
         ),
         "trained": done,
         "asked_for": target.trials,
-        "expected": notes.get("expected_trials"),
+        "expected": None if is_done(slots, target) else notes.get("expected_trials"),
         **_counts(slots),
         "workers_at_work": len(working),
         "epochs_done": sum(slot.epoch for slot in slots),
         "best": _best(slots),
-        "hours_spent": round(spent_s / 3600, 3),
-        "trials_per_hour": round(done / spent_s * 3600, 2) if spent_s and done else None,
+        "hours_spent": round(spent_s / 3600, 2),
+        "trials_per_hour": float(f"{done / spent_s * 3600:.3g}") if spent_s and done else None,
         "time_left": None if left_s is None else str(timedelta(seconds=round(left_s))),
     }
 

@@ -58,11 +58,15 @@ def search(
         typer.Option("--min-group", min=1, help="Fewest validation images of a group that counts [default: 30]."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Epochs of a candidate that is trained to the end.")
+        int | None,
+        typer.Option("--epochs", min=1, help="Of a candidate trained to the end [default: 20; quick 6; paper 500]."),
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Number of trained candidates.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Candidates to train [default: 100; quick 16].")
+    ] = None,
     budget_hours: Annotated[
-        float | None, typer.Option("--budget-hours", help="Hours; no candidate is begun that would end later.")
+        float | None,
+        typer.Option("--budget-hours", help="Hours; no candidate is begun that would end later [default: none]."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes of one thread each [default: 1].")
@@ -83,7 +87,9 @@ def search(
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option("--study", help="Ledger on a server, postgresql://HOST/DATABASE [default: a file in --out]."),
+        typer.Option(
+            "--study", help="Ledger on a server, postgresql+psycopg://HOST/DATABASE [default: a file in --out]."
+        ),
     ] = None,
     artifacts: Annotated[
         str | None,

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 def worker(
     study: Annotated[
-        str, typer.Option("--study", help="Run folder of the search, or postgresql://HOST/DATABASE?study=NAME.")
+        str, typer.Option("--study", help="Run folder of the search, or postgresql+psycopg://HOST/DATABASE?study=NAME.")
     ],
     store: Annotated[
         str | None, typer.Option("--store", help="Path or address of the images, if they are elsewhere.")

@@ -206,7 +206,7 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
         if others:
             raise ConfigError(
                 f"the cluster {CLIENT}{self.address} has other machines ({others[0]}), which cannot open the ledger's "
-                "file; put the ledger on a server, --study postgresql://HOST/DATABASE"
+                "file; put the ledger on a server, --study postgresql+psycopg://HOST/DATABASE"
             )
 
 

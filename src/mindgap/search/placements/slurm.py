@@ -94,7 +94,7 @@ class SlurmPlacement(AbstractPlacement[SlurmOptions]):
         if on_one_host:
             raise ConfigError(
                 "placement slurm runs on other machines, which cannot open the ledger's file; put the ledger on a "
-                "server, --study postgresql://HOST/DATABASE"
+                "server, --study postgresql+psycopg://HOST/DATABASE"
             )
         missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
         if missing:
