@@ -158,7 +158,7 @@ def test_without_its_package_a_placement_names_the_extra(package, extra, monkeyp
 
 def test_slurm_needs_a_server_for_the_ledger_and_sbatch(monkeypatch, tmp_path):
     placement = make_placement("slurm", {})
-    with pytest.raises(ConfigError, match="put the ledger on a server, --study postgresql://HOST/DATABASE"):
+    with pytest.raises(ConfigError, match=r"put the ledger on a server, --study postgresql\+psycopg://HOST/DATABASE"):
         placement.check(workers=1, on_one_host=True)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="needs sbatch, which is not on the path"):
