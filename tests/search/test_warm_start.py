@@ -91,7 +91,7 @@ def test_other_training_is_said(store, plan_of, earlier, tmp_path):
         ({"unfairness": "standardized"}, "it has another kind of unfairness"),
         ({"ratios": "natural"}, "it has other fixed ratios"),
         ({"network": "mobilenet_v2"}, "it has another fixed network; its"),
-        ({"space": "default"}, "its space has other 'blocks'"),
+        ({"space": "default"}, "its space has other blocks, so its candidates are not"),
     ],
 )
 def test_a_search_whose_rewards_or_tokens_mean_something_else_is_refused(store, plan_of, earlier, options, said):
@@ -110,7 +110,7 @@ def test_a_search_on_another_store_is_refused(store, plan_of, earlier, tmp_path)
 def test_a_search_with_other_training_options_is_refused(store, plan_of, earlier, tmp_path):
     text = (earlier[0] / "tiny.toml").read_text()
     write_text(tmp_path / "own.toml", text + "\n[training]\naugment = [0, 1]\n")
-    with pytest.raises(ConfigError, match="its space has other 'training'"):
+    with pytest.raises(ConfigError, match="its space has other choices of loss or augmentation"):
         plan_of(store, space=str(tmp_path / "own.toml"), warm_start=str(earlier[0]))
 
 

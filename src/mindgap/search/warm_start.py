@@ -27,6 +27,17 @@ LIMITS = frozenset(
     {"name", "max_params", "max_macs", "max_latency_ms", "limits"}
 )  # of a space; the tokens mean the same
 
+MEANINGS = {
+    "ratio_groups": "ratios of other groups",
+    "training": "other choices of loss or augmentation",
+    "positions": "another number of blocks",
+    "stem": "another stem",
+    "blocks": "other blocks",
+    "head_widths": "other widths of the head",
+    "dropout": "another dropout",
+    "keep_map_px": "another size at which the map is kept",
+}  # of a space; what they decide is part of a candidate
+
 
 def read_prior(place: str, plan: SearchPlan, space: SearchSpace) -> tuple[Prior, tuple[str, ...]]:
     """The candidates of an earlier search that the new one can learn from, and a line about them for the user.
@@ -98,7 +109,8 @@ def _check(place: str, earlier: SearchPlan, plan: SearchPlan) -> None:
     for name in sorted(set(earlier.space_summary) | set(plan.space_summary)):
         if name not in LIMITS and earlier.space_summary.get(name) != plan.space_summary.get(name):
             raise ConfigError(
-                f"--warm-start {place}: its space has other {name!r}; its tokens mean something else, leave it out"
+                f"--warm-start {place}: its space has {MEANINGS.get(name, f'another {name}')}, so its candidates are "
+                "not candidates of this search; leave it out, or give the same space and training options"
             )
 
 
