@@ -4,7 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -58,6 +61,51 @@ def test_s3_and_memory_are_addresses_too(there, s3):
     for file in there.iterdir():
         memory.pipe(f"/ham/{file.name}", file.read_bytes())
     assert same(local_store("memory://ham"), there)
+
+
+@pytest.fixture
+def web(there) -> Generator[tuple[str, list[str]]]:
+    """A web server of this machine over the store's parent, and the paths it answers with an error."""
+    broken: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def send_head(self):  # of the standard library: both of HEAD and GET
+            if self.path in broken:
+                return self.send_error(503)
+            return super().send_head()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(there.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", broken
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_web_server_is_an_address_too(there, web):
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed")
+    address, broken = web
+    with pytest.raises(DataError, match="no store there"):
+        local_store(f"{address}/nowhere")
+    broken.append("/there/images.bin")
+    with pytest.raises(
+        CapacityError, match=r"http://127.*/there: cannot be read \(.*503.*; check the address"
+    ) as refused:
+        local_store(f"{address}/there")
+    assert "\n" not in str(refused.value)
+    broken.clear()
+    assert same(local_store(f"{address}/there"), there)
+
+
+def test_a_web_server_that_is_not_there_is_one_line(there):
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed")
+    with pytest.raises(
+        CapacityError, match=r"http://127.0.0.1:1/ham: cannot be read \(.*; check the address"
+    ) as refused:
+        local_store("http://127.0.0.1:1/ham")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_copy_that_was_broken_off_goes_on_and_is_nowhere_before_it_is_whole(there, s3):

@@ -171,7 +171,10 @@ class _FsspecSource:
         try:
             self.system, self.path = fsspec.url_to_fs(url.rstrip("/"))
         except (ImportError, ValueError) as error:
-            raise ConfigError(f"{url}: cannot be read here ({error})") from None
+            raise ConfigError(
+                f"{url}: cannot be read here ({error}); install what it needs, or copy the store"
+            ) from None
+        self.web_errors = _web_errors(url)
 
     def size(self, name: str) -> int | None:
         return self._try(lambda: self.system.size(f"{self.path}/{name}"))
@@ -187,9 +190,24 @@ class _FsspecSource:
     def _try(self, action: Callable[[], T]) -> T | None:
         try:
             return action()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
+        except (OSError, *self.web_errors) as error:
+            if isinstance(error, FileNotFoundError) and self._is_absent(error):
+                return None
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
-            raise CapacityError(f"{self.url}: cannot be read ({error}); check the address") from error
+            reason = error.__cause__ if isinstance(error.__cause__, self.web_errors) else error
+            raise CapacityError(f"{self.url}: cannot be read ({reason}); check the address") from error
+
+    def _is_absent(self, error: FileNotFoundError) -> bool:
+        """Whether the file is not there; fsspec says so too of a web server that cannot answer."""
+        cause = error.__cause__
+        return not isinstance(cause, self.web_errors) or getattr(cause, "status", None) in {404, 410}
+
+
+def _web_errors(url: str) -> tuple[type[Exception], ...]:
+    """What reading from a web server raises besides ``OSError``."""
+    if not url.startswith(("http://", "https://")):
+        return ()
+    import aiohttp  # fsspec has just done so
+
+    return (aiohttp.ClientError, TimeoutError)
