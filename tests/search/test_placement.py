@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -108,9 +109,21 @@ def test_more_workers_than_the_gpus_of_this_machine_hold_are_refused(monkeypatch
         placement.check(workers=4, on_one_host=True)
         with pytest.raises(CapacityError, match=r"5 workers with gpus_per_worker 0\.5 do not fit the 2 GPUs"):
             placement.check(workers=5, on_one_host=True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(CapacityError, match=r"do not fit the 1 GPU of this machine; take fewer workers or a smaller"):
+        make_placement("local", {"gpus_per_worker": 1}).check(workers=2, on_one_host=True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(CapacityError, match="do not fit the 0 GPUs of this machine"):
+    with pytest.raises(CapacityError, match="gpus_per_worker is 1, and this machine has no GPU"):
         make_placement("local", {"gpus_per_worker": 1}).check(workers=1, on_one_host=True)
+
+
+def environment_of(pid):
+    """What a process was started with; for a moment after it began there is nothing to read yet."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if told := Path(f"/proc/{pid}/environ").read_text(encoding="utf-8"):
+            return told.split("\0")
+    raise AssertionError("the process has no environment")
 
 
 def test_local_workers_are_told_their_gpu(monkeypatch, tmp_path):
@@ -120,8 +133,7 @@ def test_local_workers_are_told_their_gpu(monkeypatch, tmp_path):
     placement.check(workers=2, on_one_host=True)
     placement.start(Assignment(tmp_path), [0, 1])
     try:
-        told = [Path(f"/proc/{worker.process.pid}/environ") for worker in placement._processes.values()]
-        environments = [path.read_text(encoding="utf-8").split("\0") for path in told]
+        environments = [environment_of(worker.process.pid) for worker in placement._processes.values()]
     finally:
         ends = placement.stop()
     assert [[line for line in each if line.startswith("CUDA_VISIBLE")] for each in environments] == [

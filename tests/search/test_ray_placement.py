@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,12 +17,13 @@ import pytest
 from mindgap.core.errors import CapacityError, ConfigError, RunError
 from mindgap.search.ledger import Ledger
 from mindgap.search.placement import make_placement
+from mindgap.search.placements.ray import show_token
 from mindgap.search.worker import ledger_url
 from mindgap.testing.tiny_search import write_tiny_config
 from mindgap.testing.tiny_store import write_tiny_store
 from mindgap.workflows.search import search
 
-pytest.importorskip("ray", reason="Ray is not installed")
+ray = pytest.importorskip("ray", reason="Ray is not installed")
 CALL = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,9 +43,10 @@ def start(store, run, config, placement="ray"):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for(run, condition, *, seconds=600):
+def wait_for(run, condition, *, driver, seconds=600):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        assert driver.poll() is None, driver.communicate()[1]
         with suppress(RunError):
             ledger = Ledger(ledger_url(run))
             slots = ledger.slots()
@@ -86,12 +89,12 @@ def test_killed_ray_workers_and_a_killed_driver_lose_nothing_and_nobody_sees_ray
     driver = start(store, run, config)
     killed = 0
     for wanted in (2, 4):
-        slots = wait_for(run, lambda slots, wanted=wanted: settled(slots) >= wanted and at_work(slots))
+        slots = wait_for(run, lambda slots, wanted=wanted: settled(slots) >= wanted and at_work(slots), driver=driver)
         parent = ray_worker_of(at_work(slots)[0])
         if parent is not None and parent != 1:
             os.kill(parent, signal.SIGKILL)
             killed += 1
-    slots = wait_for(run, lambda slots: settled(slots) >= 6 and at_work(slots))
+    slots = wait_for(run, lambda slots: settled(slots) >= 6 and at_work(slots), driver=driver)
     left = at_work(slots)
     driver.kill()
     _, errors = driver.communicate()
@@ -111,7 +114,7 @@ def test_killed_ray_workers_and_a_killed_driver_lose_nothing_and_nobody_sees_ray
 def test_ctrl_c_parks_what_is_in_work_on_ray(tmp_path):
     store, config, run = write_tiny_store(tmp_path / "store"), write_tiny_config(tmp_path, trials=500), tmp_path / "run"
     driver = start(store, run, config)
-    wait_for(run, lambda slots: settled(slots) >= 1 and at_work(slots))
+    wait_for(run, lambda slots: settled(slots) >= 1 and at_work(slots), driver=driver)
     driver.send_signal(signal.SIGINT)
     _, errors = driver.communicate(timeout=300)
     assert driver.returncode
@@ -133,10 +136,94 @@ def test_a_cluster_that_is_not_there_is_one_line(monkeypatch):
 
 def test_a_cluster_elsewhere_needs_rays_client(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "grpc" else name)
-    with pytest.raises(
-        ConfigError, match=r"pip install 'ray\[client\]', or run the command on a machine of the cluster"
-    ):
+    said = r"needs grpcio, .*pip install 'mindgap\[cluster\]', or run the command on a machine of the cluster"
+    with pytest.raises(ConfigError, match=said):
         make_placement("ray://head:10001", {}).check(workers=1, on_one_host=False)
+
+
+@pytest.mark.parametrize(
+    ("set_before", "token_file", "mode"),
+    [
+        ({}, False, None),
+        ({}, True, "token"),
+        ({"RAY_AUTH_TOKEN": "x"}, False, "token"),
+        ({"RAY_AUTH_MODE": "disabled"}, True, "disabled"),
+    ],
+)
+def test_rays_client_sends_a_token_only_if_the_user_has_one(monkeypatch, tmp_path, set_before, token_file, mode):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    for name, value in set_before.items():
+        monkeypatch.setenv(name, value)
+    if token_file:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("x")
+    show_token()
+    assert os.environ.get("RAY_AUTH_MODE") == mode
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    """A Ray cluster of this machine that nobody's driver began, with a client server; its address."""
+    pytest.importorskip("grpc", reason="Ray's client needs grpcio")
+    folder, (port, client) = tmp_path_factory.mktemp("r"), free_ports(2)
+    command = [
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
+        f"--ray-client-server-port={client}", "--include-dashboard=false", "--disable-usage-stats",
+        f"--object-store-memory={2**27}",
+    ]  # fmt: skip
+    log = (folder / "log").open("w")
+    head = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        host = ray.util.get_node_ip_address()
+        wait_for_port(host, client)
+        yield f"ray://{host}:{client}"
+    finally:
+        children = psutil.Process(head.pid).children(recursive=True)
+        head.terminate()
+        _, living = psutil.wait_procs([psutil.Process(head.pid), *children], timeout=30)
+        for process in living:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        head.wait()
+        log.close()
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_for_port(host, port, *, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return
+        time.sleep(0.2)
+    raise AssertionError("the cluster does not begin")
+
+
+@pytest.mark.slow
+def test_a_cluster_reached_through_rays_client_loses_nothing_with_its_driver(tmp_path, cluster):
+    store, config = write_tiny_store(tmp_path / "store"), write_tiny_config(tmp_path, trials=8)
+    whole = search(store, out=tmp_path / "whole", config=config)
+    run = tmp_path / "run"
+    driver = start(store, run, config, cluster)
+    slots = wait_for(run, lambda slots: settled(slots) >= 3 and at_work(slots), driver=driver)
+    left = at_work(slots)
+    driver.kill()
+    driver.communicate()
+    assert all(gone(pid) for pid in left), "workers end with their driver"
+    again = start(store, run, config, cluster)
+    _, errors = again.communicate(timeout=900)
+    assert (again.returncode, errors) == (0, "")
+    record = search(store, out=run, config=config)
+    assert found(record) == found(whole)
 
 
 def test_the_log_of_a_ray_worker_is_in_the_folder_of_the_search(tmp_path):

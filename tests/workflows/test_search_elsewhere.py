@@ -108,7 +108,7 @@ def test_a_worker_that_sees_no_folder_and_is_given_no_place_for_files_is_refused
         ({"artifacts": "somewhere"}, "artifacts is 'somewhere'; give file:///FOLDER or s3://BUCKET/PREFIX"),
         ({"placement": "slurm"}, "put the ledger on a server"),
         ({"placement": "rya"}, "did you mean 'ray'"),
-        ({"gpus_per_worker": 0.5}, "do not fit the 0 GPUs"),
+        ({"gpus_per_worker": 0.5}, "this machine has no GPU that can be seen; leave it out"),
         ({"placement_options": {"partition": "x"}}, "unknown key 'partition'"),
     ],
 )

@@ -33,11 +33,7 @@ class LocalPlacement(AbstractPlacement[PlacementOptions]):
         del on_one_host
         self._gpus = visible_gpus()
         asked = self.options.gpus_per_worker
-        if asked is not None and workers > len(self._gpus) * workers_per_gpu(asked):
-            raise CapacityError(
-                f"{workers} workers with gpus_per_worker {asked:g} do not fit the {len(self._gpus)} GPUs of this "
-                "machine; take fewer workers or a smaller share"
-            )
+        refuse_too_few(self._gpus, workers=workers, share=asked, remedy="take fewer workers or a smaller share")
         self._share = asked or len(self._gpus) / workers
 
     def start(self, assignment: Assignment, numbers: Sequence[int]) -> None:
@@ -97,6 +93,29 @@ def gpu_of(number: int, share: float, gpus: Sequence[str]) -> str:
         ['0', '0', '1', '1']
     """
     return gpus[number // workers_per_gpu(share) % len(gpus)]
+
+
+def refuse_too_few(gpus: Sequence[str], *, workers: int, share: float | None, remedy: str) -> None:
+    """Checks that this machine has the GPUs that workers ask for.
+
+    Args:
+        gpus: from ``visible_gpus``.
+        workers: that are to run at once.
+        share: of a GPU that each takes; None asks for none.
+        remedy: what the user may do.
+
+    Raises:
+        CapacityError: there are too few, or none.
+    """
+    if share is None or workers <= len(gpus) * workers_per_gpu(share):
+        return
+    if not gpus:
+        raise CapacityError(f"gpus_per_worker is {share:g}, and this machine has no GPU that can be seen; leave it out")
+    plural = "s" * (len(gpus) > 1)
+    raise CapacityError(
+        f"{workers} workers with gpus_per_worker {share:g} do not fit the {len(gpus)} GPU{plural} of this machine; "
+        f"{remedy}"
+    )
 
 
 def workers_per_gpu(share: float) -> int:

@@ -12,11 +12,12 @@ import time
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mindgap.core.errors import CapacityError, ConfigError, MindgapError
 from mindgap.search.placement import PLACEMENTS, AbstractPlacement, Assignment, PlacementOptions, WorkerEnd
-from mindgap.search.placements.local import visible_gpus, workers_per_gpu
+from mindgap.search.placements.local import refuse_too_few, visible_gpus
 from mindgap.search.worker_process import WorkerProcess, start_worker
 
 CLIENT = "ray://"
@@ -80,17 +81,13 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
             raise ConfigError("placement ray needs Ray, which is not installed; pip install 'mindgap[cluster]'")
         if self.address not in {None, "auto"} and importlib.util.find_spec("grpc") is None:
             raise ConfigError(
-                f"placement {CLIENT}{self.address} needs Ray's client, which is not installed; pip install "
-                "'ray[client]', or run the command on a machine of the cluster with ray://auto"
+                f"placement {CLIENT}{self.address} needs grpcio, which is not installed; pip install "
+                "'mindgap[cluster]', or run the command on a machine of the cluster with ray://auto"
             )
         self._workers, asked = workers, self.options.gpus_per_worker
         if self.address is None:
-            gpus = len(visible_gpus())
-            if asked is not None and workers > gpus * workers_per_gpu(asked):
-                raise CapacityError(
-                    f"{workers} workers with gpus_per_worker {asked:g} do not fit the {gpus} GPUs of this machine; "
-                    "take fewer workers, a smaller share, or a cluster, ray://HOST:PORT"
-                )
+            remedy = "take fewer workers, a smaller share, or a cluster, ray://HOST:PORT"
+            refuse_too_few(visible_gpus(), workers=workers, share=asked, remedy=remedy)
         elif on_one_host:
             self._refuse_other_hosts()
 
@@ -180,7 +177,9 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
 
     def _connected(self) -> Any:
         os.environ.update(QUIET)
-        import ray
+        if self.address not in {None, "auto"}:
+            show_token()
+        import ray  # which reads the environment now
 
         if ray.is_initialized():
             return ray
@@ -195,7 +194,10 @@ class RayPlacement(AbstractPlacement[PlacementOptions]):
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             place = "a cluster on this machine" if self.address is None else f"the cluster {CLIENT}{self.address}"
-            raise CapacityError(f"{place}: Ray cannot be reached ({reason}); check the address and Ray's log") from None
+            raise CapacityError(
+                f"{place}: Ray cannot be reached ({reason}); check the address, Ray's log and, if the cluster asks for "
+                "one, the token in RAY_AUTH_TOKEN"
+            ) from None
         self._is_ours = True
         return ray
 
@@ -219,6 +221,13 @@ def _knock(address: str | None) -> None:
     host, colon, port = (address or "").removeprefix(CLIENT).rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+
+
+def show_token() -> None:
+    """Has Ray's client send the token that this user has; unlike Ray itself it does not unless it is told to."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if named or (Path.home() / ".ray" / "auth_token").is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 @contextmanager
