@@ -26,8 +26,9 @@ from mindgap.core.seed import numpy_generator
 from mindgap.metrics.pareto import non_dominated_rank
 from mindgap.search.agenda import Target, closing_due
 from mindgap.search.agreement import tau_interval
+from mindgap.search.decider import Decider
 from mindgap.search.reward import Reward
-from mindgap.search.rungs import Decider, Promotion, RungPlan, default_rungs
+from mindgap.search.rungs import Promotion, RungPlan, default_rungs
 from mindgap.search.searchers.random import RandomSearcher
 from mindgap.search.slot import Slot
 from mindgap.testing.made_slots import judged, result

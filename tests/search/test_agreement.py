@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
 from mindgap.search.agreement import agreement, tau_interval, weighted_tau
-from mindgap.search.rungs import Decider, Promotion, RungPlan
+from mindgap.search.decider import Decider
+from mindgap.search.rungs import Promotion, RungPlan
 from mindgap.testing.made_slots import judged, result
 
 

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from mindgap.core.seed import numpy_generator
 from mindgap.search.agenda import Target, closing_due, next_job, outcome, rung_due
+from mindgap.search.decider import Decider, brackets
 from mindgap.search.reward import Reward
-from mindgap.search.rungs import Decider, Promotion, RungPlan, brackets, default_rungs
+from mindgap.search.rungs import Promotion, RungPlan, default_rungs
 from mindgap.search.searchers.random import RandomSearcher
 from mindgap.search.slot import Slot
 from mindgap.testing.made_slots import attempt, judged, rejected, result, running
@@ -226,7 +227,7 @@ def ledgers(draw):
     return values, draw(st.integers(2, 9)), draw(st.integers(0, 5))
 
 
-@settings(max_examples=60)
+@settings(max_examples=300)
 @given(ledgers())
 def test_a_search_played_to_its_end_settles_everything_and_never_takes_a_decision_back(drawn):
     values, bracket, seed = drawn

@@ -10,8 +10,9 @@ import pytest
 
 from mindgap.core.seed import numpy_generator
 from mindgap.search.agenda import Target, closing_due, is_done, next_job, propose, rung_due
+from mindgap.search.decider import Decider
 from mindgap.search.reward import Reward
-from mindgap.search.rungs import Decider, Promotion, RungPlan
+from mindgap.search.rungs import Promotion, RungPlan
 from mindgap.search.searcher import SEARCHERS
 from mindgap.search.slot import Slot
 from mindgap.testing.made_slots import attempt, result

@@ -51,10 +51,24 @@ def non_dominated_rank(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[n
     ranks = np.full(len(costs), -1, dtype=np.int64)
     left = np.flatnonzero(~np.isnan(costs).any(axis=1))
     rank = 0
-    while left.size:
+    while left.size > _BLOCK:
         on_front = ~_dominated(costs[left])
         ranks[left[on_front]] = rank
         left = left[~on_front]
+        rank += 1
+    ranks[left] = rank + _ranks_of_few(costs[left])
+    return ranks
+
+
+def _ranks_of_few(costs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Counts once who is dominated by how many, and takes fronts away from that."""
+    dominates = _dominates(costs[:, None], costs)
+    above = dominates.sum(axis=0)
+    ranks = np.full(len(costs), -1, dtype=np.int64)
+    rank = 0
+    while (front := (above == 0) & (ranks < 0)).any():
+        ranks[front] = rank
+        above -= dominates[front].sum(axis=0)
         rank += 1
     return ranks
 
@@ -69,8 +83,10 @@ def _as_costs(points: ArrayLike, maximize: Sequence[bool]) -> NDArray[np.float64
 def _dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
     found = np.zeros(len(costs), dtype=np.bool_)
     for start in range(0, len(costs), _BLOCK):
-        block = costs[start : start + _BLOCK, None]
-        as_good = np.all(costs <= block, axis=-1)
-        better = np.any(costs < block, axis=-1)
-        found[start : start + _BLOCK] = np.any(as_good & better, axis=1)
+        found[start : start + _BLOCK] = np.any(_dominates(costs, costs[start : start + _BLOCK, None]), axis=1)
     return found
+
+
+def _dominates(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether points dominate others, the axes before the objectives broadcast."""
+    return np.all(one <= other, axis=-1) & np.any(one < other, axis=-1)

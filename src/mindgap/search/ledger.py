@@ -21,12 +21,13 @@ from mindgap.core.errors import CapacityError
 from mindgap.core.files import jsonable
 from mindgap.search import ledger_rows as rows
 from mindgap.search.claim import Claim, Instead, LostLeaseError, Wanted, nothing
+from mindgap.search.decider import Decider
 from mindgap.search.lease import Lease, SilenceWatch
 from mindgap.search.ledger_address import LedgerAddress
 from mindgap.search.ledger_reader import LedgerReader, result_attributes
 from mindgap.search.ledger_retry import PATIENCE_S
 from mindgap.search.ledger_storage import LedgerDatabase, create_ledger, find_search
-from mindgap.search.rungs import Decider, RungPlan
+from mindgap.search.rungs import RungPlan
 from mindgap.search.slot import Ending, Slot
 
 RUNGS = "rungs"  # note: how candidates are promoted

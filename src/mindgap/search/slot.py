@@ -114,7 +114,7 @@ class Slot:
         """What the last attempt found; empty without one."""
         return self.last.result or {}
 
-    @property
+    @cached_property
     def state(self) -> SlotState:
         """``open`` means that any worker may go on with it, ``waiting`` that it is not decided whether one should."""
         if not self.last.finished:
