@@ -22,7 +22,7 @@ def ledger(url):
 
 
 def claim(ledger, slot=0, *, attempt=1, lease=None, tokens=(1, 2)):
-    return ledger.claim(Wanted(slot, tokens, attempt), lease=lease or Lease.current())
+    return ledger.claim(Wanted(slot, tokens, attempt=attempt), lease=lease or Lease.current())
 
 
 def test_a_reader_sees_what_a_writer_at_work_has_written(url, ledger):

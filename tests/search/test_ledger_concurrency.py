@@ -78,7 +78,7 @@ ledger, won = Ledger(url), []
 print("ready", flush=True)
 input()
 for _ in range(claims):
-    following = lambda slots: Wanted(len(slots), (len(slots), number))
+    following = lambda slots, _: Wanted(len(slots), (len(slots), number))
     claim = ledger.claim(Wanted(0, (0, number)), lease=Lease.current(), instead=following)
     won.append([claim.slot, *claim.tokens])
 ledger.close()
@@ -173,7 +173,7 @@ def test_who_looks_often_and_who_looks_once_see_the_same(actions, tmp_path_facto
         known = {one.number: one for one in ledger.slots()}
         if action == "claim":
             attempt = known[slot].last.attempt + 1 if slot in known and known[slot].state == "open" else 1
-            claim = ledger.claim(Wanted(slot, (slot,), attempt), lease=Lease.current())
+            claim = ledger.claim(Wanted(slot, (slot,), attempt=attempt), lease=Lease.current())
             claims[slot] = claim or claims.get(slot)
         elif action == "reject":
             ledger.reject(slot, (slot,), result={"reason": "no", "reward": -1.0})

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
 from mindgap.core.errors import CapacityError
+from mindgap.search import ledger_rows as rows
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, Wanted, create_ledger
+from mindgap.search.ledger import Ledger, LostLeaseError, Wanted, create_ledger
 from mindgap.testing.postgres_server import PostgresServer, postgres_binaries
 
 
@@ -81,7 +86,7 @@ def test_a_server_that_stays_away_is_one_line_without_the_password(request, serv
     ledger.close()
 
 
-def break_at_commit(ledger, server, monkeypatch):
+def break_at_commit(ledger, server, monkeypatch, *, then=None):
     """Breaks the connection after the next commit, once while the list that it returns is empty."""
     dialect, broke = ledger._database._engine.dialect, []
     original = dialect.do_commit
@@ -91,6 +96,8 @@ def break_at_commit(ledger, server, monkeypatch):
         if not broke:
             broke.append(True)
             server.restart()
+            if then is not None:
+                then()
             connection.execute("SELECT 1")
 
     monkeypatch.setattr(dialect, "do_commit", commit_and_break)
@@ -121,10 +128,85 @@ def test_what_was_taken_instead_is_taken_once_though_its_confirmation_was_lost(r
     ledger, other = Ledger(url), Ledger(url)
     assert other.claim(Wanted(0, (1,)), lease=Lease.current()) is not None
     broke = break_at_commit(ledger, server, monkeypatch)
-    claim = ledger.claim(Wanted(0, (2,)), lease=Lease.current(), instead=lambda slots: Wanted(len(slots), (3,)))
+    claim = ledger.claim(Wanted(0, (2,)), lease=Lease.current(), instead=lambda slots, _: Wanted(len(slots), (3,)))
     assert broke
     assert (claim.slot, claim.tokens) == (1, (3,))
     assert [slot.tokens for slot in other.slots()] == [(1,), (3,)]
+    ledger.close()
+    other.close()
+
+
+def test_what_was_taken_and_ended_by_others_before_that_was_confirmed_is_not_taken_again(request, server, monkeypatch):
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {})
+    ledger, other = Ledger(url), Ledger(url)
+    assert other.claim(Wanted(0, (1,)), lease=Lease.current()) is not None
+    broke = break_at_commit(
+        ledger, server, monkeypatch, then=lambda: other.end_of_process(Lease.current(), "lost", detail="killed")
+    )
+    claim = ledger.claim(Wanted(0, (2,)), lease=Lease.current(), instead=lambda slots, _: Wanted(len(slots), (3,)))
+    assert broke
+    assert (claim.slot, claim.tokens) == (1, (3,))
+    assert [len(slot.attempts) for slot in other.slots()] == [1, 1]
+    with pytest.raises(LostLeaseError):
+        ledger.epoch_done(claim, 1)
+    ledger.close()
+    other.close()
+
+
+WAITER = """
+import sys
+from mindgap.search import ledger_storage
+from mindgap.search.lease import Lease
+from mindgap.search.ledger import Ledger, Wanted
+
+ledger_storage._SESSION = ledger_storage._SESSION.replace("60s", "2s")
+ledger = Ledger(sys.argv[1])
+print("ready", flush=True)
+ledger.claim(Wanted(0, (1,)), lease=Lease.current(), instead=lambda slots, _: Wanted(len(slots), (2,)))
+"""
+
+
+def test_processes_stopped_while_they_queue_hold_up_nobody_one_after_the_other(request, server):
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {})
+    ledger = Ledger(url)
+    command = [sys.executable, "-c", WAITER, url]
+    waiters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    with ledger._database._engine.connect() as holder, holder.begin():
+        rows.lock_study(holder, ledger._study)
+        assert [waiter.stdout.readline() for waiter in waiters] == ["ready\n"] * 3
+        queued = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            if ledger._database.reading(lambda connection: connection.exec_driver_sql(queued).scalar()) == 3:
+                break
+        else:
+            raise AssertionError("they do not queue")
+        for waiter in waiters:
+            waiter.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+    begin = time.monotonic()
+    assert ledger.claim(Wanted(0, (5,)), lease=Lease.current()) is not None
+    took = time.monotonic() - begin
+    for waiter in waiters:
+        waiter.kill()
+        waiter.communicate()
+    ledger.close()
+    assert took < 1.5, "they left the queue together, while the lock was held"
+
+
+def test_who_has_nothing_else_to_take_does_not_queue(request, server):
+    url = server.url("ledger", study=request.node.name)
+    create_ledger(url, {})
+    ledger, other = Ledger(url), Ledger(url)
+    assert other.claim(Wanted(0, (1,)), lease=Lease.current()) is not None
+    with other._database._engine.connect() as holder, holder.begin():
+        rows.lock_study(holder, other._study)
+        assert ledger.claim(Wanted(0, (2,)), lease=Lease.current()) is None
+        ledger.reject(0, (3,), result={"reason": "no", "reward": -1.0})
+        ledger.note("target", 5)  # nor are facts held up
+    assert ledger.claim(Wanted(1, (2,)), lease=Lease.current()) is not None
     ledger.close()
     other.close()
 

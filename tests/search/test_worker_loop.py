@@ -10,8 +10,9 @@ import pytest
 from mindgap.core.errors import CapacityError, DataError, OutOfMemoryFailure, TrainingFailure
 from mindgap.search.agenda import FREE_SLOTS, Target
 from mindgap.search.lease import Lease
-from mindgap.search.ledger import Ledger, LostLeaseError, Wanted, create_ledger
+from mindgap.search.ledger import RUNGS, Ledger, LostLeaseError, Wanted, create_ledger
 from mindgap.search.reward import Reward
+from mindgap.search.rungs import Promotion, RungPlan
 from mindgap.search.searcher import SEARCHERS
 from mindgap.search.slot import Slot
 from mindgap.search.worker_loop import Trained, Worker
@@ -132,15 +133,45 @@ def test_who_comes_second_takes_the_next_slot_without_looking_again(tmp_path, un
 
 def test_nothing_is_taken_instead_that_would_keep_the_others_waiting(tmp_path):
     ledger = open_ledger(tmp_path)
-    one, target = worker(ledger, tmp_path), Target(trials=20)
+    one = worker(ledger, tmp_path)
     one.candidates.rejection = lambda tokens: None
-    assert one._instead([], target) == Wanted(0, one.searcher.ask(0))
-    assert one._instead([], Target(deadline=time.time() + 99)) is None, "whether it fits takes a forecast"
-    assert one._instead([judged(i, result()) for i in range(16)], target) is None, "learning"
+
+    def instead(*slots, **target):
+        return one._instead(slots, {"target": Target(**target).model_dump()}.get)
+
     left = Slot((attempt(0, 1, finished=True, ending="parked"),))
-    assert one._instead([left], target) == Wanted(0, left.tokens, attempt=2)
+    assert instead(trials=20) == Wanted(0, one.searcher.ask(0))
+    assert instead(left, trials=20) == Wanted(0, left.tokens, attempt=2)
+    assert instead(deadline=time.time() + 99) is None, "whether it fits takes a forecast"
+    assert instead(*(judged(i, result()) for i in range(16)), trials=20) is None, "learning"
+    assert instead(judged(0, result()), trials=1) is None, "no more is wanted by now"
     one.candidates.rejection = lambda tokens: {"reason": "no", "reward": -1.0}
-    assert one._instead([], target) is None
+    assert instead(trials=20) is None
+    one.candidates.rejection = lambda tokens: None
+    one.stop.set()
+    assert instead(left, trials=20) is None
+    ledger.close()
+
+
+def test_who_comes_second_is_given_what_was_promoted_meanwhile_but_nothing_of_an_open_bracket(tmp_path):
+    url, tokens = f"sqlite:///{tmp_path / 'ledger.db'}", [(0, 1, 0), (1, 1, 0), (2, 1, 0)]
+    rungs = RungPlan(epochs=(1, 4), bracket=2, promotion=Promotion(factor=2))
+    create_ledger(url, {"target": Target(trials=3).model_dump(), RUNGS: rungs.model_dump(mode="json")})
+    ledger = Ledger(url)
+    one = worker(ledger, tmp_path)
+
+    def complete(slot, accuracy):
+        mine = ledger.claim(Wanted(slot, tokens[slot]), lease=Lease.current())
+        ledger.complete(mine, result=result(accuracy), values=(accuracy, 0.1, 1.0))
+
+    complete(0, 0.5)
+    complete(1, 0.9)
+    claim = ledger.claim(Wanted(0, tokens[0]), lease=Lease.current(), instead=one._instead)
+    assert (claim.slot, claim.attempt, claim.rung, claim.first) == (1, 2, 1, 2)
+    ledger.complete(claim, result=result(0.9), values=(0.9, 0.1, 1.0))
+    complete(2, 0.7)
+    assert [slot.state for slot in ledger.slots()] == ["pruned", "complete", "waiting"]
+    assert ledger.claim(Wanted(2, tokens[2]), lease=Lease.current(), instead=one._instead) is None
     ledger.close()
 
 

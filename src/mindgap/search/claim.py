@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from mindgap.search.slot import Slot
 
@@ -25,16 +26,15 @@ class Wanted:
 
     slot: int
     tokens: tuple[int, ...]
-    attempt: int = 1
-    rung: int = 0
+    attempt: int = field(default=1, kw_only=True)
+    rung: int = field(default=0, kw_only=True)
 
 
-Instead = Callable[[Sequence[Slot]], Wanted | None]
-"""What to take where another was first, of the slots as they are then; None is nothing."""
+Noted = Callable[[str], Any]
+"""Reads a fact about the search; None without it."""
 
-
-def nothing(_: Sequence[Slot]) -> None:
-    """Takes nothing instead."""
+Instead = Callable[[Sequence[Slot], Noted], Wanted | None]
+"""What to take where another was first, of the slots and facts as they are then; None is nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,5 @@ class Claim:
     slot: int
     attempt: int
     tokens: tuple[int, ...]
-    rung: int = 0
-    first: int = 1
+    rung: int = field(default=0, kw_only=True)
+    first: int = field(default=1, kw_only=True)

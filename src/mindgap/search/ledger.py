@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,9 +19,10 @@ from sqlalchemy import Connection
 from mindgap.core.errors import CapacityError
 from mindgap.core.files import jsonable
 from mindgap.search import ledger_rows as rows
-from mindgap.search.claim import Claim, Instead, LostLeaseError, Wanted, nothing
+from mindgap.search.claim import Claim, Instead, LostLeaseError, Wanted
 from mindgap.search.decider import Decider
 from mindgap.search.lease import Lease, SilenceWatch
+from mindgap.search.ledger_adder import AttemptAdder
 from mindgap.search.ledger_address import LedgerAddress
 from mindgap.search.ledger_reader import LedgerReader, result_attributes
 from mindgap.search.ledger_retry import PATIENCE_S
@@ -66,6 +66,7 @@ class Ledger:
         self._database = LedgerDatabase(address, read_only=read_only, patience_s=patience_s, on_trouble=self._forget)
         self._study = find_search(self._database)
         self._reader = LedgerReader(self._study)
+        self._adder = AttemptAdder(self._database, self._reader, see=self._see)
         self.grace_s = float(grace_s or self.noted(GRACE) or GRACE_S)
         self.heartbeat_s = self.grace_s / BEATS_PER_GRACE
         self._watch = SilenceWatch(self.grace_s)
@@ -86,7 +87,7 @@ class Ledger:
 
     def noted(self, key: str) -> Any:
         """One fact about the whole search; None without it."""
-        return self._database.reading(lambda connection: rows.notes(connection, self._study, key=key)).get(key)
+        return self._database.reading(lambda connection: rows.note(connection, self._study, key))
 
     def slots(self, *, whole: bool = False) -> list[Slot]:
         """Everything that is known, slot by slot.
@@ -95,8 +96,7 @@ class Ledger:
             whole: the results with their architectures too, which takes longer; they are only needed for a report.
         """
         with self._lock:
-            slots, closings = self._database.reading(lambda connection: self._read(connection, whole=whole))
-            return self._decider()(slots, closings)
+            return self._database.reading(lambda connection: self._see(connection, whole=whole))
 
     def close_bracket(self, slot: int) -> None:
         """Notes that no slot from this number on joins the bracket before it, whose decisions then need not wait.
@@ -106,20 +106,22 @@ class Ledger:
         """
         self.note(f"{CLOSING}{slot}", slot)  # a note of its own: nobody who closes another at the same time undoes it
 
-    def claim(self, wanted: Wanted, *, lease: Lease, instead: Instead = nothing) -> Claim | None:
+    def claim(self, wanted: Wanted, *, lease: Lease, instead: Instead | None = None) -> Claim | None:
         """Takes an attempt at a slot, to train it to a rung; None if another worker was first.
 
         ``instead`` is then asked what to take in its place, while nobody else can add anything: hundreds who want the
-        next slot get one each, as they come, where otherwise all but one would look again. It should not take long.
+        next slot queue and get one each, where otherwise all but one would look again. It should not take long. Without
+        it nobody queues who could only find that another was first.
 
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        added = self._add(wanted, {"lease": lease.model_dump()}, TrialState.RUNNING, instead=instead)
+        with self._lock:
+            added = self._adder.add(wanted, {"lease": lease.model_dump()}, TrialState.RUNNING, instead=instead)
         if added is None:
             return None
         row, got = added
-        return Claim(row, got.slot, got.attempt, got.tokens, got.rung, self._first_of_rung(got))
+        return Claim(row, got.slot, got.attempt, got.tokens, rung=got.rung, first=self._first_of_rung(got))
 
     def reject(self, slot: int, tokens: tuple[int, ...], *, result: Mapping[str, Any]) -> None:
         """Records a candidate that is not trained; ``result`` says why. Does nothing if another was first.
@@ -127,7 +129,8 @@ class Ledger:
         Raises:
             CapacityError: the ledger cannot be written.
         """
-        self._add(Wanted(slot, tokens), result_attributes(result, "rejected"), TrialState.FAIL)
+        with self._lock:
+            self._adder.add(Wanted(slot, tokens), result_attributes(result, "rejected"), TrialState.FAIL)
 
     def beat(self, claim: Claim) -> None:
         """Tells others that this worker is alive; a beat that is missed is made up by the next."""
@@ -215,10 +218,11 @@ class Ledger:
         """Gives back the connections."""
         self._database.close()
 
-    def _read(self, connection: Connection, *, whole: bool) -> tuple[list[Slot], list[int]]:
+    def _see(self, connection: Connection, *, whole: bool = False) -> list[Slot]:
         self._reader.read(connection)
         slots = self._reader.whole(connection) if whole else self._reader.slots()
-        return slots, list(rows.notes(connection, self._study, prefix=CLOSING).values())
+        closings = rows.notes(connection, self._study, prefix=CLOSING).values()
+        return self._decider(connection)(slots, list(closings))
 
     def _running(self) -> dict[int, Lease]:
         with self._lock:
@@ -241,9 +245,10 @@ class Ledger:
     def _forget(self) -> None:
         self._watch.forget()
 
-    def _decider(self) -> Decider:
+    def _decider(self, connection: Connection) -> Decider:
         if self._decide is None:
-            self._decide = Decider(RungPlan.model_validate(self.noted(RUNGS) or {"epochs": [1]}))
+            rungs = rows.note(connection, self._study, RUNGS)
+            self._decide = Decider(RungPlan.model_validate(rungs or {"epochs": [1]}))
         return self._decide
 
     def _first_of_rung(self, got: Wanted) -> int:
@@ -251,31 +256,6 @@ class Ledger:
             known = next((known for known in self._reader.slots() if known.number == got.slot), None)
         tried = [] if known is None else [tried.attempt for tried in known.attempts if tried.rung == got.rung]
         return min([*tried, got.attempt])
-
-    def _add(
-        self, wanted: Wanted, parts: Mapping[str, Any], state: TrialState, *, instead: Instead = nothing
-    ) -> tuple[int, Wanted] | None:
-        """Adds an attempt, and returns its row; None if there is one of that number and nothing to take instead."""
-        mark, decide = uuid.uuid4().hex, self._decider()
-
-        def write(connection: Connection) -> tuple[int, Wanted] | None:
-            rows.lock_study(connection, self._study)
-            slots, closings = self._read(connection, whole=False)
-            if written := self._reader.row_marked(mark):  # but not confirmed
-                return written[0], _wanted(written[1])
-            there, got = self._reader.row_of(wanted.slot, wanted.attempt), wanted
-            if there is not None:
-                if rows.attribute(connection, there, "claim") == mark:  # written, and ended by others meanwhile
-                    return there, wanted
-                got = instead(decide(slots, closings))
-            if got is None:
-                return None
-            own = {"slot": got.slot, "attempt": got.attempt, "rung": got.rung, "tokens": list(got.tokens)}
-            attributes = own | {"claim": mark, **parts}
-            return rows.add_row(connection, self._study, self._reader.rows, attributes=attributes, state=state), got
-
-        with self._lock:
-            return self._database.writing(write)
 
     def _finish(
         self, claim: Claim, state: TrialState, parts: Mapping[str, Any], values: tuple[float, ...] = ()
@@ -289,8 +269,3 @@ class Ledger:
 
         if not self._database.writing(write):
             raise LostLeaseError(f"slot {claim.slot}, attempt {claim.attempt}")
-
-
-def _wanted(attributes: Mapping[str, Any]) -> Wanted:
-    tokens = tuple(attributes["tokens"])
-    return Wanted(attributes["slot"], tokens, attributes["attempt"], attributes.get("rung", 0))

@@ -44,14 +44,9 @@ class LedgerReader:
         """The rows that had not ended, with their workers."""
         return {row: Lease(**known["lease"]) for row, known in self._running.items()}
 
-    def row_marked(self, claim: str) -> tuple[int, dict[str, Any]] | None:
-        """The running row that a claim of that name added, and its attributes."""
-        return next((found for found in self._running.items() if found[1].get("claim") == claim), None)
-
-    def row_of(self, slot: int, attempt: int) -> int | None:
-        """The row of an attempt that counts; None if there is no such attempt."""
-        found = [(tried.number, row) for row, tried in self._tries.get(slot, {}).items() if tried.attempt == attempt]
-        return min(found)[1] if found else None
+    def has(self, slot: int, attempt: int) -> bool:
+        """Whether there is such an attempt."""
+        return any(tried.attempt == attempt for tried in self._tries.get(slot, {}).values())
 
     def read(self, connection: Connection) -> None:
         """Takes in what is new."""

@@ -18,8 +18,9 @@ from mindgap.search.ledger_address import LedgerAddress
 
 PATIENCE_S = 300.0
 LONGEST_PAUSE_S = 5.0
-# SQLSTATE classes and codes that pass: connections lost or not to be had, deadlocks, a server that stops or starts.
-_PASSING = ("08", "40", "57P", "53300", "55P03", "25P03")
+# SQLSTATE classes and codes that pass: connections lost or not to be had, deadlocks, waits that took too long, a server
+# that stops or starts.
+_PASSING = ("08", "40", "57P", "53300", "55P03", "25P03", "57014")
 _FOR_GOOD = ("authentication failed", "does not exist", "no password supplied", "pg_hba.conf", "permission denied")
 What = Literal["read", "written"]
 T = TypeVar("T")

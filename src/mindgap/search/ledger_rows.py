@@ -51,12 +51,21 @@ def find_study(connection: Connection, name: str) -> int:
     return study
 
 
-def lock_study(connection: Connection, study: int) -> None:
+def lock_study(connection: Connection, study: int, *, queue: bool = True) -> bool:
     """Lets nobody else add a row until the transaction ends, so that rows have their numbers in order.
 
-    SQLite's writing transactions exclude each other anyway. On a server those who want the lock queue for it.
+    SQLite's writing transactions exclude each other anyway.
+
+    Args:
+        connection: in a transaction that writes.
+        study: number of the search.
+        queue: on a server, wait for those who came before.
+
+    Returns:
+        Whether it is locked: not if somebody else has it and ``queue`` is false.
     """
-    connection.execute(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study).with_for_update())
+    own = select(STUDIES.c.study_id).where(STUDIES.c.study_id == study)
+    return connection.execute(own.with_for_update(skip_locked=not queue, key_share=True)).first() is not None
 
 
 def add_row(
@@ -97,6 +106,13 @@ def attribute(connection: Connection, row: int, key: str) -> Any:
     return None if found is None else json.loads(found)
 
 
+def row_with(connection: Connection, study: int, key: str, value: object) -> int | None:
+    """The attempt that has an attribute of this value; None if there is none. Reads all attempts."""
+    query = select(ATTRIBUTES.c.trial_id).join(TRIALS, TRIALS.c.trial_id == ATTRIBUTES.c.trial_id)
+    wanted = (TRIALS.c.study_id == study, ATTRIBUTES.c.key == key, ATTRIBUTES.c.value_json == json.dumps(value))
+    return connection.execute(query.where(*wanted)).scalar()
+
+
 def end_row(connection: Connection, row: int, state: TrialState, values: Collection[float] = ()) -> None:
     """Ends an attempt; ``values`` are the study's objectives."""
     if values:
@@ -129,12 +145,17 @@ def put_note(connection: Connection, study: int, key: str, value: object) -> Non
     connection.execute(statement)
 
 
-def notes(connection: Connection, study: int, *, key: str | None = None, prefix: str = "") -> dict[str, Any]:
-    """Facts about the whole search: all, one, or those whose names begin alike."""
+def note(connection: Connection, study: int, key: str) -> Any:
+    """One fact about the whole search; None without it."""
+    found = select(NOTES.c.value_json).where(NOTES.c.study_id == study, NOTES.c.key == key)
+    text = connection.execute(found).scalar()
+    return None if text is None else json.loads(text)
+
+
+def notes(connection: Connection, study: int, *, prefix: str = "") -> dict[str, Any]:
+    """Facts about the whole search: all, or those whose names begin alike."""
     query = select(NOTES.c.key, NOTES.c.value_json).where(NOTES.c.study_id == study)
-    if key is not None:
-        query = query.where(NOTES.c.key == key)
-    elif prefix:
+    if prefix:
         query = query.where(NOTES.c.key.startswith(prefix, autoescape=True))
     return {
         name: json.loads(text) for name, text in connection.execute(query.order_by(NOTES.c.study_user_attribute_id))

@@ -32,7 +32,8 @@ NO_DRIVER = "a ledger on PostgreSQL needs psycopg, which is not installed; pip i
 _LOCK = 0x6D696E64676170  # "mindgap"; number of the lock under which a server's tables are made
 _FILE: dict[str, Any] = {"connect_args": {"timeout": 60}}
 # One connection per process; a second while both its threads write. A server or a host that is gone is noticed within
-# a minute, and a transaction whose process was stopped in the middle holds the others up for no longer.
+# a minute. A transaction whose process was stopped in the middle holds the others up for no longer; nor do processes
+# that were stopped while they queued for a lock, however many.
 _SERVER: dict[str, Any] = {
     "pool_size": 1,
     "max_overflow": 1,
@@ -45,7 +46,7 @@ _SERVER: dict[str, Any] = {
         "application_name": "mindgap",
     },
 }
-_SESSION = "-c idle_in_transaction_session_timeout=60s"
+_SESSION = "-c idle_in_transaction_session_timeout=60s -c statement_timeout=60s"
 T = TypeVar("T")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mindgap.core.errors import CapacityError, OutOfMemoryFailure, TrainingFailure
 from mindgap.search.agenda import Target, closing_due, next_job, propose, rung_due
+from mindgap.search.claim import Noted
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Claim, Ledger, LostLeaseError, Wanted
 from mindgap.search.reward import Reward
@@ -27,6 +28,7 @@ SHORTEST_POLL_S = 0.1
 LONGEST_POLL_S = 1.0
 SHORTEST_LOST_S = 0.05
 LONGEST_LOST_S = 5.0
+MOST_DOUBLINGS = 10
 
 
 class ParkedError(Exception):
@@ -76,7 +78,7 @@ def _always(tokens: tuple[int, ...], slots: Sequence[Slot], deadline: float) -> 
 
 def _go_on(slot: Slot) -> Wanted:
     """The next attempt at an open slot."""
-    return Wanted(slot.number, slot.tokens, slot.last.attempt + 1, rung_due(slot))
+    return Wanted(slot.number, slot.tokens, attempt=slot.last.attempt + 1, rung=rung_due(slot))
 
 
 @dataclass
@@ -145,6 +147,7 @@ class Worker:
         rejection = self.candidates.rejection(tokens)
         if rejection is not None:
             self.ledger.reject(slot, tokens, result=rejection)
+            self._lost = 0
         elif target.deadline is not None and not self.fits(tokens, slots, target.deadline):
             log.info("slot %d would end after the deadline: no candidate is begun any more", slot)
             if Target(**self.ledger.noted("target")) == target:  # else the user has just set another
@@ -162,23 +165,24 @@ class Worker:
             self.snapshot.keep(self.searcher, past, reward=reward)
         return tokens
 
-    def _instead(self, slots: Sequence[Slot], target: Target) -> Wanted | None:
+    def _instead(self, slots: Sequence[Slot], noted: Noted) -> Wanted | None:
         """What to work at as another has taken what was wanted, if that is quickly found: all others wait meanwhile."""
-        if closing_due(slots, self.searcher, target):
+        target = Target(**noted("target"))
+        if self.stop.is_set() or closing_due(slots, self.searcher, target):
             return None
         job = next_job(slots, self.searcher, target)
         if job.kind == "resume":
             return _go_on(slots[job.slot])
-        quick = target.deadline is None and self.searcher.told >= self.searcher.visible(job.slot)
-        if job.kind != "begin" or not quick:
+        if job.kind != "begin" or target.deadline is not None or self.searcher.told < self.searcher.visible(job.slot):
             return None
         tokens = self.searcher.ask(job.slot)
         return Wanted(job.slot, tokens) if self.candidates.rejection(tokens) is None else None
 
     def _work(self, wanted: Wanted, target: Target) -> None:
-        claim = self.ledger.claim(wanted, lease=Lease.current(), instead=lambda slots: self._instead(slots, target))
+        instead = self._instead if target.deadline is None else None  # whose forecasts take too long to queue for
+        claim = self.ledger.claim(wanted, lease=Lease.current(), instead=instead)
         if claim is None:
-            self._lost += 1
+            self._lost = min(self._lost + 1, MOST_DOUBLINGS)
             most_s = min(LONGEST_LOST_S, SHORTEST_LOST_S * 2**self._lost)
             self.stop.wait(random.uniform(0.0, most_s))  # hundreds that want the next slot spread out
             return

@@ -50,7 +50,7 @@ slots = ledger.slots()
 number, attempt = (0, 1) if not slots else (0, slots[0].last.attempt + 1)
 if slots and slots[0].settled:
     sys.exit(0)
-mine = ledger.claim(Wanted(number, (1, 2), attempt), lease=Lease.current())
+mine = ledger.claim(Wanted(number, (1, 2), attempt=attempt), lease=Lease.current())
 END
 """
 
@@ -109,7 +109,7 @@ def test_a_worker_that_ended_is_first_judged_by_who_started_it(url):
     assert (lease.is_dead(), ledger.slots()[0].state) == (True, "running")
     ledger.end_of_process(lease, "crashed", detail="its worker ended with SIGABRT")
     assert ledger.slots()[0].last.ending == "crashed"
-    ledger.claim(Wanted(0, TOKENS, 2), lease=lease)
+    ledger.claim(Wanted(0, TOKENS, attempt=2), lease=lease)
     until = time.monotonic() + 60
     while ledger.slots()[0].state == "running" and time.monotonic() < until:
         ledger.end_lost()
