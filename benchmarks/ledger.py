@@ -93,7 +93,7 @@ class Contestant:
 
     def _resume(self, searcher: AbstractSearcher, folder: Path) -> tuple[tuple[int, ...], tuple[float, float]]:
         """The next candidate; seconds and processor seconds until it is known, with the snapshot if there is one."""
-        snapshot, past = SearcherSnapshot(folder, search="benchmark"), self.slots[: searcher.visible(self.trials)]
+        snapshot, past = SearcherSnapshot(folder, key="benchmark"), self.slots[: searcher.visible(self.trials)]
         begun, cpu = time.perf_counter(), time.process_time()
         snapshot.restore(searcher, past, reward=REWARD)
         tokens = propose(searcher, self.slots, len(self.slots), reward=REWARD)

@@ -16,8 +16,9 @@ from mindgap.search.agenda import outcome, propose
 from mindgap.search.ledger import Ledger, create_ledger
 from mindgap.search.prior import Prior, PriorOutcome
 from mindgap.search.reward import Reward
+from mindgap.search.rungs import Promotion
 from mindgap.search.searcher import SEARCHERS, Outcome
-from mindgap.search.searcher_snapshot import LEFT_S, SNAPSHOT_FILE, SearcherSnapshot, search_key
+from mindgap.search.searcher_snapshot import KILLED_S, SNAPSHOT_FILE, SearcherSnapshot, make_snapshot, search_key
 from mindgap.search.searchers.reinforce import ReinforceSearcher, ReinforceSettings
 from mindgap.search.slot import Slot
 from mindgap.search.worker_loop import Trained, Worker
@@ -70,19 +71,19 @@ def keep(folder, slots, *, told, made=None, search="this"):
     made = made or searcher()
     for slot in slots[:told]:
         made.tell(outcome(slot, reward=REWARD))
-    SearcherSnapshot(folder, search=search, every=4).keep(made, slots[:told], reward=REWARD)
+    SearcherSnapshot(folder, key=search, every=4, rest_s=0).keep(made, slots[:told], reward=REWARD)
     return made
 
 
 def weights(made):
     """Copies of all weights, and the baseline."""
-    state = made.state()
+    state = made.state()["learnt"]
     return [*state["controller"].values(), torch.tensor(state["baseline"] or 0.0, dtype=torch.float64)]
 
 
 def restore(folder, slots, *, made=None, search="this"):
     made = made or searcher()
-    return made, SearcherSnapshot(folder, search=search, every=4).restore(made, slots, reward=REWARD)
+    return made, SearcherSnapshot(folder, key=search, every=4).restore(made, slots, reward=REWARD)
 
 
 @pytest.mark.parametrize("warm", [False, True])
@@ -118,6 +119,7 @@ def damage_middle(path):
         lambda path: path.unlink(),
         lambda path: torch.save({"run": "this"}, path),
         lambda path: torch.save([1], path),
+        lambda path: path.write_bytes(b"a"),  # an IndexError of the unpickler's
         lambda path: (path.unlink(), path.mkdir()),
     ],
 )
@@ -191,24 +193,26 @@ def test_a_searcher_without_a_state_is_told_everything(tmp_path):
     assert not list(tmp_path.iterdir())
     keep(tmp_path, slots, told=16)
     other = SEARCHERS.get("random")(SPACE, seed=0)
-    assert not SearcherSnapshot(tmp_path, search="this", every=4).restore(other, slots, reward=REWARD)
+    assert not SearcherSnapshot(tmp_path, key="this", every=4).restore(other, slots, reward=REWARD)
     assert other.told == 0
 
 
 @pytest.mark.parametrize("kept", ["in the folder", "nowhere", "in a folder that is none"])
-def test_workers_that_keep_snapshots_search_as_those_that_do_not(tmp_path, kept):
+def test_workers_that_keep_snapshots_search_as_those_that_do_not(tmp_path, monkeypatch, kept):
     url, candidates = f"sqlite:///{tmp_path / 'ledger.db'}", {}
     place = {"in the folder": tmp_path, "in a folder that is none": tmp_path / "ledger.db"}.get(kept)
     create_ledger(url, {})
     for trials in (20, 40):
         ledger = Ledger(url)
         ledger.note("target", {"trials": trials})
-        snapshot = None if place is None else SearcherSnapshot(place, search="this", every=8)
-        made = SEARCHERS.get("reinforce")(SPACE, seed=3)
+        snapshot = None if place is None else SearcherSnapshot(place, key="this", every=8, rest_s=0)
+        made, learnt = SEARCHERS.get("reinforce")(SPACE, seed=3), []
+        monkeypatch.setattr(made, "_learn", lambda one, own=made._learn, seen=learnt: (seen.append(one.slot), own(one)))
         Worker(ledger, made, Game(), snapshot=snapshot).run()
         candidates = {slot.number: slot.tokens for slot in ledger.slots()}
         ledger.close()
     assert (tmp_path / SNAPSHOT_FILE).exists() == (kept == "in the folder")
+    assert (learnt[0] > 0) == (kept == "in the folder"), "the second worker need not learn again"
     alone = SEARCHERS.get("reinforce")(SPACE, seed=3)
     game = TokenGame(SPACE, seed=5)
     for number, tokens in candidates.items():
@@ -217,6 +221,37 @@ def test_workers_that_keep_snapshots_search_as_those_that_do_not(tmp_path, kept)
             reward = -1.0 if past[0] == 3 else game.reward(alone.told, past)
             alone.tell(Outcome(slot=alone.told, tokens=past, reward=reward))
         assert alone.ask(number) == tokens
+
+
+def test_what_another_has_just_written_is_left(tmp_path):
+    slots = played(24)
+    keep(tmp_path, slots, told=16)
+    file, made = tmp_path / SNAPSHOT_FILE, searcher()
+    before = file.read_bytes()
+    for slot in slots[:20]:
+        made.tell(outcome(slot, reward=REWARD))
+    SearcherSnapshot(tmp_path, key="this", every=4, rest_s=60).keep(made, slots[:20], reward=REWARD)
+    assert file.read_bytes() == before
+    os.utime(file, (time.time() - 61,) * 2)
+    SearcherSnapshot(tmp_path, key="this", every=4, rest_s=60).keep(made, slots[:20], reward=REWARD)
+    assert restore(tmp_path, slots)[0].told == 20
+
+
+def test_an_asynchronous_search_keeps_none(store, plan_of, tmp_path):
+    """What its searcher was told of a candidate may be of a lower rung than the ledger has by now."""
+    plan = plan_of(store)
+    assert make_snapshot(plan, tmp_path).folder == tmp_path
+    rungs = plan.rungs.model_copy(update={"promotion": Promotion(asynchronous=True)})
+    assert make_snapshot(plan.model_copy(update={"rungs": rungs}), tmp_path) is None
+
+
+def test_a_searcher_that_cannot_take_its_state_back_is_told_everything(tmp_path, monkeypatch):
+    slots = played(24)
+    keep(tmp_path, slots, told=16)
+    monkeypatch.delattr(ReinforceSearcher, "_restore")
+    made, did = restore(tmp_path, slots)
+    assert not did
+    assert propose(made, slots, 20, reward=REWARD) == slots[20].tokens
 
 
 WRITER = """
@@ -235,16 +270,17 @@ def test_a_writer_that_is_killed_leaves_a_whole_snapshot(tmp_path):
     until = time.monotonic() + 120
     while not (tmp_path / SNAPSHOT_FILE).exists() and time.monotonic() < until:
         time.sleep(0.003)
-    while not list(tmp_path.glob(".*.tmp")) and time.monotonic() < until:
-        pass
+    while not (writing := list(tmp_path.glob(".*.tmp"))) and time.monotonic() < until:
+        time.sleep(0.0005)
     writer.kill()
+    assert writing, "it was killed while it wrote"
     writer.wait()
     assert restore(tmp_path, slots)[1]
     left = tmp_path / f".{SNAPSHOT_FILE}.1.tmp"
     left.write_bytes(b"cut short")
     keep(tmp_path, slots, told=16)
     assert left.exists()  # perhaps its writer is at work
-    long_ago = time.time() - 2 * LEFT_S
+    long_ago = time.time() - 2 * KILLED_S
     os.utime(left, (long_ago, long_ago))
     keep(tmp_path, slots, told=16)
     assert not left.exists()

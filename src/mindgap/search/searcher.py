@@ -166,13 +166,22 @@ class AbstractSearcher(ABC):
 
     def state(self) -> dict[str, Any] | None:
         """All that was learnt, as tensors, numbers, text, and lists and dicts of them; None where replay is cheap."""
-        return None
+        learnt = self._state()
+        return None if learnt is None else {"told": self.told, "learnt": learnt}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes a state back, of a searcher with the same space, seed, settings and earlier candidates.
+        """Takes back what ``state`` gave, of a searcher with the same space, seed, settings and earlier candidates.
 
         From then on it proposes bit for bit what it would after being told everything again.
         """
+        self._restore(state["learnt"])
+        self.told = state["told"]
+
+    def _state(self) -> dict[str, Any] | None:
+        """What was learnt; a searcher that gives it has ``_restore`` too."""
+        return None
+
+    def _restore(self, learnt: Mapping[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no state to restore; tell it the outcomes again")
 
     @abstractmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import math
 import pickle
 import time
 from collections.abc import Mapping, Sequence
@@ -30,9 +31,10 @@ from mindgap.train.checkpoint import load_checkpoint, run_key, save_checkpoint
 log = logging.getLogger(__name__)
 SNAPSHOT_FILE = "searcher.pt"
 EVERY = 256  # outcomes; the recurrent controller takes about a second to learn so many
-LEFT_S = 600.0
+REST_S = 60.0  # one that another worker wrote a moment ago is left: hundreds of workers would write the same
+KILLED_S = 600.0  # nobody takes so long to write: what is left of a temporary file's writer
 _UNUSABLE = (
-    MindgapError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, EOFError, OSError,
+    MindgapError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, EOFError, OSError,
     pickle.UnpicklingError,
 )  # fmt: skip
 
@@ -47,12 +49,13 @@ class SearcherSnapshot:
 
     Args:
         folder: of the search.
-        search: from ``search_key``.
+        key: from ``search_key``.
         every: outcomes between two snapshots.
+        rest_s: seconds between two snapshots, whoever writes them.
     """
 
-    def __init__(self, folder: Path, *, search: str, every: int = EVERY) -> None:
-        self.folder, self.search, self.every = folder, search, every
+    def __init__(self, folder: Path, *, key: str, every: int = EVERY, rest_s: float = REST_S) -> None:
+        self.folder, self.key, self.every, self.rest_s = folder, key, every, rest_s
         self._looked = False
         self._kept = 0
 
@@ -80,7 +83,8 @@ class SearcherSnapshot:
                 self._kept = searcher.told
         except _UNUSABLE as error:
             log.debug("the searcher's snapshot is not used: %s", error)
-            searcher.restore(first)
+            with suppress(NotImplementedError):  # then it was not touched
+                searcher.restore(first)
         return searcher.told > 0
 
     def keep(self, searcher: AbstractSearcher, past: Sequence[Slot], *, reward: Reward) -> None:
@@ -93,15 +97,14 @@ class SearcherSnapshot:
         """
         if searcher.told - self._kept < self.every or searcher.told != len(past):
             return
-        state = searcher.state()
         self._kept = searcher.told
-        if state is None:
+        if self._age_s() < self.rest_s or (state := searcher.state()) is None:
             return
         content = io.BytesIO()
         torch.save(state, content)
         whole = torch.frombuffer(bytearray(content.getvalue()), dtype=torch.uint8)
         record = {
-            "run": self.search, "told": searcher.told, "outcomes": _digest(past, reward), "state": whole,
+            "run": self.key, "told": searcher.told, "outcomes": _digest(past, reward), "state": whole,
             "check": _check(content.getvalue()),
         }  # fmt: skip
         try:
@@ -111,15 +114,21 @@ class SearcherSnapshot:
             log.debug("the searcher's snapshot is not written: %s", error)
 
     def _tidy(self) -> None:
-        """Removes what writers left that were killed; nobody takes so long to write."""
-        for left in self.folder.glob(f".{SNAPSHOT_FILE}.*.tmp"):
-            with suppress(OSError):
-                if time.time() - left.stat().st_mtime > LEFT_S:
-                    left.unlink()
+        """Removes what writers left that were killed."""
+        with suppress(OSError):
+            for left in self.folder.glob(f".{SNAPSHOT_FILE}.*.tmp"):
+                if time.time() - left.stat().st_mtime > KILLED_S:
+                    left.unlink(missing_ok=True)
+
+    def _age_s(self) -> float:
+        try:
+            return abs(time.time() - (self.folder / SNAPSHOT_FILE).stat().st_mtime)
+        except OSError:
+            return math.inf
 
     def _read(self, past: Sequence[Slot], reward: Reward) -> Mapping[str, Any] | None:
         """The state of the snapshot; None if there is none, it is damaged, or of other outcomes."""
-        record = load_checkpoint(self.folder, run=self.search, name=SNAPSHOT_FILE)
+        record = load_checkpoint(self.folder, run=self.key, name=SNAPSHOT_FILE)
         if record is None or not 0 < record["told"] <= len(past):
             return None
         content = record["state"].numpy().tobytes()
@@ -127,6 +136,11 @@ class SearcherSnapshot:
             return None
         state = torch.load(io.BytesIO(content), weights_only=True)
         return state if state["told"] == record["told"] else None
+
+
+def make_snapshot(plan: SearchPlan, folder: Path) -> SearcherSnapshot | None:
+    """The snapshot of a search; None of an asynchronous one, whose ledger does not tell what its searcher was told."""
+    return None if plan.rungs.promotion.asynchronous else SearcherSnapshot(folder, key=search_key(plan))
 
 
 def _check(content: bytes) -> str:

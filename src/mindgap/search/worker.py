@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mindgap.core.errors import MindgapError
 from mindgap.core.files import write_text
 from mindgap.search.ledger_place import SPACE_TEXT, ledger_url
-from mindgap.search.worker_files import agreed_artifacts, working_folder
+from mindgap.search.worker_files import agreed_artifacts, is_shared, working_folder
 
 if TYPE_CHECKING:
     from mindgap.search.worker_loop import Worker
@@ -53,7 +53,7 @@ def work(
     from mindgap.search.forecast import Forecast
     from mindgap.search.ledger import Ledger
     from mindgap.search.plan import read_plan
-    from mindgap.search.searcher_snapshot import SearcherSnapshot, search_key
+    from mindgap.search.searcher_snapshot import make_snapshot
     from mindgap.search.trial import StoreCandidates
     from mindgap.search.worker_loop import Worker
     from mindgap.train.device import reproducible
@@ -70,7 +70,7 @@ def work(
                 write_text(folder / plan.space, notes[SPACE_TEXT])
             candidates = StoreCandidates(folder, plan, artifacts=open_artifacts(files, run=folder))
             searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
-            snapshot = SearcherSnapshot(folder, search=search_key(plan))
+            snapshot = make_snapshot(plan, folder) if is_shared(folder) else None
             worker = Worker(ledger, searcher, candidates, fits=fits, snapshot=snapshot)
             if with_driver:
                 threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()

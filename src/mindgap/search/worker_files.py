@@ -61,3 +61,8 @@ def working_folder(run: Path | None, notes: Mapping[str, Any], *, elsewhere: boo
         raise CapacityError(f"{cache_folder()}: cannot write ({error.strerror}); set XDG_CACHE_HOME") from None
     with made as folder:
         yield Path(folder)
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether a worker's folder is the search's, and not one of its own."""
+    return (folder / CONFIG).is_file()

@@ -102,6 +102,20 @@ class SearcherConformance:
         assert all(needed <= slot for slot, needed in enumerate(needs))
         assert needs == sorted(needs)
 
+    def test_a_state_is_taken_back_bit_for_bit(self, name: str) -> None:
+        outcomes = list(_played(name))
+        told = fresh(name)
+        catch_up(told, outcomes, SLOTS - 8)
+        state = told.state()
+        if state is None:
+            return  # it is told everything again
+        again = fresh(name)
+        again.restore(state)
+        assert again.told == told.told
+        for slot in (SLOTS - 8, SLOTS - 1):
+            catch_up(again, outcomes, slot)
+            assert again.ask(slot) == outcomes[slot].tokens
+
     def test_earlier_searches_are_part_of_what_it_is_a_function_of(self, name: str) -> None:
         earlier = tuple(_outcome(900 + k, outcome.tokens) for k, outcome in enumerate(_played("random")[:27]))
         warmed = play(name, slots=20, earlier=earlier)

@@ -69,7 +69,7 @@ def is_checkpoint(path: Path) -> bool:
 def _read(path: Path) -> Any:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: cannot read the checkpoint ({reason}); remove it to train anew") from None
 

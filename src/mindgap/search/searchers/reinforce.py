@@ -80,11 +80,10 @@ class ReinforceSearcher(AbstractSearcher):
             self._update(told[start : start + batch], weighted=False)
         self.earlier = deque([self._copy()], maxlen=self.numbers.lag + 1)
 
-    def state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """Weights now and as the last batches were drawn, the optimizer's moments, the baseline, what is pending."""
         return deepcopy(
             {
-                "told": self.told,
                 "controller": self.controller.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "baseline": self.baseline,
@@ -93,9 +92,8 @@ class ReinforceSearcher(AbstractSearcher):
             }
         )
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes back what ``state`` gave."""
-        own = deepcopy(dict(state))  # into memory of its own: the state's may be a file's, aligned in another way
+    def _restore(self, learnt: Mapping[str, Any]) -> None:
+        own = deepcopy(dict(learnt))  # into memory of its own: the state's may be a file's, aligned in another way
         self.controller.load_state_dict(own["controller"])
         self.optimizer.load_state_dict(own["optimizer"])
         if self.numbers.lag:
@@ -103,7 +101,7 @@ class ReinforceSearcher(AbstractSearcher):
             for weights in own["earlier"]:
                 self.earlier.append(self._copy())
                 self.earlier[-1].load_state_dict(weights)
-        self.baseline, self.told = own["baseline"], own["told"]
+        self.baseline = own["baseline"]
         self.pending = [Outcome(**{**one, "tokens": tuple(one["tokens"])}) for one in own["pending"]]
 
     def _copy(self) -> Controller:
