@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from mindgap.data.image_store import Store
-from mindgap.search.result import pareto_front, search_record, top_summary
+from mindgap.search.result import pareto_front, rungs_record, search_record, top_summary
+from mindgap.search.rungs import RungPlan
 from mindgap.search.slot import Attempt, Slot
+from mindgap.testing.made_slots import judged, result
 from mindgap.testing.tiny_store import write_tiny_store
 
 
@@ -80,6 +84,25 @@ def test_without_a_trained_candidate_nothing_is_chosen(store, plan_of, tmp_path)
     assert record["trials"][0]["architecture"]["input_px"] == 16
     assert record["trials"][0]["macs"] > 0
     assert {name: record["trials"][0][name] for name in spent} == spent, "what it took counts"
+
+
+def test_what_rungs_spare_is_counted_with_the_candidates_that_failed_on_both_sides():
+    """One promoted, one stopped, one that failed in the first rung and one in the second."""
+
+    def found(epochs):
+        return result() | {"epochs": epochs, "image_passes": 100 * epochs}
+
+    failed = {"state": "failed", "reason": "loss is nan", "reward": -1.0}
+    slots = [
+        judged(0, found(2), found(8) | {"image_passes": 600}),
+        judged(1, found(2)),
+        judged(2, failed | {"epochs": 1, "image_passes": 100}),
+        judged(3, found(2), failed | {"epochs": 5, "image_passes": 300}),
+    ]
+    plan = SimpleNamespace(rungs=RungPlan(epochs=(2, 8), bracket=4))
+    record = rungs_record(slots, plan)
+    assert record["image_passes"] == (200 + 600) + 200 + 100 + (200 + 300)
+    assert record["image_passes_without"] == 3 * 800 + 100
 
 
 def test_every_trial_names_the_loss_it_is_trained_with(store, plan_of, tmp_path):

@@ -258,6 +258,12 @@ def test_weights_that_become_infinite_on_the_last_step_are_a_failure(store, arch
         run(store, architecture, mitigation="spoiling", epochs=1, batch_size=96)
 
 
+def test_a_method_that_gives_up_tells_what_was_done_before(store, architecture, giving_up):
+    with pytest.raises(TrainingFailure, match=r"^no step left$") as failure:
+        run(store, architecture, mitigation="giving-up", epochs=3)
+    assert [record.epoch for record in failure.value.history] == [1, 2]
+
+
 def test_running_out_of_memory_is_a_failure_with_its_reason(store, architecture, hungry):
     with pytest.raises(TrainingFailure, match=r"^out of memory with batches of 16; use smaller batches$"):
         run(store, architecture, mitigation="hungry")
@@ -344,6 +350,19 @@ def spoiling(register):
             network.classifier.weight.grad.fill_(math.inf)
 
     return register("spoiling", Spoiling)
+
+
+@pytest.fixture
+def giving_up(register):
+    class GivingUp(AbstractMitigation):
+        """Finds in the third epoch that it cannot go on."""
+
+        def objective(self, losses, batch, features):
+            if batch.epoch == 2:
+                raise TrainingFailure("no step left")
+            return losses.mean()
+
+    return register("giving-up", GivingUp)
 
 
 @pytest.fixture

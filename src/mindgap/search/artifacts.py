@@ -107,11 +107,11 @@ class StoredArtifacts(AbstractArtifacts):
     def send(self, folder: Path) -> None:
         """Writes new artifacts, then the manifest, then removes those it no longer names."""
         key = self._key(folder)
-        found = {name: _digest(folder / name) for name in NAMES if (folder / name).is_file()}
-        before = self._sent.get(key, {})
-        if found == before:
-            return
         with self._errors():
+            found = {name: _digest(folder / name) for name in NAMES if (folder / name).is_file()}
+            before = self._sent.get(key, {})
+            if found == before:
+                return
             for name, digest in found.items():
                 if before.get(name) != digest:
                     with (folder / name).open("rb") as file:

@@ -87,6 +87,7 @@ def rungs_record(slots: Sequence[Slot], plan: SearchPlan) -> dict[str, Any] | No
     passes = sum(_sum(slot, "image_passes") or 0 for slot in slots)
     judged = [slot for slot in slots if slot.judged]
     full = [found["image_passes"] / found["epochs"] for slot in judged if (found := slot.judged.get(0))]
+    failed = [_sum(slot, "image_passes") or 0 for slot in slots if 0 not in slot.judged]  # as early without rungs
     return {
         "epochs": list(rungs.epochs),
         "bracket": rungs.bracket,
@@ -94,7 +95,7 @@ def rungs_record(slots: Sequence[Slot], plan: SearchPlan) -> dict[str, Any] | No
         "reached": [sum(rung in slot.judged for slot in slots) for rung in range(rungs.top + 1)],
         "control": [slot.number for slot in slots if slot.is_control],
         "image_passes": passes,
-        "image_passes_without": round(sum(full) * rungs.epochs[-1]),
+        "image_passes_without": round(sum(full) * rungs.epochs[-1] + sum(failed)),
         "agreement": agreement(slots, rungs),
     }
 

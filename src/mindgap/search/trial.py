@@ -92,7 +92,8 @@ class StoreCandidates:
             history = result.history
             trained = self._judge(claim, candidate, result)
         except TrainingFailure as failure:
-            failure.spent = self._spent(claim, history or failure.history)
+            history = history or failure.history
+            failure.spent = self._spent(claim, history) if history else {}
             raise
         self.artifacts.send(folder)
         return trained

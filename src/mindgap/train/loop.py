@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import OutOfMemoryFailure
+from mindgap.core.errors import OutOfMemoryFailure, TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
@@ -106,7 +106,7 @@ def train_network(
         for epoch in range(len(run.history), settings.epochs):
             if before_epoch is not None:
                 before_epoch(epoch)
-            run.train_epoch(epoch, on_epoch)
+            _train_epoch(run, epoch, on_epoch)
             if checkpoint_dir is not None:
                 if keep_stem and epoch + 1 == settings.stable_epochs:
                     save_checkpoint(checkpoint_dir, run.state_dict(key=run.keys.stem), name=STEM_FILE)
@@ -123,6 +123,14 @@ def train_network(
         image_passes=sum(record.images for record in run.history),
         seconds=sum(record.seconds for record in run.history),
     )
+
+
+def _train_epoch(run: TrainingRun, epoch: int, on_epoch: OnEpoch | None) -> None:
+    try:
+        run.train_epoch(epoch, on_epoch)
+    except TrainingFailure as failure:
+        failure.history = failure.history or tuple(run.history)  # a loss or mitigation may have failed within the epoch
+        raise
 
 
 def _saved(folder: Path, run: TrainingRun) -> dict[str, Any] | None:
