@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse, read_toml
 from mindgap.search.plan import UnfairnessKind
+from mindgap.search.preset import PRESETS
 from mindgap.search.rungs import Promotion
 
 CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement", "placement_options", "grace_s"})
@@ -99,6 +100,10 @@ class SearchOptions(StrictModel):
     promotion: Promotion = Promotion()
     searcher_options: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+
+    def of_preset(self, name: str) -> SearchOptions:
+        """The options for one preset, with its search algorithm if none is named, so that the run's records say it."""
+        return self.model_copy(update={"preset": name, "searcher": self.searcher or PRESETS[name].searcher})
 
 
 KEYWORDS = (*SearchOptions.model_fields, *INNER_KEYWORDS)

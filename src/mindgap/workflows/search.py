@@ -123,10 +123,12 @@ def search(
     study, environment = (None, {}) if options.study is None else without_password(options.study)
     if study is not None and study.startswith(SQLITE):
         raise ConfigError(f"study is {study!r}; the file of a ledger is always in --out, so leave --study out")
-    options = options.model_copy(update={"study": study})
+    options, names = options.model_copy(update={"study": study}), preset_names(options.preset)
+    if len(names) == 1:
+        options = options.of_preset(names[0])
     if options.artifacts is not None:
         open_artifacts(options.artifacts, run=Path(out))  # refuses an address of another kind
-    opened, folder, names = Store.open(local_store(store)), Path(out), preset_names(options.preset)
+    opened, folder = Store.open(local_store(store)), Path(out)
     place = str(store) if is_address(store) else str(opened.path.resolve())
     if study is None:
         refuse_network_disk(folder)

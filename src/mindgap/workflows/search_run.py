@@ -67,12 +67,8 @@ class SearchCall:
     def of_preset(self, name: str, *, budget_hours: float | None) -> SearchCall:
         """The call for one of several presets, in a folder of its own."""
         study = self.options.study
-        update = {
-            "preset": name,
-            "budget_hours": budget_hours,
-            "study": None if study is None else named(study, name),
-        }
-        return replace(self, options=self.options.model_copy(update=update), force=False)
+        update = {"budget_hours": budget_hours, "study": None if study is None else named(study, name)}
+        return replace(self, options=self.options.of_preset(name).model_copy(update=update), force=False)
 
     def asked(self) -> dict[str, Any]:
         """What ``RunFolder`` is asked for."""
