@@ -1,12 +1,12 @@
 """Many simulated workers on one PostgreSQL: how many trials an hour the ledger bears, and where they wait.
 
-    python benchmarks/simulated_workers.py [--workers 32] [--trials 1000] [--sleep 0.5]
+    python benchmarks/simulated_workers.py [--workers 32] [--trials 1000] [--sleep 0.5] [--rungs 1 5 20]
 
 Each worker is a process that runs the worker's own loop on the real ledger; a trial sleeps instead of training, and
 torch is not imported. The processes are forked from one that has the imports, so that hundreds fit into the memory of a
 small machine. They claim to be on as many hosts as there are groups of eight, so that heartbeats and not process tables
 tell who lives. Meanwhile the server is asked five times a second what its connections wait for. At the end the ledger
-is checked: every slot completed once, no row twice, no number missing.
+is checked: every slot was trained once to each of its rungs, no row twice, no number missing.
 """
 
 from __future__ import annotations
@@ -156,15 +156,18 @@ def check(url: str, trials: int) -> dict[str, Any]:
     numbers = sorted(attempt.number for slot in slots for attempt in slot.attempts)
     ledger.close()
     assert [slot.number for slot in slots] == list(range(trials)), "a slot is missing or there are more than asked for"
-    assert all(slot.state == "complete" for slot in slots), "a slot is not complete"
+    assert all(slot.state in {"complete", "pruned"} for slot in slots), "a slot is not settled"
+    trained = [[attempt.rung for attempt in slot.attempts if attempt.result is not None] for slot in slots]
+    assert all(rungs == list(range(slot.fate.aim + 1)) for rungs, slot in zip(trained, slots, strict=True)), "twice"
     assert numbers == list(range(len(numbers))), "a row's number is missing or there twice"
     searcher = RandomSearcher(SPACE, seed=0)
     assert all(slot.tokens == searcher.ask(slot.number) for slot in slots), "a slot has another candidate than alone"
-    share = Counter(slot.result["worker"] for slot in slots)
+    share = Counter(found["worker"] for slot in slots for found in slot.judged.values())
     return {
-        "attempts": len(numbers), "slots_tried_twice": sum(len(slot.attempts) > 1 for slot in slots),
-        "first_read_s": round(read_s, 2), "trials_of_the_laziest_worker": min(share.values()),
-        "workers_with_a_trial": len(share),
+        "attempts": len(numbers), "without_a_result": len(numbers) - sum(map(len, trained)),
+        "reached": [sum(rung in rungs for rungs in trained) for rung in range(max(map(len, trained)))],
+        "first_read_s": round(read_s, 2), "least_of_a_worker": min(share.values()),
+        "workers_with_one": len(share),
     }  # fmt: skip
 
 
@@ -173,24 +176,28 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=32)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--sleep", type=float, default=0.5, help="seconds of a trial, on average")
+    parser.add_argument("--rungs", type=int, nargs="+", default=[EPOCHS], help="epochs; each takes as long to reach")
     options = parser.parse_args()
     assert "torch" not in sys.modules
     with PostgresServer.start(max_connections=2 * options.workers + 20, **SAFE) as server:
         url = server.url("simulated", study="simulated")
-        create_ledger(url, {"target": Target(trials=options.trials).model_dump(), RUNGS: {"epochs": [EPOCHS]}})
+        create_ledger(url, {"target": Target(trials=options.trials).model_dump(), RUNGS: {"epochs": options.rungs}})
         begun = time.perf_counter()
         children = start(url, options.workers, sleep_s=options.sleep)
         samples, tenths = watch(server, children, trials=options.trials)
         took = time.perf_counter() - begun
         found = check(url, options.trials)
-    rate = options.trials / took
-    busy_ms = 1000 * took * options.workers / options.trials
+    done = found["attempts"]
+    rate, busy_ms = done / took, 1000 * took * options.workers / done
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{options.workers} workers, {options.trials} trials of {options.sleep} s: {took:.1f} s, {rate:.1f} trials/s")
-    print(f"  a worker was busy {busy_ms:.0f} ms per trial, of which it slept {1000 * options.sleep:.0f} ms")
-    cpu_ms = 1000 * (cpu.ru_utime + cpu.ru_stime) / options.trials
-    print(f"  processor time of the workers and the server: {cpu_ms:.0f} ms per trial")
-    print("  trials/s, tenth by tenth:", " ".join(
+    print(
+        f"{options.workers} workers, {options.trials} trials, {done} attempts of {options.sleep} s: {took:.1f} s, ",
+        end="",
+    )
+    print(f"{rate:.1f} attempts/s; a worker was busy {busy_ms:.0f} ms per attempt")
+    cpu_ms = 1000 * (cpu.ru_utime + cpu.ru_stime) / done
+    print(f"  processor time of the workers and the server: {cpu_ms:.0f} ms per attempt")
+    print(f"  attempts/s, for each {options.trials // 10}:", " ".join(
         f"{options.trials / 10 / (b - a):.1f}" if b > a else "-" for a, b in pairwise(tenths)
     ))  # fmt: skip
     print(f"  looks at the server: {samples.looks}; most connections {samples.most_connections}; ", end="")
