@@ -1,11 +1,12 @@
 """What the ledger costs: per trial, and with many recorded trials, on SQLite and on PostgreSQL.
 
-    python benchmarks/ledger.py [--trials 1000 10000] [--rounds 5] [--searcher reinforce] [--page]
+    python benchmarks/ledger.py [--trials 1000 10000] [--rounds 5] [--searcher reinforce] [--rungs 1 5 20] [--page]
 
 A step is all that a worker asks of the ledger and the searcher for one trial: look for dead workers, read, decide what
 to do, tell outcomes, propose, claim, one heartbeat, one epoch, complete. SQLite and PostgreSQL take turns. The trials
-before it are recorded at once; `--page` also times the report page of such a search. PostgreSQL is started here, with
-its defaults but for max_connections: every commit is flushed to disk.
+before it are recorded at once, and with `--rungs` those that were promoted are completed at every rung, one by one;
+`--page` also times the report page of such a search. PostgreSQL is started here, with its defaults but for
+max_connections: every commit is flushed to disk.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 from rounds import show
 
 from mindgap.report.document import write_report
-from mindgap.search.agenda import Target, next_job, propose
+from mindgap.search.agenda import Target, next_job, propose, rung_due
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import RUNGS, Ledger, Wanted, create_ledger
 from mindgap.search.reward import Reward
@@ -74,11 +75,16 @@ class Recorded:
 class Contestant:
     """A ledger with recorded trials, and a worker's look at it."""
 
-    def __init__(self, url: str, recorded: Recorded, *, trials: int, searcher: str) -> None:
+    def __init__(self, url: str, recorded: Recorded, *, trials: int, searcher: str, rungs: Sequence[int]) -> None:
         self.recorded, self.trials = recorded, trials
-        notes = {"target": Target(trials=10 * trials + 1000).model_dump(), RUNGS: {"epochs": [4]}}
+        notes = {"target": Target(trials=10 * trials + 1000).model_dump(), RUNGS: {"epochs": list(rungs)}}
         create_ledger(url, notes | {"plan": {"padding": "x" * 100_000}})
         fill_ledger(url, trials, tokens=recorded.tokens, result=recorded.result)
+        self.ledger = Ledger(url)
+        while open_slots := [slot for slot in self.ledger.slots() if slot.state == "open"]:
+            for slot in open_slots:
+                self._train(_go_on(slot))
+        self.ledger.close()
         begun = time.perf_counter()
         self.ledger = Ledger(url)
         self.slots = self.ledger.slots()
@@ -108,22 +114,36 @@ class Contestant:
         slots, target = self.ledger.slots(), Target(**self.ledger.noted("target"))
         read = time.perf_counter()
         job = next_job(slots, self.searcher, target)
-        assert job.kind == "begin", job
-        tokens = propose(self.searcher, slots, job.slot, reward=REWARD)
+        if job.kind == "resume":
+            wanted = _go_on(slots[job.slot])
+        else:
+            assert job.kind == "begin", job
+            wanted = Wanted(job.slot, propose(self.searcher, slots, job.slot, reward=REWARD))
         proposed = time.perf_counter()
-        claim = self.ledger.claim(Wanted(job.slot, tokens), lease=Lease.current())
-        assert claim is not None
-        self.ledger.beat(claim)
-        self.ledger.epoch_done(claim, 1)
-        result = self.recorded.result(job.slot)
-        self.ledger.complete(claim, result=result, values=(result["accuracy"], result["unfairness"], result["macs"]))
+        self._train(wanted)
         ended = time.perf_counter()
         return 1000 * (ended - begun), 1000 * (ended - begun - (proposed - read))
 
+    def _train(self, wanted: Wanted) -> None:
+        claim = self.ledger.claim(wanted, lease=Lease.current())
+        assert claim is not None
+        self.ledger.beat(claim)
+        self.ledger.epoch_done(claim, 1)
+        result = self.recorded.result(wanted.slot)
+        self.ledger.complete(claim, result=result, values=(result["accuracy"], result["unfairness"], result["macs"]))
 
-def measure(recorded: Recorded, urls: dict[str, str], *, trials: int, rounds: int, searcher: str) -> dict[str, float]:
+
+def _go_on(slot: Slot) -> Wanted:
+    return Wanted(slot.number, slot.tokens, attempt=slot.last.attempt + 1, rung=rung_due(slot))
+
+
+def measure(
+    recorded: Recorded, urls: dict[str, str], *, trials: int, rounds: int, searcher: str, rungs: Sequence[int]
+) -> dict[str, float]:
     """Times a step on every database in turns, and prints all rounds; the medians of the whole step by database."""
-    contestants = {name: Contestant(url, recorded, trials=trials, searcher=searcher) for name, url in urls.items()}
+    contestants = {
+        name: Contestant(url, recorded, trials=trials, searcher=searcher, rungs=rungs) for name, url in urls.items()
+    }
     whole: dict[str, list[float]] = {name: [] for name in contestants}
     ledger: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
@@ -201,6 +221,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--searcher", default="reinforce")
+    parser.add_argument("--rungs", type=int, nargs="+", default=[4], help="epochs")
     parser.add_argument("--page", action="store_true", help="time the report page too")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -211,7 +232,8 @@ def main() -> None:
                 "SQLite": f"sqlite:///{folder}/{trials}.db",
                 "PostgreSQL": server.url("benchmark", study=f"of {trials}"),
             }
-            medians[trials] = measure(recorded, urls, trials=trials, rounds=options.rounds, searcher=options.searcher)
+            how = {"rounds": options.rounds, "searcher": options.searcher, "rungs": options.rungs}
+            medians[trials] = measure(recorded, urls, trials=trials, **how)
             for name, url in urls.items():
                 took, slots = whole_record(url)
                 print(f"  {name:<12} all {len(slots)} trials with their architectures, for a report: {took:.2f} s")
