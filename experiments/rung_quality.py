@@ -2,8 +2,9 @@
 
 Prints Markdown: Kendall's τ between a stage and the last one, with the same seed and with another (what a stage tells
 of the candidate and not of its seed), beside the τ between two seeds at the last stage, which is the ceiling; the share
-of the best fifth at the end that a stage would promote (its best quarter); and the image passes that default rungs take
-in a search whose candidates arrive in random order, the control group and the judged copies included.
+of the best fifth at the end that a stage would promote (its best quarter), by the figure itself and by what promotes in
+a search; and the image passes that rungs take in a search whose candidates arrive in random order, the control group
+and the judged copies included. Intervals are of a bootstrap over candidates.
 
     python experiments/rung_quality.py
 """
@@ -26,7 +27,7 @@ from mindgap.core.seed import numpy_generator
 from mindgap.metrics.pareto import non_dominated_rank
 from mindgap.search.agenda import Target, closing_due
 from mindgap.search.agreement import tau_interval
-from mindgap.search.decider import Decider
+from mindgap.search.decider import Decider, best_first
 from mindgap.search.reward import Reward
 from mindgap.search.rungs import Promotion, RungPlan, default_rungs
 from mindgap.search.searchers.random import RandomSearcher
@@ -38,15 +39,19 @@ TABLE = Path(__file__).parents[1] / "benchmarks" / "results" / "ground_truth.csv
 FAIR = Reward(alpha=0.2, beta=0.8, accuracy_floor=0.0)
 PROMOTED, BEST = 0.25, 0.2
 ALL_AT_ONCE = RandomSearcher(SmallSpace(), seed=0)  # no slot depends on another
-Floats = NDArray[np.float64]
+RANK, EXACT = "rank, then reward", "rank with the exact cost, then reward"
+RESAMPLES, SEEDS = 1000, 20
+SHOWN = ((16, None), (20, None), (64, None), (64, (2, 8, 32, 64)), (64, (2, 16, 64)), (64, (4, 16, 64)))
+Floats, Integers = NDArray[np.float64], NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Figures by stage, float64 (candidates, seeds); ``lower`` names those of which less is better."""
+    """Figures by stage, float64 (candidates, seeds); ``lower`` names those of which less is better; ``macs`` (n,)."""
 
     figures: Mapping[str, Mapping[int, Floats]]
     lower: frozenset[str]
+    macs: Floats
 
     @property
     def stages(self) -> list[int]:
@@ -91,7 +96,8 @@ def read(table: Path) -> Truth:
         **{f"U of {name}": of(other(name)) for name in json.loads(rows[0]["other_unfairness"])},
         "reward (fair)": of(lambda row: FAIR(float(row["accuracy"]), float(row["unfairness"]))),
     }
-    return Truth(figures, frozenset(name for name in figures if "U" in name))
+    macs = np.array([float(by_key[c, seeds[0], stages[0]]["macs"]) for c in whole])
+    return Truth(figures, frozenset(name for name in figures if "U" in name), macs)
 
 
 def show_tau(truth: Truth) -> None:
@@ -116,48 +122,69 @@ def tau(early: Floats, late: Floats) -> str:
 
 def show_recall(truth: Truth) -> None:
     last = truth.stages[-1]
-    print(
-        "| best at the end by | " + " | ".join(f"{stage} epochs" for stage in truth.stages[:-1]) + " | seed to seed |"
-    )
-    print("| --- |" + " ---: |" * len(truth.stages))
-    for name in ("accuracy", "U", "reward (fair)", "rank, then reward"):
-        cells = [recall(truth, name, stage, last, shift=0) for stage in truth.stages[:-1]]
-        print(f"| {name} | {' | '.join(cells)} | {recall(truth, name, last, last, shift=1)} |")
+    heads = " | ".join(f"{stage} epochs" for stage in truth.stages[:-1])
+    print(f"| best at the end by | kept by | {heads} | another seed, at the end |")
+    print("| --- | --- |" + " ---: |" * len(truth.stages))
+    for best in ("accuracy", "U", "reward (fair)", RANK, EXACT):
+        for kept in dict.fromkeys((best, "accuracy", RANK, EXACT)):
+            cells = [recall(truth, stage, best=best, kept=kept, shift=0) for stage in truth.stages[:-1]]
+            print(f"| {best} | {kept} | {' | '.join(cells)} | {recall(truth, last, best=best, kept=kept, shift=1)} |")
     print()
 
 
-def recall(truth: Truth, name: str, stage: int, last: int, *, shift: int) -> str:
-    """Of the best fifth at the end, the share that is in the best quarter of a stage, over all seeds."""
+def recall(truth: Truth, stage: int, *, best: str, kept: str, shift: int) -> str:
+    """Of the best fifth at the end, the share in the best quarter of a stage; seeds together, candidates resampled."""
+    everyone = np.arange(truth.n)
+    generator = numpy_generator(0, "recall", best, kept, stage)
+    again = [generator.choice(everyone, truth.n) for _ in range(RESAMPLES)]
+    shares = [np.divide(*_kept(truth, stage, rows, best=best, kept=kept, shift=shift)) for rows in again]
+    found, wanted = _kept(truth, stage, everyone, best=best, kept=kept, shift=shift)
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return f"{found / wanted:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _kept(truth: Truth, stage: int, rows: Integers, *, best: str, kept: str, shift: int) -> tuple[int, int]:
+    """How many of the best were kept among some candidates, and how many there are, over all seeds."""
+    last = truth.stages[-1]
     seeds = truth.figures["accuracy"][last].shape[1]
     found = wanted = 0
     for seed in range(seeds):
-        best = order(truth, name, last, (seed + shift) % seeds)[: max(1, round(BEST * truth.n))]
-        kept = order(truth, name, stage, seed)[: math.ceil(PROMOTED * truth.n)]
-        found, wanted = found + len(set(best) & set(kept)), wanted + len(best)
-    return f"{found / wanted:.2f} ({found} of {wanted})"
+        good = order(truth, best, last, (seed + shift) % seeds, rows)[: max(1, round(BEST * len(rows)))]
+        on = order(truth, kept, stage, seed, rows)[: math.ceil(PROMOTED * len(rows))]
+        found, wanted = found + len(set(good) & set(on)), wanted + len(good)
+    return found, wanted
 
 
-def order(truth: Truth, name: str, stage: int, seed: int) -> list[int]:
-    """Candidates, best first."""
-    if name in truth.figures:
-        values = truth.figures[name][stage][:, seed]
+def order(truth: Truth, name: str, stage: int, seed: int, rows: Integers) -> list[int]:
+    """Places among some candidates, best first."""
+    if name not in {RANK, EXACT}:
+        values = truth.figures[name][stage][rows, seed]
         return np.argsort(values if name in truth.lower else -values, kind="stable").tolist()
-    accuracy, gap = (truth.figures[figure][stage][:, seed] for figure in ("accuracy", "U"))
-    ranks = non_dominated_rank(np.stack([accuracy, gap], axis=1), (True, False))
-    return np.lexsort((-truth.figures["reward (fair)"][stage][:, seed], ranks)).tolist()
+    columns = {"accuracy": "accuracy", "unfairness": "U", "reward": "reward (fair)"}
+    values = {key: truth.figures[figure][stage][rows, seed].tolist() for key, figure in columns.items()}
+    found = [dict(zip(values, one, strict=True)) for one in zip(*values.values(), strict=True)]
+    found = [one | {"macs": macs} for one, macs in zip(found, truth.macs[rows].tolist(), strict=True)]
+    if name == RANK:
+        return best_first(found, Promotion().objectives)
+    costs = np.array([[one["accuracy"], one["unfairness"], one["macs"]] for one in found])
+    return np.lexsort((-np.array(values["reward"]), non_dominated_rank(costs, (True, False, False)))).tolist()
 
 
 def show_passes() -> None:
     """Epochs that a search takes when its candidates arrive in random order, by simulation of the decisions."""
-    print("| epochs | rungs | candidates | against all to the end | against 500 epochs each |")
+    print(f"Mean and range of {SEEDS} seeds; results agree with τ of ½ from rung to rung.\n")
+    print("| epochs | rungs | candidates | fewer than all to the end | fewer than 500 epochs each |")
     print("| ---: | --- | ---: | ---: | ---: |")
-    for epochs in (16, 20, 64):
+    for epochs, given in SHOWN:
         for trials in (32, 104, 400):
-            rungs = RungPlan(epochs=default_rungs(epochs), promotion=Promotion())
-            spent = np.mean([simulated_epochs(rungs, trials, seed) for seed in range(5)])
-            names = "/".join(map(str, rungs.epochs))
-            ratios = f"{trials * epochs / spent:.1f} | {trials * 500 / spent:.0f}"
-            print(f"| {epochs} | {names} | {trials} | {ratios} |")
+            rungs = RungPlan(epochs=given or default_rungs(epochs), promotion=Promotion())
+            spent = np.array([simulated_epochs(rungs, trials, seed) for seed in range(SEEDS)])
+            times = [f"{_spread(trials * whole / spent)}" for whole in (epochs, 500)]
+            print(f"| {epochs} | {'/'.join(map(str, rungs.epochs))} | {trials} | {' | '.join(times)} |")
+
+
+def _spread(times: Floats) -> str:
+    return f"{times.mean():.1f} ({times.min():.1f} to {times.max():.1f})"
 
 
 def simulated_epochs(rungs: RungPlan, trials: int, seed: int) -> int:

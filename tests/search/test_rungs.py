@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mindgap.core.seed import numpy_generator
+from mindgap.metrics.pareto import non_dominated_rank
 from mindgap.search.agenda import Target, closing_due, next_job, outcome, rung_due
-from mindgap.search.decider import Decider, brackets
+from mindgap.search.decider import Decider, best_first, brackets
 from mindgap.search.reward import Reward
 from mindgap.search.rungs import Promotion, RungPlan, default_rungs
 from mindgap.search.searchers.random import RandomSearcher
@@ -218,6 +219,19 @@ def test_on_arrival_a_candidate_goes_on_as_soon_as_it_is_among_the_best_so_far()
     begun = [*five[:1], Slot((*five[1].attempts, attempt(1, 2, rung=1))), *five[2:], *by_accuracy(*[0] * 5, 0.95)[5:]]
     assert states(begun, rungs)[1] == "running", "what has begun is not called back"
     assert states(five, rungs, closings=[5]) == ["pruned"] * 5
+
+
+def test_a_network_that_is_a_few_per_cent_smaller_is_no_better_trade():
+    """Steps of half a doubling: 58 and 60 M are one, 30 M another; of one step the better reward goes first."""
+    found = [result(0.7, macs=60_000_000), result(0.75, macs=58_000_000), result(0.7, macs=30_000_000)]
+    assert best_first(found, ["macs"]) == [2, 1, 0]
+    assert best_first(found, ["accuracy", "unfairness", "macs"]) == [1, 2, 0]
+    smaller = [result(0.75, macs=58_000_000), result(0.74, macs=57_000_000)]
+    assert best_first(smaller, ["accuracy", "unfairness", "macs"]) == [0, 1]
+    ranks = non_dominated_rank([[0.75, 58e6], [0.74, 57e6]], (True, False))
+    assert ranks.tolist() == [0, 0], "with the exact cost both would be on the front"
+    assert best_first([], ["macs"]) == []
+    assert best_first([result(macs=0), result(macs=1)], ["macs"]) == [0, 1]
 
 
 @st.composite

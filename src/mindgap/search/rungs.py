@@ -19,7 +19,8 @@ class Promotion(StrictModel):
     Attributes:
         factor: one candidate of so many is trained on, and every rung is so many times as long as the one before.
         bracket: slots that are decided together; None is the searcher's batch.
-        objectives: what the non-dominated rank is taken of; a tie goes to the higher reward, then to the earlier slot.
+        objectives: what the non-dominated rank is taken of, multiply-accumulates in steps of half a doubling; ties go
+            to the higher reward, then to the earlier slot.
         control_share: share of the candidates not trained on that are, all the same, trained to the end, so that one
             can see what the rungs would have missed. Their later results are not told to the searcher.
         asynchronous: a candidate goes on as soon as it is among the best so far; no bracket is waited for, and the
