@@ -17,7 +17,7 @@ from mindgap.workflows.plugins import REGISTRIES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES += [*sorted((ROOT / "docs" / "concepts").glob("*.md")), *sorted((ROOT / "docs" / "metrics").glob("*.md"))]
+PAGES += [page for part in ("concepts", "metrics", "results") for page in sorted((ROOT / "docs" / part).glob("*.md"))]
 
 
 def commands(text: str) -> list[list[str]]:

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from mindgap.cli.main import VERBS, run
+from mindgap.cli.main import VERBS, build_app, run
+from mindgap.cli.summary import status_lines
 from mindgap.core.notes import note
+from mindgap.search.preset import PRESETS
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -152,3 +155,19 @@ def test_a_wrong_number_is_told_what_to_give(arguments, said, tmp_path, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_the_defaults_that_help_promises_are_those_of_the_presets():
+    """The search's options have no default of their own, so help says in words what the preset `fair` takes."""
+    options = {flag: option for option in get_command(build_app()).commands["search"].params for flag in option.opts}
+    fair, quick, paper = (PRESETS[name] for name in ("fair", "quick", "paper"))
+    expected = {
+        "--searcher": f"[default: {fair.searcher}; paper: {paper.searcher}]",
+        "--trials": f"[default: {fair.trials}; quick {quick.trials}]",
+        "--epochs": f"[default: {fair.training.epochs}; quick {quick.training.epochs}; paper {paper.training.epochs}]",
+    }
+    assert {flag: words for flag, words in expected.items() if words not in options[flag].help} == {}
+
+
+def test_status_says_of_stopped_candidates_what_the_page_says():
+    assert status_lines({"pruned": 3, "time_left": None, "image_passes": 7}) == ["stopped early: 3", "image passes: 7"]

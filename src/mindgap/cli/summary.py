@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.core.states import counted_states
+from mindgap.core.states import counted_states, state_words
 from mindgap.report.cautions import arbitrary_choice
 
 Record = Mapping[str, Any]
@@ -124,7 +124,8 @@ def _tau(value: Record) -> str:
 
 def status_lines(status: Record) -> list[str]:
     """Lines on a running search, one per entry of the status record that has a value yet."""
-    return [f"{key.replace('_', ' ')}: {value}" for key, value in status.items() if value is not None]
+    words = {key: key.replace("_", " ") for key in status} | {"pruned": state_words("pruned")}
+    return [f"{words[key]}: {value}" for key, value in status.items() if value is not None]
 
 
 def written_lines(*, json: object, html: object) -> list[str]:

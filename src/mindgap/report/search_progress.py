@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mindgap.core.states import counted_states
+from mindgap.core.states import counted_states, state_words
 from mindgap.report.drawing import Axis, Plot, element, hover, padded
 from mindgap.report.estimate import amount, count, decimal, percent, size
 from mindgap.report.thinning import thinned
@@ -79,7 +79,7 @@ def _mark(plot: Plot, trial: Trial) -> Markup:
         radius_px, kind, stopped = _DRAWN[trial["state"]]
         says += stopped.format(count(trial.get("epochs")))
         return element("circle", hover(says), cx=x, cy=plot.py(float(reward)), r=radius_px, class_=f"dot {kind}")
-    says = f"slot {trial['slot']}: {trial.get('state')}, reward {decimal(reward)}"
+    says = f"slot {trial['slot']}: {state_words(trial.get('state'))}, reward {decimal(reward)}"
     says += f" ({trial['reason']})" if trial.get("reason") else ""
     cross = element("path", d="M-4 -4L4 4M-4 4L4 -4", class_="cross")
     return element("svg", hover(says), cross, x=x, y=plot.base_px - 7, overflow="visible")

@@ -66,8 +66,8 @@ class SearchOptions(StrictModel):
         bootstrap: replicates of the final audit.
         permutations: permutations of the final audit.
         reward: numbers of eq. 2.
-        rungs: epochs that candidates are trained to before some are chosen to go on, such as ``1,4,16``; ``auto`` is a
-            sixteenth, a quarter and all of ``epochs``, ``none`` trains all to the end; None is the preset's.
+        rungs: epochs that candidates are trained to before some are chosen to go on, such as ``1,4,16``; ``auto`` is
+            ``epochs``, a quarter of them, a sixteenth and so on, ``none`` trains all to the end; None is the preset's.
         promotion: how they are chosen.
         searcher_options: options of the search algorithm, such as ``learning_rate``.
         training: options of ``mindgap train`` for every candidate, such as ``batch_size`` or ``augment``.

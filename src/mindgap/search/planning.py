@@ -162,7 +162,10 @@ def too_many_workers(workers: int, plan: SearchPlan) -> str | None:
     most = batch * (lag + 1)
     if workers <= most or plan.searcher == "random":
         return None
-    return f"{workers} workers, but candidates come in batches of {batch} with lag {lag}: at most {most} find work"
+    return (
+        f"{workers} workers, but candidates come in batches of {batch} with lag {lag}: at most {most} find work; begin "
+        "a search with a larger batch in the table searcher_options of --config, or take fewer workers"
+    )
 
 
 def ratios_warning(options: SearchOptions, store: Store) -> str | None:

@@ -38,5 +38,8 @@ def _named_rungs(text: str, *, last: int) -> tuple[int, ...]:
     except ValueError:
         raise ConfigError(f"rungs is {text!r}; give auto, none, or epochs such as 1,4,16") from None
     if rungs[-1] != last or sorted({*rungs}) != list(rungs) or rungs[0] < 1:
-        raise ConfigError(f"rungs {text!r} must rise from 1 or more to the {last} epochs of the training")
+        raise ConfigError(
+            f"rungs {text!r} must rise from 1 or more to the {last} epochs of the training; end them with {last}, or "
+            "give --epochs the last of them"
+        )
     return rungs

@@ -99,7 +99,7 @@ def search(
         artifacts: address of candidates' files, ``s3://BUCKET/PREFIX`` or ``file:///FOLDER``, for workers that do not
             see the run's folder; None is that folder.
         rungs: epochs that candidates are trained to before the best are chosen to go on, such as ``1,4,16``; ``auto``
-            is a sixteenth, a quarter and all of ``epochs``, ``none`` trains all to the end.
+            is ``epochs``, a quarter of them, a sixteenth and so on, ``none`` trains all to the end.
         asynchronous: candidates go on as soon as they are among the best so far; not reproducible.
         seed: of everything.
         ratios: fixes the batch composition, ``natural``, ``uniform`` or a share per group.

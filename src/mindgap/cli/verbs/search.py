@@ -44,7 +44,8 @@ def search(
         str | None, typer.Option("--preset", help="fair, acc, paper or quick; several with commas [default: fair].")
     ] = None,
     searcher: Annotated[
-        str | None, typer.Option("--searcher", help="See `mindgap list searchers` [default: reinforce].")
+        str | None,
+        typer.Option("--searcher", help="See `mindgap list searchers` [default: nsga2; paper: reinforce]."),
     ] = None,
     space: Annotated[
         str | None,
