@@ -1,0 +1,1 @@
+"""Skin tone from pixels: measured with its doubts, shifted, balanced."""
