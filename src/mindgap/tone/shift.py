@@ -96,7 +96,7 @@ def _start(old: Array, target: Array) -> tuple[Array, NDArray[np.bool_]]:
     shown &= np.isfinite(both).all(axis=1) & np.isfinite(old).all(axis=0)
     distance = np.where(shown, np.hypot(*np.moveaxis(both - old, 1, 0)), np.inf)
     nearest = distance.argmin(axis=0)
-    return np.take_along_axis(both, nearest[None, None], axis=0)[0], shown.any(axis=0)
+    return np.take_along_axis(both, nearest[None, None], axis=0)[0], np.asarray(shown.any(axis=0))
 
 
 def _inside(colours: Array) -> Array:
