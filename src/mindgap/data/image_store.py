@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 VERSION = 1
+TWINS_FILE = "twins.bin"
 Task = Literal["single-label", "multi-label"]
 
 
@@ -50,7 +51,10 @@ class AttributeInfo(StrictModel):
 
 
 class StoreInfo(StrictModel):
-    """What ``store.json`` says; ``upright`` images, such as faces, are mirrored in training but not turned."""
+    """What ``store.json`` says; ``upright`` images, such as faces, are mirrored in training but not turned.
+
+    ``tone`` is what ``mindgap tone`` did; None before.
+    """
 
     version: int
     n: int
@@ -68,6 +72,7 @@ class StoreInfo(StrictModel):
     duplicates: dict[str, Any]
     source: dict[str, Any]
     masks: dict[str, int] | None = None
+    tone: dict[str, Any] | None = None
     notes: tuple[str, ...] = Field(default=())
 
 
@@ -107,6 +112,8 @@ class Store:
         store._check_size("images.bin", info.n * info.size_px**2 * 3)
         if info.masks is not None:
             store._check_size("masks.bin", info.n * info.size_px**2)
+        if info.tone is not None:
+            store._check_size(TWINS_FILE, info.n * info.size_px**2 * 3)
         return store
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -175,6 +182,17 @@ class Store:
         if self.info.masks is None:
             return None
         return np.memmap(self.path / "masks.bin", dtype=np.uint8, mode="c", shape=(self.n, self.size_px, self.size_px))
+
+    @cached_property
+    def twins(self) -> NDArray[np.uint8] | None:
+        """uint8 (N, S, S, 3), each image with its skin of another tone; None before ``mindgap tone``.
+
+        Where ``twin_tone`` of the table is empty the twin is the image itself.
+        """
+        if self.info.tone is None:
+            return None
+        shape = (self.n, self.size_px, self.size_px, 3)
+        return np.memmap(self.path / TWINS_FILE, dtype=np.uint8, mode="c", shape=shape)
 
     def image_tensor(self) -> torch.Tensor:
         """uint8 tensor (N, S, S, 3) over the map itself; nothing is read or copied yet."""

@@ -10,7 +10,7 @@ from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError
 from mindgap.core.groups import Groups
 from mindgap.data.augment import AugmentSettings
-from mindgap.data.image_store import Store
+from mindgap.data.image_store import TWINS_FILE, Store
 from mindgap.space.training_tokens import (
     AUGMENT_KIND,
     BLEND_KIND,
@@ -19,12 +19,10 @@ from mindgap.space.training_tokens import (
     TrainingOption,
     TrainingTable,
 )
+from mindgap.train.batch_ratios import batch_plan
 from mindgap.train.loss import LOSSES, make_loss
 from mindgap.train.mitigation import MITIGATIONS, TrainingFacts, make_mitigation
 from mindgap.train.settings import TrainSettings
-from mindgap.train.training_run import batch_plan
-
-TWINS_FILE = "twins.bin"
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _strengths(table: TrainingTable, store: Store, base: TrainSettings) -> tuple
 
 def _blends(table: TrainingTable, store: Store, left_out: list[str]) -> tuple[TrainingOption, ...]:
     options = {blend: TrainingOption(name=blend, changes={"blend": True} if blend else {}) for blend in table.blend}
-    if True in options and not (store.path / TWINS_FILE).exists():
+    if True in options and store.twins is None:
         if len(options) == 1:
             raise ConfigError(f"the space blends tones, and {store.path} has no {TWINS_FILE}; take a store with twins")
         left_out.append(f"blending of tones is left out: the store has no {TWINS_FILE}")

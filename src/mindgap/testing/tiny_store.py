@@ -13,10 +13,14 @@ SIZE_PX = 16
 SPLITS = ("train", "validation", "test")
 
 
-def write_tiny_store(folder: Path, *, n: int = 300, multi_label: bool = False, minority: float = 0.4) -> Path:
+def write_tiny_store(
+    folder: Path, *, n: int = 300, multi_label: bool = False, minority: float = 0.4, twins: bool = False
+) -> Path:
     """Writes n images of 16 px whose red channel tells the class; group ``b`` is harder to read.
 
     Three fifths train, one fifth validates, one fifth tests; one row in fifteen has no group; pairs share a cluster.
+    With twins nine tenths are of tone band II, the others of V; twins are the images upside down, of band V, and the
+    last image has none.
     """
     generator = np.random.default_rng(0)
     labels = np.arange(n) // 2 % 2
@@ -34,6 +38,10 @@ def write_tiny_store(folder: Path, *, n: int = 300, multi_label: bool = False, m
         columns["label"] = np.array(["dark", "red"])[labels]
     folder.mkdir(parents=True)
     images.tofile(folder / "images.bin")
+    if twins:
+        columns["tone"] = np.where(np.arange(n) % 10 == 3, "V", "II").astype(object)
+        columns["twin_tone"] = ["V"] * (n - 1) + [None]
+        np.concatenate([images[:-1, ::-1], images[-1:]]).tofile(folder / "twins.bin")
     pd.DataFrame(columns).to_parquet(folder / "table.parquet")
     groups = [
         {"name": name, "n": int((sex == name).sum())}
@@ -55,6 +63,7 @@ def write_tiny_store(folder: Path, *, n: int = 300, multi_label: bool = False, m
         "dropped": {},
         "duplicates": {},
         "source": {},
+        "tone": {"target": "V"} if twins else None,
     }
     write_json(folder / "store.json", record)
     return folder

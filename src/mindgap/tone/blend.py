@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -56,8 +56,8 @@ class AdaptiveBlend:
 
     def __init__(
         self,
-        tones: Sequence[str | None],
-        twins: Sequence[str | None],
+        tones: Iterable[str | None],
+        twins: Iterable[str | None],
         *,
         settings: BlendSettings | None = None,
         seed: int,
@@ -140,7 +140,7 @@ class AdaptiveBlend:
         self._raised = np.array(state["raised"], dtype=np.int64)
 
 
-def _numbers(bands: Sequence[str | None]) -> NDArray[np.int64]:
+def _numbers(bands: Iterable[str | None]) -> NDArray[np.int64]:
     """Positions of bands, −1 where there is none."""
     known = {band: number for number, band in enumerate(BANDS)}
     return np.array([-1 if band is None else known[band] for band in bands], dtype=np.int64)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mindgap.core.config import StrictModel
 from mindgap.data.augment import AugmentSettings
+from mindgap.tone.blend import BlendSettings
 from mindgap.train.decay import default_decay_epochs
 from mindgap.train.precision import Precision
 from mindgap.train.schedule import ScheduleName
@@ -29,6 +30,8 @@ class TrainSettings(StrictModel):
         mitigation: name of the mitigation.
         mitigation_options: its options.
         ratios: ``natural``, ``uniform``, ``female=.6,male=.4``, or a share per group name.
+        blend: which images are replaced by their twins of another tone; true is with the usual numbers, None none. The
+            store needs twins, which ``mindgap tone`` makes.
         augment: how images are changed; None is the default for the store's kind of images (upright or not).
         precision: ``auto`` times every part of the network and takes the fastest mode, unless a plan is given.
         device: ``auto`` takes a GPU if there is one.
@@ -46,10 +49,16 @@ class TrainSettings(StrictModel):
     mitigation: str = "erm"
     mitigation_options: dict[str, Any] = Field(default_factory=dict)
     ratios: str | dict[str, float] = "natural"
+    blend: BlendSettings | None = None
     augment: AugmentSettings | None = None
     precision: Precision = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
+
+    @field_validator("blend", mode="before")
+    @classmethod
+    def _usual(cls, value: object) -> object:
+        return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
     @property
     def stable_epochs(self) -> int:

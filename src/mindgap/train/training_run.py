@@ -17,14 +17,16 @@ from mindgap.core.errors import TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.augment import Augment, AugmentSettings, draw
-from mindgap.data.batches import BatchPlan, parse_ratios, ratios_from_mapping
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
+from mindgap.train.batch_ratios import batch_plan
+from mindgap.train.blending import Blending
 from mindgap.train.device import choose_device, image_tensor
+from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.loss import make_loss
 from mindgap.train.memory import channels_last
-from mindgap.train.mitigation import AbstractMitigation, Batch, TrainingData, TrainingFacts, make_mitigation
+from mindgap.train.mitigation import Batch, TrainingData, TrainingFacts, make_mitigation
 from mindgap.train.modes import Mode, in_modes, is_narrow
 from mindgap.train.run_keys import run_keys
 from mindgap.train.schedule import SCHEDULES, Length, set_lr
@@ -79,7 +81,7 @@ class TrainingRun:
         self.settings, self.architecture = settings, architecture
         self.keys = run_keys(store, train_rows, groups=groups, settings=settings, architecture=architecture)
         self.device = choose_device(settings.device)
-        self.groups = groups.take(train_rows)
+        self.all_groups, self.groups, self.task = groups, groups.take(train_rows), store.task
         self.images = image_tensor(store, self.device)
         self.rows = torch.from_numpy(train_rows).to(self.images.device)
         labels = torch.from_numpy(store.labels[train_rows])
@@ -95,6 +97,10 @@ class TrainingRun:
         )
         self.mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
         self.plan = batch_plan(self.groups, self.mitigation, settings)
+        self.blending = None
+        if settings.blend is not None:
+            seed = derive_seed(settings.seed, "blend")
+            self.blending = Blending(store, train_rows, settings=settings.blend, seed=seed)
         self.network = channels_last(self.mitigation.adapt(network).to(self.device))
         self.schedule = SCHEDULES[settings.schedule]
         weight_decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
@@ -135,8 +141,10 @@ class TrainingRun:
             raise
         if epoch + 1 == self.settings.epochs:
             self._finish()
-        extra = on_epoch(record, self) if on_epoch is not None else None
-        self.history.append(replace(record, extra=dict(extra or {})))
+        extra = dict((on_epoch(record, self) if on_epoch is not None else None) or {})
+        if self.blending is not None:
+            extra |= self.blending.end_epoch(epoch + 1, self._validate)
+        self.history.append(replace(record, extra=extra))
 
     def _epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         """What decides an epoch's batches, sent at once to where it is used.
@@ -147,7 +155,23 @@ class TrainingRun:
         """
         positions = torch.from_numpy(self.plan.epoch(epoch))
         draws = draw(positions.numel(), generator=self.generator).view(*positions.shape, -1)
-        return positions.to(self.device), self.rows[positions.to(self.rows.device)], draws.to(self.device)
+        rows = self.rows[positions.to(self.rows.device)]
+        if self.blending is not None:
+            rows = self.blending.with_twins(epoch, positions, rows)
+        return positions.to(self.device), rows, draws.to(self.device)
+
+    def _validate(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Probabilities of images as the network is now, float64 (n, C)."""
+        return predict_probabilities(
+            self.network,
+            self.images,
+            rows,
+            architecture=self.architecture,
+            task=self.task,
+            modes=self.modes or None,
+            mitigation=self.mitigation,
+            groups=self.all_groups,
+        )
 
     def _step(self, positions: Tensor, rows: Tensor, draws: Tensor, *, epoch: int, step: int) -> Tensor:
         """One step; float32 (3,) of mean loss, objective and accuracy, not waited for."""
@@ -177,10 +201,11 @@ class TrainingRun:
         """Augmented, normalised images (B, 3, H, W) of one batch.
 
         Args:
-            rows: int64 (B,), rows of the store, on the images' device.
+            rows: int64 (B,), rows of the store, on the images' device; from N on those of the twins.
             draws: float32 (B, …), what the augmentation is decided by.
         """
-        chosen = self.images.index_select(0, rows)
+        take = Tensor.index_select if self.blending is None else self.blending.take
+        chosen = take(self.images, 0, rows)
         if chosen.device.type != self.device.type:  # "cuda" is not equal to "cuda:0"
             chosen = chosen.pin_memory().to(self.device, non_blocking=True)
         narrow = bool(self.modes) and is_narrow(self.modes[0])
@@ -220,6 +245,7 @@ class TrainingRun:
             "mitigation": self.mitigation.state_dict(),
             "batches": self.plan.state_dict(),
             "generator": self.generator.get_state(),
+            "blending": None if self.blending is None else self.blending.adaptive.state(),
             "modes": list(self.modes),
             "history": [asdict(record) for record in self.history],
         }
@@ -231,40 +257,10 @@ class TrainingRun:
         self.mitigation.load_state_dict(state["mitigation"])
         self.plan.load_state_dict(state["batches"])
         self.generator.set_state(state["generator"])
+        if self.blending is not None:
+            self.blending.adaptive.restore(state["blending"])
         self.modes = tuple(state["modes"])
         self.history = [EpochRecord(**record | {"epochs": self.settings.epochs}) for record in state["history"]]
-
-
-def batch_plan(groups: Groups, mitigation: AbstractMitigation, settings: TrainSettings) -> BatchPlan:
-    """The batches over the training rows, whose groups are given, as the mitigation or the settings want them.
-
-    Raises:
-        ConfigError: the ratios or the batch size do not fit the groups.
-    """
-    wish = mitigation.batches(groups)
-    ratios = wish.ratios if wish.ratios is not None else batch_ratios(settings.ratios, groups)
-    return BatchPlan(
-        groups.ids,
-        ratios,
-        batch_size=settings.batch_size,
-        seed=derive_seed(settings.seed, "batches"),
-        min_per_group=wish.min_per_group,
-    )
-
-
-def batch_ratios(ratios: str | Mapping[str, float], groups: Groups) -> NDArray[np.float64] | None:
-    """The share of each group in the batches, float64 (G,), from an option and the training rows' groups.
-
-    Returns None for ``natural``.
-
-    Raises:
-        ConfigError: a group is unknown, missing or empty, or the shares do not sum to 1.
-    """
-    if ratios == "natural":
-        return None
-    if isinstance(ratios, str):
-        return parse_ratios(ratios, groups.names, groups.counts())
-    return ratios_from_mapping(ratios, groups.names, groups.counts())
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:

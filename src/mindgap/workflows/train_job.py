@@ -21,6 +21,7 @@ from mindgap.data.split import cluster_folds
 from mindgap.metrics.unfairness import unfairness
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost, measure_latency_ms
+from mindgap.train.batch_ratios import batch_plan, batch_ratios
 from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
@@ -28,7 +29,6 @@ from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSetti
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import TrainingFacts, make_mitigation
 from mindgap.train.store_predictions import to_predictions
-from mindgap.train.training_run import batch_plan, batch_ratios
 
 Rows = NDArray[np.int64]
 

@@ -1,0 +1,99 @@
+"""Images of an epoch that are taken from the store's twins of another tone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mindgap.core.errors import ConfigError
+from mindgap.data.image_store import TWINS_FILE, Store
+from mindgap.metrics.roc import auroc
+from mindgap.tone.blend import BANDS, AdaptiveBlend, BlendSettings
+
+log = logging.getLogger(__name__)
+Predict = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+
+class Blending:
+    """Adaptive blending of one training run.
+
+    Args:
+        store: of the images.
+        train_rows: int64 (n,), rows that are trained on.
+        settings: when images are replaced.
+        seed: of the draws.
+
+    Raises:
+        ConfigError: the store has no twins.
+    """
+
+    def __init__(self, store: Store, train_rows: NDArray[np.int64], *, settings: BlendSettings, seed: int) -> None:
+        if store.twins is None:
+            raise ConfigError(
+                f"{store.path}: there are no twins to blend with ({TWINS_FILE}); make them with mindgap tone"
+            )
+        self.n = store.n
+        self._twins = torch.from_numpy(store.twins)
+        tones, twins = _words(store, "tone"), _words(store, "twin_tone")
+        self.adaptive = AdaptiveBlend(tones[train_rows], twins[train_rows], settings=settings, seed=seed)
+        rows = store.rows("validation")
+        self._validation = {band: rows[tones[rows] == band] for band in BANDS}
+        labels, classes = store.labels, len(store.classes)
+        self._is = labels.astype(np.bool_) if labels.ndim == 2 else labels[:, None] == np.arange(classes)
+        self._told: tuple[str, ...] | None = None
+
+    def with_twins(self, epoch: int, positions: Tensor, rows: Tensor) -> Tensor:
+        """Rows of the store, N more where the twin is taken.
+
+        Args:
+            epoch: from 0.
+            positions: int64 (steps, B), into the training rows.
+            rows: int64 (steps, B), of the store.
+        """
+        replaced = torch.from_numpy(self.adaptive.draw(epoch))[positions.cpu()]
+        return rows + self.n * replaced.to(rows.device)
+
+    def take(self, images: Tensor, dim: int, rows: Tensor) -> Tensor:
+        """As ``Tensor.index_select``, uint8 (B, S, S, 3) of images (N, S, S, 3), but rows from N on are the twins'."""
+        own, twin = rows % self.n, rows >= self.n
+        if self._twins.device != images.device:
+            self._twins = self._twins.to(images.device)
+        return torch.where(twin[:, None, None, None], self._twins.index_select(dim, own), images.index_select(dim, own))
+
+    def end_epoch(self, epoch: int, predict: Predict) -> dict[str, float | None]:
+        """What the log says of the epoch (from 1); raises probabilities where it is due.
+
+        Args:
+            epoch: number of the epoch that is done, from 1.
+            predict: float64 (n, C) of validation rows.
+        """
+        record = self.adaptive.record()
+        said: dict[str, float | None] = {"blend_replaced": record["replaced"]}
+        said |= {f"blend_share_{band}": share for band, share in record["shares"].items()}
+        if self.adaptive.is_due(epoch):
+            aucs = {band: self._auc(rows, predict) for band, rows in self._validation.items() if len(rows)}
+            unknown = self.adaptive.look(aucs, {band: len(rows) for band, rows in self._validation.items()})
+            said |= {f"auc_{band}": None if np.isnan(auc) else auc for band, auc in aucs.items()}
+            if unknown != self._told:
+                log.info("blending: AUROC is not known of tone bands %s; their shares stay", ", ".join(unknown) or "–")
+                self._told = unknown
+        return said
+
+    def _auc(self, rows: NDArray[np.int64], predict: Predict) -> float:
+        """Macro one-vs-rest AUROC over the classes that have both kinds of images here; NaN without one."""
+        probabilities = predict(rows)
+        areas = [auroc(truth, scores) for truth, scores in zip(self._is[rows].T, probabilities.T, strict=True)]
+        known = [area for area in areas if not np.isnan(area)]
+        return float(np.mean(known)) if known else float("nan")
+
+
+def _words(store: Store, column: str) -> NDArray[np.object_]:
+    """A column of the table, None where it is empty."""
+    words = store.table[column].to_numpy(dtype=object, copy=True)
+    words[[value is None or value != value or value == "" for value in words]] = None  # noqa: PLR0124  (NaN)
+    return words
