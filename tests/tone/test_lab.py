@@ -10,7 +10,7 @@ import torch
 from skimage.color import lab2rgb, rgb2lab
 
 from mindgap.core.errors import ShapeError
-from mindgap.tone.lab import bytes_of, encoded, lab_of, linear_of, rgb_of
+from mindgap.tone.lab import bytes_of, bytes_of_lab, encoded, lab_of, linear_of, rgb_of
 
 
 def colours(red: range) -> torch.Tensor:
@@ -51,6 +51,15 @@ def test_black_grey_and_white_have_no_colour():
 def test_there_and_back_gives_the_same_bytes(red):
     images = colours(range(red, red + 1))
     assert torch.equal(bytes_of(rgb_of(lab_of(images))), images)
+    assert torch.equal(bytes_of_lab(lab_of(images)), images)
+
+
+def test_the_table_rounds_as_the_formula_does():
+    lab = torch.rand((4, 3, 100, 100), generator=torch.Generator().manual_seed(2))
+    lab = lab * torch.tensor([100.0, 120, 120])[:, None, None] - torch.tensor([0.0, 60, 60])[:, None, None]
+    off = bytes_of_lab(lab).int() - bytes_of(rgb_of(lab)).int()
+    assert int(off.abs().max()) <= 1
+    assert float((off != 0).float().mean()) < 0.005
 
 
 def test_back_from_lab_is_scikit_images_also_where_it_is_cut_off():

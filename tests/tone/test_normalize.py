@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from mindgap.core.errors import ShapeError
 from mindgap.tone.lab import bytes_of, lab_of, rgb_of
-from mindgap.tone.normalize import blurred, dilated, edge_width_px, shift_skin
+from mindgap.tone.normalize import edge_width_px, shift_skin
 from mindgap.tone.shift import Shift, ShiftSettings, angle_degrees, find_shift
 
 SIZE = 64
@@ -96,19 +96,6 @@ def test_the_new_skin_runs_softly_into_the_lesion():
 @pytest.mark.parametrize(("size", "width"), [(8, 2), (64, 2), (128, 3), (224, 4), (512, 10)])
 def test_the_edge_is_two_per_cent_and_two_pixels_at_least(size, width):
     assert edge_width_px(size) == width
-
-
-def test_blur_and_growth_are_scipys():
-    maps = torch.rand((2, 2, 20, 31), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    for sigma in (1.0, 1.5, 2.5):
-        expected = ndimage.gaussian_filter(
-            maps.numpy(), sigma, mode="nearest", radius=int(np.ceil(3 * sigma)), axes=(2, 3)
-        )
-        assert np.allclose(blurred(maps, sigma=sigma).numpy(), expected)
-    masks = maps[:, 0] > 0.97
-    for radius in (1, 2, 5):
-        expected = [ndimage.binary_dilation(mask, np.ones((2 * radius + 1,) * 2)) for mask in masks.numpy()]
-        assert np.array_equal(dilated(masks, radius).numpy(), expected)
 
 
 @pytest.mark.parametrize("size", [1, 8, 9])
