@@ -16,6 +16,7 @@ from mindgap.tone.quantiles import masked_quantiles
 from mindgap.tone.windows import dilated, filled
 
 FRAME_LIGHTNESS = 15.0  # L*; darker, from the border inwards, is the frame of the instrument
+FRAME_LEVEL = 45  # of 255: what is darker than L* 15 in all channels
 THIN_CONTRAST = 0.06  # of full white, by which hair and ruler marks are darker than what lies around them
 THIN_SHARE = 0.06  # of the image's side; what is broader is no hair
 INK_DISTANCE = 25.0  # ΔE in a* and b* from the median skin of the image
@@ -68,6 +69,12 @@ def find_skin(images: Tensor, lesions: Tensor) -> SkinFinding:
     count = outside.sum(dim=(1, 2)).clamp_min(1).double()
     shares = {kind: ((where & outside).sum(dim=(1, 2)) / count).cpu().numpy() for kind, where in found.items()}
     return SkinFinding(~near & ~others, others, lab, shares)
+
+
+def hidden_pixels(images: Tensor) -> Tensor:
+    """Pixels of hair, ruler, frame and shine, bool (N, H, W), where the lesion is not known."""
+    frame = _frame(images.amax(dim=1) < FRAME_LEVEL)
+    return frame | (images.amin(dim=1) >= SHINING) | _thin(images)
 
 
 def _frame(dark: Tensor) -> Tensor:
