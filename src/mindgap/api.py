@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mindgap.workflows.report import report
     from mindgap.workflows.search import search, status
     from mindgap.workflows.synth import synth
+    from mindgap.workflows.tone import tone
     from mindgap.workflows.train import train
     from mindgap.workflows.worker import worker
 
@@ -36,6 +37,7 @@ __all__ = [
     "search",
     "status",
     "synth",
+    "tone",
     "train",
     "worker",
 ]

@@ -136,6 +136,18 @@ def test_tones_of_which_too_little_is_known_are_told_once(twins, caplog):
     ]
 
 
+def test_a_fold_that_is_held_out_does_not_steer(twins):
+    """In cross-validation the split's validation images are trained on, or held out to be judged."""
+    rows = np.arange(0, twins.n, 2)
+    blending = Blending(twins, rows, settings=settings(blend={"every": 1, "least_n": 1}).blend, seed=3)
+
+    def predict(_):
+        raise AssertionError("nothing is predicted")
+
+    said = blending.end_epoch(1, predict)
+    assert not any(name.startswith("auc") for name in said)
+
+
 def test_a_store_without_twins_is_refused(store):
     with pytest.raises(
         ConfigError, match=r"there are no twins to blend with \(twins.bin\); make them with mindgap tone"

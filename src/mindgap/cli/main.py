@@ -20,7 +20,20 @@ from mindgap.core.config import plain_words
 from mindgap.core.errors import MindgapError, TrainingFailure
 from mindgap.core.notes import NOTE
 
-VERBS = ("synth", "prepare", "audit", "compare", "train", "search", "worker", "predict", "export", "report", "list")
+VERBS = (
+    "synth",
+    "prepare",
+    "tone",
+    "audit",
+    "compare",
+    "train",
+    "search",
+    "worker",
+    "predict",
+    "export",
+    "report",
+    "list",
+)
 INTERRUPTED = 130
 
 

@@ -17,6 +17,7 @@ from mindgap.core.files import atomic_path, jsonable, write_json
 from mindgap.data.attribute import AttributeSpec, usable_groups
 from mindgap.data.image_store import Store
 from mindgap.data.store_writer import attribute_info
+from mindgap.data.table import column_of
 
 _BLOCK = 2**24
 
@@ -49,14 +50,14 @@ def write_version(
     """
     made = [name for name in ("masks.bin", "twins.bin") if (folder / name).exists()]
     kept = ["images.bin", *(["masks.bin"] if store.info.masks is not None and "masks.bin" not in made else [])]
-    for name in (*kept, "dropped.csv"):
+    for name in (*kept, *(["dropped.csv"] if (store.path / "dropped.csv").exists() else [])):
         _link(store.path / name, folder / name)
     table = store.table.assign(**{name: pd.Series(list(cells)) for name, cells in columns.items()})
     with atomic_path(folder / "table.parquet") as path:
         table.to_parquet(path, index=False)
     whole = store.info.model_dump(mode="json") | dict(record)
     whole["attributes"] = store.info.model_dump(mode="json")["attributes"] | _attributes(table, attributes)
-    whole["fingerprint"] = _fingerprint(store, table[list(columns)], [folder / name for name in made])
+    whole["fingerprint"] = _fingerprint(store, table, list(columns), [folder / name for name in made])
     plain = jsonable(whole)
     write_json(folder / "store.json", plain)
     return plain
@@ -85,10 +86,11 @@ def _link(source: Path, target: Path) -> None:
         ) from error
 
 
-def _fingerprint(store: Store, columns: pd.DataFrame, files: Sequence[Path]) -> str:
+def _fingerprint(store: Store, table: pd.DataFrame, columns: Sequence[str], files: Sequence[Path]) -> str:
     digest = hashlib.sha256(store.fingerprint.encode())
-    for name in columns.columns:
-        cells = columns[name].astype(object).where(columns[name].notna(), "\x00")
+    for name in columns:
+        column = column_of(table, name)
+        cells = column.astype(object).where(column.notna(), "\x00")
         digest.update(f"{name}\x1d".encode())
         digest.update("\x1f".join(map(str, cells)).encode())
     for path in files:

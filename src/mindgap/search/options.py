@@ -17,6 +17,7 @@ CHANGEABLE = frozenset({"trials", "workers", "budget_hours", "placement", "place
 INNER_KEYWORDS = {
     "min_group": "reward",
     "mitigation_options": "training",
+    "blend": "training",
     "asynchronous": "promotion",
     "gpus_per_worker": "placement_options",
     "device": "training",

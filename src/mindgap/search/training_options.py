@@ -20,6 +20,7 @@ from mindgap.space.training_tokens import (
     TrainingTable,
 )
 from mindgap.train.batch_ratios import batch_plan
+from mindgap.train.blending import check_blend
 from mindgap.train.loss import LOSSES, make_loss
 from mindgap.train.mitigation import MITIGATIONS, TrainingFacts, make_mitigation
 from mindgap.train.settings import TrainSettings
@@ -133,4 +134,5 @@ def check_training(settings: TrainSettings, store: Store, groups: Groups) -> Non
         )
     loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
     facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
+    check_blend(settings.blend, store)
     batch_plan(groups, make_mitigation(settings.mitigation, facts, settings.mitigation_options), settings)

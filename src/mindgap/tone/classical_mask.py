@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage  # pyright: ignore[reportMissingTypeStubs]  (scipy comes without types)
+from scipy import ndimage
 from torch import Tensor
 
 from mindgap.tone.lab import lab_of
@@ -93,8 +93,8 @@ def otsu_threshold(maps: Tensor) -> Tensor:
 
 
 def _largest_filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    labels, n = ndimage.label(mask)
-    if n == 0:
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    if not ndimage.label(mask, output=labels):
         return mask
     sizes = np.bincount(labels.ravel())[1:]
-    return ndimage.binary_fill_holes(labels == sizes.argmax() + 1)
+    return np.asarray(ndimage.binary_fill_holes(labels == sizes.argmax() + 1), dtype=np.bool_)

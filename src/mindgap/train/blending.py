@@ -33,15 +33,14 @@ class Blending:
     """
 
     def __init__(self, store: Store, train_rows: NDArray[np.int64], *, settings: BlendSettings, seed: int) -> None:
-        if store.twins is None:
-            raise ConfigError(
-                f"{store.path}: there are no twins to blend with ({TWINS_FILE}); make them with mindgap tone"
-            )
+        twins_of_store = check_blend(settings, store)
         self.n = store.n
-        self._twins = torch.from_numpy(store.twins)
+        self._twins = torch.from_numpy(twins_of_store)
         tones, twins = _words(store, "tone"), _words(store, "twin_tone")
         self.adaptive = AdaptiveBlend(tones[train_rows], twins[train_rows], settings=settings, seed=seed)
         rows = store.rows("validation")
+        if np.intersect1d(rows, train_rows).size:  # of a fold: what is held out then may not steer the training
+            rows = rows[:0]
         self._validation = {band: rows[tones[rows] == band] for band in BANDS}
         labels, classes = store.labels, len(store.classes)
         self._is = labels.astype(np.bool_) if labels.ndim == 2 else labels[:, None] == np.arange(classes)
@@ -90,6 +89,19 @@ class Blending:
         areas = [auroc(truth, scores) for truth, scores in zip(self._is[rows].T, probabilities.T, strict=True)]
         known = [area for area in areas if not np.isnan(area)]
         return float(np.mean(known)) if known else float("nan")
+
+
+def check_blend(settings: BlendSettings | None, store: Store) -> NDArray[np.uint8]:
+    """The store's twins; none are asked for if ``settings`` is None.
+
+    Raises:
+        ConfigError: the store has no twins.
+    """
+    if settings is None:
+        return np.zeros(0, dtype=np.uint8)
+    if store.twins is None:
+        raise ConfigError(f"{store.path}: there are no twins to blend with ({TWINS_FILE}); make them with mindgap tone")
+    return store.twins
 
 
 def _words(store: Store, column: str) -> NDArray[np.object_]:

@@ -48,7 +48,7 @@ class EpochRecord:
         lr: learning rate of the last step.
         images: images passed through the network.
         seconds: time of the epoch.
-        extra: what ``on_epoch`` returned.
+        extra: what blending says, and what ``on_epoch`` returned.
     """
 
     epoch: int
@@ -141,10 +141,10 @@ class TrainingRun:
             raise
         if epoch + 1 == self.settings.epochs:
             self._finish()
-        extra = dict((on_epoch(record, self) if on_epoch is not None else None) or {})
         if self.blending is not None:
-            extra |= self.blending.end_epoch(epoch + 1, self._validate)
-        self.history.append(replace(record, extra=extra))
+            record = replace(record, extra=self.blending.end_epoch(epoch + 1, self._validate))
+        extra = on_epoch(record, self) if on_epoch is not None else None
+        self.history.append(replace(record, extra={**record.extra, **(extra or {})}))
 
     def _epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         """What decides an epoch's batches, sent at once to where it is used.

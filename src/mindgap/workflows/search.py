@@ -57,6 +57,7 @@ def search(
     ratios: str | None = None,
     mitigation: str | None = None,
     mitigation_options: dict[str, Any] | None = None,
+    blend: bool | None = None,
     network: str | None = None,
     warm_start: PathLike | None = None,
     max_latency_ms: float | None = None,
@@ -106,6 +107,8 @@ def search(
         mitigation: in-training mitigation of every candidate, ``erm`` is plain; None is ``biasless``, or what the space
             decides.
         mitigation_options: its options; each goes before the file's of that name.
+        blend: replaces images by their twins of another tone, which a store has after ``mindgap tone``, for every
+            candidate; its numbers are the table ``training.blend``. The space ``full`` searches whether to.
         network: fixes the network, by name or ``architecture.json``.
         warm_start: run folder or ledger of an earlier search in the same space on the same store; the searcher knows
             its candidates from the start. They are copied, so that the earlier search may be deleted.

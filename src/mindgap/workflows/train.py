@@ -28,6 +28,7 @@ def train(
     loss: str | None = None,
     mitigation: str = "erm",
     ratios: str = "natural",
+    blend: bool | dict[str, Any] = False,
     attribute: str | None = None,
     epochs: int = 20,
     schedule: str = "onecycle",
@@ -54,6 +55,8 @@ def train(
         loss: name of the loss; None is ``ce``, or ``bce`` for multi-label data.
         mitigation: name of the mitigation.
         ratios: ``natural``, ``uniform`` or ``female=.6,male=.4``.
+        blend: replaces images by their twins of another tone, which a store has after ``mindgap tone``; a table sets
+            its numbers, such as ``reading``.
         attribute: whose groups the mitigation and the ratios use; None is the store's default. All are audited.
         epochs: passes over the training rows.
         schedule: ``onecycle`` or ``paper``.
@@ -93,6 +96,7 @@ def train(
             "mitigation": mitigation,
             "mitigation_options": mitigation_options or {},
             "ratios": ratios,
+            "blend": blend,
             "epochs": epochs,
             "schedule": schedule,
             "batch_size": batch_size,

@@ -22,6 +22,7 @@ from mindgap.metrics.unfairness import unfairness
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.train.batch_ratios import batch_plan, batch_ratios
+from mindgap.train.blending import check_blend
 from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
@@ -79,6 +80,7 @@ class TrainJob:
         """
         settings, store, groups = self.settings, self.store, self.groups.take(self.store.rows("train"))
         choose_device(settings.device)
+        check_blend(settings.blend, store)
         loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
         facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
         mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
@@ -108,7 +110,7 @@ class TrainJob:
 
         def on_epoch(record: EpochRecord, run: TrainingRun) -> Mapping[str, float | None]:
             extra = self._watch(run, watched_rows)
-            log.add(replace(record, extra=extra), fold=fold)
+            log.add(replace(record, extra={**record.extra, **extra}), fold=fold)
             bar.advance()
             return extra
 

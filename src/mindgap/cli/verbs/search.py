@@ -113,6 +113,7 @@ def search(
         ),
     ] = None,
     mitigation_option: MitigationOption = None,
+    blend: Annotated[bool, typer.Option("--blend", help="Blend in twins, made by mindgap tone.")] = False,
     network: Annotated[str | None, typer.Option("--network", help="Fix the network (ablation).")] = None,
     warm_start: Annotated[
         str | None,
@@ -172,6 +173,7 @@ def search(
         seed=seed,
         ratios=ratios,
         mitigation=mitigation,
+        blend=blend or None,
         mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
         network=network,
         warm_start=warm_start,

@@ -38,6 +38,7 @@ def train(
     ratios: Annotated[
         str, typer.Option("--ratios", help="Batch composition: natural, uniform or female=.6,male=.4.")
     ] = "natural",
+    blend: Annotated[bool, typer.Option("--blend", help="Blend in twins, made by mindgap tone.")] = False,
     attribute: AttributeOption = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training split.")] = 20,
     schedule: Annotated[str, typer.Option("--schedule", help="onecycle, or paper (SGD, step decay).")] = "onecycle",
@@ -62,6 +63,7 @@ def train(
         loss=loss,
         mitigation=mitigation,
         ratios=ratios,
+        blend=blend,
         attribute=attribute,
         epochs=epochs,
         schedule=schedule,

@@ -1,0 +1,68 @@
+"""``mindgap tone``: skin tones measured from pixels, and twins of the images with skin of another tone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mindgap.cli.options import ForceOption, SeedOption, finished_at, say_if_nothing_was_done
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb to the application."""
+    app.command("tone")(tone)
+
+
+def tone(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Prepared store.")],
+    out: Annotated[Path, typer.Option("--out", help="New version of the store, with tones and twins.")],
+    masks: Annotated[
+        str | None, typer.Option("--masks", help="Lesion masks: stored or classical [default: stored where there are].")
+    ] = None,
+    target: Annotated[
+        str, typer.Option("--target", help="Tone of the twins: a band I to VI, degrees 20 or 10/28, or flatten.")
+    ] = "IV",
+    definition: Annotated[str, typer.Option("--definition", help="Of the angle: cielab or lab8.")] = "cielab",
+    cut_offs: Annotated[str, typer.Option("--cut-offs", help="Of the bands: wei, kinyanjui or groh.")] = "wei",
+    steps: Annotated[
+        int, typer.Option("--steps", min=0, help="Of the search for a twin's colour; 1 as published.")
+    ] = 1,
+    seed: SeedOption = 0,
+    force: ForceOption = False,
+) -> None:
+    """Measure skin tones, with their doubts, and make each image's twin of another tone."""
+    from mindgap.api import tone as measure
+
+    before = finished_at(out)
+    record = measure(
+        store, out=out, masks=masks, target=target, definition=definition, cut_offs=cut_offs, steps=steps, seed=seed,
+        force=force,
+    )  # fmt: skip
+    say_if_nothing_was_done(out, before)
+    for line in tone_lines(out, record):
+        typer.echo(line)
+
+
+def tone_lines(out: Path, record: dict[str, Any]) -> list[str]:
+    """What was measured and made, a line each."""
+    found = record["tone"]
+    bands = found["bands"]
+    lines = [
+        f"{out}: tone measured on {found['measured']} of {record['n']} images, {found['not_measured']} not known",
+        *([f"flags: {_counted(found['flags'])}"] if found["flags"] else []),
+        f"tone bands before: {_counted(bands['before'])}",
+        f"with every twin: {_counted(bands['after'])}",
+    ]
+    error, shift = found["error_degrees"], found["delta_e"]
+    if error["n"]:
+        lines.append(
+            f"{found['twins']} twins: median |achieved - target| {error['median']:.1f} degrees (n = {error['n']}), "
+            f"skin moved by a median of {shift['median']:.0f} in CIELAB"
+        )
+    return [*lines, f"next: mindgap audit {out}, or train and search with {out} in place of the old store"]
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
