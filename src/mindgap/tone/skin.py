@@ -62,19 +62,20 @@ def find_skin(images: Tensor, lesions: Tensor) -> SkinFinding:
     found["black"] = (images.amax(dim=1) <= BLACK) & ~found["frame"]
     found["shining"] = images.amin(dim=1) >= SHINING
     found["thin"] = _thin(images)
-    hidden = found["frame"] | found["black"] | found["shining"] | found["thin"]
-    found["ink"] = _ink(lab, outside & ~hidden)
-    others = (hidden | found["ink"]) & outside
+    rim = dilated(found["thin"], 1)  # mixes hair and skin
+    hidden = found["frame"] | found["black"] | found["shining"]
+    found["ink"] = _ink(lab, outside & ~hidden & ~rim)
+    others = (hidden | found["thin"] | found["ink"]) & outside
     near = dilated(lesions, edge_width_px(images.shape[-1]))
     count = outside.sum(dim=(1, 2)).clamp_min(1).double()
     shares = {kind: ((where & outside).sum(dim=(1, 2)) / count).cpu().numpy() for kind, where in found.items()}
-    return SkinFinding(~near & ~others, others, lab, shares)
+    return SkinFinding(~near & ~others & ~rim, others, lab, shares)
 
 
 def hidden_pixels(images: Tensor) -> Tensor:
     """Pixels of hair, ruler, frame and shine, bool (N, H, W), where the lesion is not known."""
     frame = _frame(images.amax(dim=1) < FRAME_LEVEL)
-    return frame | (images.amin(dim=1) >= SHINING) | _thin(images)
+    return frame | (images.amin(dim=1) >= SHINING) | dilated(_thin(images), 1)
 
 
 def _frame(dark: Tensor) -> Tensor:
@@ -89,10 +90,10 @@ def _frame(dark: Tensor) -> Tensor:
 
 
 def _thin(images: Tensor) -> Tensor:
-    """Thin dark structures, a pixel broader than they are."""
+    """Thin dark structures."""
     light = (images.sum(dim=1, dtype=torch.int16) // 3).to(torch.uint8)
     radius = max(1, round(THIN_SHARE * images.shape[-1] / 2))
-    return dilated(filled(light, radius) - light > THIN_CONTRAST * 255, 1)
+    return filled(light, radius) - light > THIN_CONTRAST * 255
 
 
 def _ink(lab: Tensor, clear: Tensor) -> Tensor:
