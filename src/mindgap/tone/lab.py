@@ -41,9 +41,9 @@ def lab_of(images: Tensor) -> Tensor:
     _check(images)
     linear = linear_of(images)
     relative = _times(_OF_RGB, linear)
-    root = torch.where(
-        relative > _LINEAR_BELOW, _power(relative.clamp_min(_LINEAR_BELOW), 1 / 3), _SLOPE * relative + _OFFSET
-    )
+    root, dark = _power(relative.clamp_min(_LINEAR_BELOW), 1 / 3), relative <= _LINEAR_BELOW
+    if dark.any():  # in few images, and of few pixels
+        root[dark] = _SLOPE * relative[dark] + _OFFSET
     x, y, z = root.unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
 
@@ -78,7 +78,9 @@ def _light_of(lab: Tensor) -> Tensor:
     lightness, a, b = lab.unbind(-3)
     y = (lightness + 16) / 116
     root = torch.stack([a / 500 + y, y, (y - b / 200).clamp_min(0)], dim=-3)
-    relative = torch.where(root > 0.2068966, root * root * root, (root - _OFFSET) / _SLOPE)
+    relative, dark = root * root * root, root <= 0.2068966
+    if dark.any():
+        relative[dark] = (root[dark] - _OFFSET) / _SLOPE
     return _times(_TO_RGB, relative)
 
 
