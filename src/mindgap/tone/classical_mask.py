@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,27 +9,14 @@ from scipy import ndimage
 from torch import Tensor
 
 from mindgap.tone.lab import lab_of
+from mindgap.tone.lesion_masks import LesionMasks, judged_masks
 from mindgap.tone.quantiles import masked_quantiles
 from mindgap.tone.skin import hidden_pixels
 from mindgap.tone.windows import blurred
 
 BORDER_SHARE = 0.08  # of the side; there is skin
 SMOOTH_SHARE = 0.012  # of the side, σ of the blur of the distance
-LEAST_SHARE, MOST_SHARE = 0.005, 0.9  # of the image; smaller or larger is no lesion that was found
 LEVELS = 128
-
-
-@dataclass(frozen=True, eq=False)
-class LesionMasks:
-    """Masks of n images.
-
-    Attributes:
-        masks: bool (N, H, W); nothing is masked where nothing was found.
-        flags: n tuples of ``no_lesion`` (under 0.5 % of the image) and ``all_lesion`` (over 90 %); both are empty.
-    """
-
-    masks: Tensor
-    flags: tuple[tuple[str, ...], ...]
 
 
 def classical_masks(images: Tensor) -> LesionMasks:
@@ -65,11 +50,7 @@ def classical_masks(images: Tensor) -> LesionMasks:
     far = smooth > otsu_threshold(smooth)[:, None, None]
     found = [_largest_filled(mask) for mask in far.cpu().numpy()]
     masks = np.stack(found) if found else np.zeros((0, height, width), dtype=np.bool_)
-    share = masks.mean(axis=(1, 2))
-    table = {"no_lesion": share < LEAST_SHARE, "all_lesion": share > MOST_SHARE}
-    masks[table["no_lesion"] | table["all_lesion"]] = False
-    flags = tuple(tuple(name for name, where in table.items() if where[i]) for i in range(len(masks)))
-    return LesionMasks(torch.from_numpy(masks).to(images.device), flags)
+    return judged_masks(torch.from_numpy(masks).to(images.device), method="classical")
 
 
 def otsu_threshold(maps: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
@@ -17,9 +18,12 @@ from torch.nn import functional
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import ConfigError, DataError, ShapeError
 from mindgap.core.files import atomic_path
+from mindgap.tone.encoder_unet import encoder_unet
+from mindgap.tone.lesion_masks import LesionMasks, expected_jaccard, judged_masks
 
 LEVELS = 4
 MULTIPLE = 2 ** (LEVELS - 1)
+ENCODER_MULTIPLE = 32
 MEAN, STD = 0.5, 0.25  # of the input, which is in 0..1
 
 
@@ -30,14 +34,45 @@ class UNetSettings(StrictModel):
         kind: of the file.
         width: channels of the first level; each level down has twice as many.
         input_px: side at which it was trained, and at which it masks images of any size.
+        encoder: of segmentation-models-pytorch (extra ``segment``); without one, the own U-Net.
     """
 
     kind: Literal["mindgap lesion U-Net"] = "mindgap lesion U-Net"
     width: int = Field(default=16, ge=1)
     input_px: int = Field(default=128, ge=MULTIPLE)
+    encoder: str | None = None
+
+    @property
+    def multiple_px(self) -> int:
+        """Of which ``input_px`` is a multiple."""
+        return MULTIPLE if self.encoder is None else ENCODER_MULTIPLE
 
 
-class UNet(nn.Module):
+class LesionNetwork(nn.Module):
+    """Logits (N, H, W) of normalised images, float (N, 3, H, W).
+
+    Attributes:
+        settings: what it is.
+    """
+
+    def __init__(self, settings: UNetSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+
+class EncoderUNet(LesionNetwork):
+    """A U-Net on an encoder of segmentation-models-pytorch."""
+
+    def __init__(self, settings: UNetSettings, *, weights: str | None = None) -> None:
+        super().__init__(settings)
+        self.body = encoder_unet(settings.encoder or "", weights=weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See ``LesionNetwork``; H and W are multiples of 32."""
+        return self.body(images)[:, 0]
+
+
+class UNet(LesionNetwork):
     """Two convolutions with batch norm and ReLU per level, max pooling down, bilinear upsampling and skips up.
 
     Source:
@@ -45,8 +80,7 @@ class UNet(nn.Module):
     """
 
     def __init__(self, settings: UNetSettings | None = None) -> None:
-        super().__init__()
-        self.settings = settings or UNetSettings()
+        super().__init__(settings or UNetSettings())
         widths = [self.settings.width * 2**level for level in range(LEVELS)]
         self.down = nn.ModuleList(_double(before, after) for before, after in zip([3, *widths], widths, strict=False))
         self.up = nn.ModuleList(
@@ -72,6 +106,16 @@ class UNet(nn.Module):
         return self.head(maps)[:, 0]
 
 
+def lesion_network(settings: UNetSettings, *, encoder_weights: str | None = None) -> LesionNetwork:
+    """The network that the settings say, drawn at random.
+
+    Raises:
+        CapacityError: it needs a package that is not installed.
+        UnknownNameError: there is no such encoder.
+    """
+    return UNet(settings) if settings.encoder is None else EncoderUNet(settings, weights=encoder_weights)
+
+
 def _double(before: int, after: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for channels in (before, after):
@@ -87,7 +131,7 @@ def normalised(images: Tensor, input_px: int) -> Tensor:
     return (floating / 255 - MEAN) / STD
 
 
-def predict_masks(network: UNet, images: Tensor, *, batch_size: int = 64) -> Tensor:
+def predict_masks(network: LesionNetwork, images: Tensor, *, batch_size: int = 64) -> Tensor:
     """Masks of images, bool (N, H, W); the network is put into evaluation mode and left there.
 
     Every image is scaled to the size of the training, and the logits back, so that a lesion is seen at the scale at
@@ -98,22 +142,43 @@ def predict_masks(network: UNet, images: Tensor, *, batch_size: int = 64) -> Ten
         images: uint8 (N, 3, H, W), on any device.
         batch_size: images at a time.
     """
+    found = [torch.zeros((0, *images.shape[2:]), dtype=torch.bool, device=images.device)]
+    found += [(logits > 0).to(images.device) for logits in _logits(network, images, batch_size)]
+    return torch.cat(found)
+
+
+def predict_lesions(network: LesionNetwork, images: Tensor, *, batch_size: int = 64) -> LesionMasks:
+    """As ``predict_masks``, with flags and the Jaccard that the network expects; masks that show no lesion are empty.
+
+    Args:
+        network: on any device.
+        images: uint8 (N, 3, H, W), on any device.
+        batch_size: images at a time.
+    """
+    found = [torch.zeros((0, *images.shape[2:]), dtype=torch.bool, device=images.device)]
+    sure = [np.zeros(0)]
+    for logits in _logits(network, images, batch_size):
+        found.append((logits > 0).to(images.device))
+        sure.append(expected_jaccard(logits.sigmoid(), logits > 0))
+    return judged_masks(torch.cat(found), method="unet", confidence=np.concatenate(sure))
+
+
+def _logits(network: LesionNetwork, images: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Of the images' own size."""
     network.eval()
     device = next(network.parameters()).device
-    found = [torch.zeros((0, *images.shape[2:]), dtype=torch.bool, device=images.device)]
-    with torch.inference_mode():
-        for part in _parts(images, batch_size):
+    for part in _parts(images, batch_size):
+        with torch.inference_mode():
             logits = network(normalised(part.to(device), network.settings.input_px))
             whole = functional.interpolate(logits[:, None], size=images.shape[-2:], mode="bilinear")[:, 0]
-            found.append((whole > 0).to(images.device))
-    return torch.cat(found)
+        yield whole
 
 
 def _parts(images: Tensor, size: int) -> Iterator[Tensor]:
     yield from (images[start : start + size] for start in range(0, len(images), size))
 
 
-def save_unet(network: UNet, path: Path | str) -> None:
+def save_unet(network: LesionNetwork, path: Path | str) -> None:
     """Writes weights and settings into one safetensors file.
 
     Raises:
@@ -124,11 +189,12 @@ def save_unet(network: UNet, path: Path | str) -> None:
         save_file(weights, temporary, metadata={"settings": network.settings.model_dump_json()})
 
 
-def load_unet(path: Path | str) -> UNet:
+def load_unet(path: Path | str) -> LesionNetwork:
     """Reads what ``save_unet`` wrote; nothing in the file is run.
 
     Raises:
         DataError: it is no such file, or damaged.
+        CapacityError: its encoder needs a package that is not installed.
     """
     place = Path(path)
     try:
@@ -138,7 +204,7 @@ def load_unet(path: Path | str) -> UNet:
         found = json.loads(text)
         if not isinstance(found, dict) or "kind" not in found:
             raise DataError(f"{place}: holds no lesion U-Net; give a file that save_unet wrote")
-        network = UNet(parse(UNetSettings, found, source=str(place)))
+        network = lesion_network(parse(UNetSettings, found, source=str(place)))
         network.load_state_dict(weights)
     except (OSError, SafetensorError, ValueError, RuntimeError, ConfigError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

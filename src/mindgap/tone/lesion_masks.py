@@ -1,0 +1,83 @@
+"""Lesion masks with what is doubtful about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+LEAST_SHARE, MOST_SHARE = 0.005, 0.9  # of the image; smaller or larger is no lesion that was found
+MAIN_SHARE = 0.8  # of what is masked; less in the largest region is many parts
+Method = Literal["classical", "unet"]
+
+
+@dataclass(frozen=True, eq=False)
+class LesionMasks:
+    """Masks of n images.
+
+    Attributes:
+        masks: bool (N, H, W); nothing is masked where nothing was found.
+        flags: n tuples of ``no_lesion`` (under 0.5 % of the image), ``all_lesion`` (over 90 %), whose masks are empty,
+            and ``many_parts`` (the largest region has under 80 % of what is masked), whose mask stays.
+        confidence: float64 (n,), 0..1: the Jaccard that the method expects its mask to have; NaN where it says
+            nothing, as the classical fallback never does.
+        method: ``unet``, or ``classical``, the fallback without weights.
+    """
+
+    masks: Tensor
+    flags: tuple[tuple[str, ...], ...]
+    confidence: NDArray[np.float64]
+    method: Method
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Which images have a mask, bool (n,)."""
+        return self.masks.flatten(1).any(dim=1).cpu().numpy() if len(self.masks) else np.zeros(0, dtype=np.bool_)
+
+
+def judged_masks(masks: Tensor, *, method: Method, confidence: NDArray[np.float64] | None = None) -> LesionMasks:
+    """Flags masks, and empties those that show no lesion.
+
+    Args:
+        masks: bool (N, H, W), which stay as they are.
+        method: that found them.
+        confidence: float64 (N,); without one it is NaN.
+    """
+    share = masks.flatten(1).double().mean(dim=1).cpu().numpy() if len(masks) else np.zeros(0)
+    table = {"no_lesion": share < LEAST_SHARE, "all_lesion": share > MOST_SHARE}
+    empty = table["no_lesion"] | table["all_lesion"]
+    kept = masks & ~torch.from_numpy(empty).to(masks.device)[:, None, None]
+    table["many_parts"] = np.array([_largest_share(mask) < MAIN_SHARE for mask in kept.cpu().numpy()], dtype=np.bool_)
+    flags = tuple(tuple(name for name, where in table.items() if where[i]) for i in range(len(masks)))
+    sure = np.full(len(masks), np.nan) if confidence is None else np.where(empty, np.nan, confidence)
+    return LesionMasks(kept, flags, sure, method)
+
+
+def expected_jaccard(probabilities: Tensor, masks: Tensor) -> NDArray[np.float64]:
+    """What share of the union the masks hit if every pixel is lesion with its probability, float64 (n,).
+
+    ``Σ p·m / (Σ m + Σ p·(1 − m))``: the ratio of the expected intersection and the expected union; NaN where no
+    pixel is masked. It is as good as the probabilities are, and those of images unlike the training's are too sure.
+
+    Args:
+        probabilities: float (N, H, W).
+        masks: bool (N, H, W).
+    """
+    hit = (probabilities * masks).sum(dim=(1, 2)).double()
+    whole = masks.sum(dim=(1, 2)).double() + (probabilities * ~masks).sum(dim=(1, 2)).double()
+    ratio = torch.where(masks.any(dim=2).any(dim=1), hit / whole, torch.nan)
+    return ratio.cpu().numpy()
+
+
+def _largest_share(mask: NDArray[np.bool_]) -> float:
+    """Of what is masked, in the largest region; 1 where nothing is."""
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    if not ndimage.label(mask, output=labels):
+        return 1.0
+    sizes = np.bincount(labels.ravel())[1:]
+    return float(sizes.max() / sizes.sum())

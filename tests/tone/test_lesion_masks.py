@@ -1,0 +1,111 @@
+"""Flags and confidence of lesion masks, and encoders that are not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mindgap.core.errors import CapacityError, UnknownNameError
+from mindgap.tone.classical_mask import classical_masks
+from mindgap.tone.encoder_unet import PACKAGE, encoder_unet
+from mindgap.tone.lesion_masks import expected_jaccard, judged_masks
+from mindgap.tone.unet import (
+    ENCODER_MULTIPLE,
+    EncoderUNet,
+    UNet,
+    UNetSettings,
+    load_unet,
+    predict_lesions,
+    predict_masks,
+    save_unet,
+)
+
+INSTALLED = importlib.util.find_spec(PACKAGE) is not None
+
+
+def masks_of(*places, size=20):
+    """One mask per place, a tuple of boxes (top, bottom, left, right)."""
+    masks = torch.zeros((len(places), size, size), dtype=torch.bool)
+    for mask, boxes in zip(masks, places, strict=True):
+        for top, bottom, left, right in boxes:
+            mask[top:bottom, left:right] = True
+    return masks
+
+
+def test_each_doubt_has_its_flag():
+    """Of 400 pixels none; 1 (.25 %); all; a box; 20 and 4 (83 % in the larger); 20 and 6 (77 %)."""
+    places = [(), [(0, 1, 0, 1)], [(0, 20, 0, 20)], [(5, 10, 5, 9)]]
+    places += [[(5, 10, 5, 9), (15, 17, 15, 17)], [(5, 10, 5, 9), (15, 17, 15, 18)]]
+    masks = masks_of(*places)
+    found = judged_masks(masks, method="unet", confidence=np.full(6, 0.7))
+    assert found.flags == (("no_lesion",), ("no_lesion",), ("all_lesion",), (), (), ("many_parts",))
+    assert found.found.tolist() == [False, False, False, True, True, True]
+    assert torch.equal(found.masks[3:], masks[3:]), "a doubtful mask stays"
+    assert masks[1].any(), "what was given is not changed"
+    np.testing.assert_array_equal(found.confidence, [np.nan, np.nan, np.nan, 0.7, 0.7, 0.7])
+
+
+def test_the_expected_jaccard_by_hand():
+    """Two pixels masked at .9 and .7, two not at .2 and 0: 1.6 of 2 + .2. All sure: 1. Nothing masked: none."""
+    probabilities = torch.tensor([[[0.9, 0.7], [0.2, 0.0]], [[1.0, 0.0], [0.0, 0.0]], [[0.1, 0.1], [0.1, 0.1]]])
+    found = expected_jaccard(probabilities, probabilities > 0.5)
+    assert found[:2] == pytest.approx([1.6 / 2.2, 1.0])
+    assert np.isnan(found[2])
+
+
+def test_a_network_says_how_sure_it_is_and_the_fallback_does_not():
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (3, 3, 24, 24), dtype=torch.uint8)
+    network = UNet(UNetSettings(width=2, input_px=24))
+    found = predict_lesions(network, images, batch_size=2)
+    raw = predict_masks(network, images)
+    assert found.method == "unet"
+    assert torch.equal(found.masks, judged_masks(raw, method="unet").masks)
+    fallback = classical_masks(images)
+    assert fallback.method == "classical"
+    assert np.isnan(fallback.confidence).all()
+    none = predict_lesions(network, images[:0])
+    assert (none.masks.shape, none.flags, none.found.tolist()) == ((0, 24, 24), (), [])
+
+
+@pytest.mark.parametrize(("bias", "flag"), [(50.0, "all_lesion"), (-50.0, "no_lesion")])
+@pytest.mark.parametrize("size", [(8, 8), (1, 1), (40, 24)])
+def test_a_network_that_sees_lesion_everywhere_or_nowhere_is_flagged(bias, flag, size):
+    network = UNet(UNetSettings(width=2, input_px=16))
+    torch.nn.init.constant_(network.head.bias, bias)
+    grey = torch.full((2, 3, *size), 128, dtype=torch.uint8)
+    found = predict_lesions(network, grey)
+    assert found.flags == ((flag,), (flag,))
+    assert found.masks.shape == (2, *size)
+    assert not found.masks.any()
+    assert np.isnan(found.confidence).all()
+
+
+@pytest.mark.skipif(INSTALLED, reason="segmentation-models-pytorch is installed")
+def test_an_encoder_that_is_not_installed_is_one_line(tmp_path):
+    line = f"'resnet18' of a lesion U-Net needs {PACKAGE}, not installed here; pip install 'mindgap\\[segment\\]'"
+    with pytest.raises(CapacityError, match=line):
+        encoder_unet("resnet18")
+    settings = UNetSettings(encoder="resnet18").model_dump_json()
+    save_file({"a": torch.zeros(1)}, tmp_path / "unet.safetensors", metadata={"settings": settings})
+    with pytest.raises(CapacityError, match=line):
+        load_unet(tmp_path / "unet.safetensors")
+
+
+@pytest.mark.skipif(not INSTALLED, reason="needs segmentation-models-pytorch")
+def test_an_encoder_masks_and_is_saved(tmp_path):
+    torch.manual_seed(0)
+    network = EncoderUNet(UNetSettings(encoder="mobilenet_v2", input_px=2 * ENCODER_MULTIPLE))
+    images = torch.randint(0, 256, (2, 3, 50, 40), dtype=torch.uint8)
+    save_unet(network, tmp_path / "unet.safetensors")
+    again = load_unet(tmp_path / "unet.safetensors")
+    assert isinstance(again, EncoderUNet)
+    assert torch.equal(predict_masks(again, images), predict_masks(network, images))
+    with pytest.raises(UnknownNameError, match="did you mean 'resnet18'"):
+        encoder_unet("resnet81")
+    with pytest.raises(CapacityError, match="no weights 'none' for the encoder 'resnet18'"):
+        encoder_unet("resnet18", weights="none")
