@@ -146,8 +146,12 @@ def test_too_few_or_empty_masks_are_refused():
     rows = {"train_rows": np.arange(8), "validation_rows": np.arange(32, 40)}
     with pytest.raises(DataError, match="8 training and 8 validation images with masks; a U-Net needs 32 and one"):
         train_unet(images, masks, **rows)
+    rows = {"train_rows": np.arange(32), "validation_rows": np.arange(32, 40)}
     with pytest.raises(DataError, match="no training mask masks anything"):
-        train_unet(images, 0 * masks, train_rows=np.arange(32), validation_rows=np.arange(32, 40))
+        train_unet(images, 0 * masks, **rows)
+    masks[32:] = 0
+    with pytest.raises(DataError, match="no validation mask masks anything"):
+        train_unet(images, masks, **rows)
 
 
 def test_files_that_are_no_unet_are_one_line(tmp_path):
