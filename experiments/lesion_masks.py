@@ -95,7 +95,7 @@ def trained(ham: Store, options: argparse.Namespace) -> tuple[LesionNetwork, flo
 
 
 def judged(store: Store, rows: NDArray[np.int64], network: LesionNetwork | None) -> dict[str, str]:
-    """Mean Jaccard, its interval, and what the flags say; a mask that was flagged away counts 0."""
+    """Mean Jaccard, its interval, and what the flags say; no mask counts 0."""
     parts: list[LesionMasks] = []
     for start in range(0, len(rows), 64):
         some = rows[start : start + 64]

@@ -21,9 +21,10 @@ class LesionMasks:
     """Masks of n images.
 
     Attributes:
-        masks: bool (N, H, W); nothing is masked where nothing was found.
-        flags: n tuples of ``no_lesion`` (under 0.5 % of the image), ``all_lesion`` (over 90 %), whose masks are empty,
-            and ``many_parts`` (the largest region has under 80 % of what is masked), whose mask stays.
+        masks: bool (N, H, W).
+        flags: n tuples of ``no_lesion`` (under 0.5 % of the image), ``all_lesion`` (over 90 %) and ``many_parts`` (the
+            largest region has under 80 % of what is masked). A network's masks stay whatever their flags, as some
+            lesions are so small or so large; the fallback's are empty where the first two say that it missed.
         confidence: float64 (n,), 0..1: the Jaccard that the method expects its mask to have; NaN where it says
             nothing, as the classical fallback never does.
         method: ``unet``, or ``classical``, the fallback without weights.
@@ -41,7 +42,7 @@ class LesionMasks:
 
 
 def judged_masks(masks: Tensor, *, method: Method, confidence: NDArray[np.float64] | None = None) -> LesionMasks:
-    """Flags masks, and empties those that show no lesion.
+    """Flags masks, and empties those of the fallback that show no lesion.
 
     Args:
         masks: bool (N, H, W), which stay as they are.
@@ -50,12 +51,12 @@ def judged_masks(masks: Tensor, *, method: Method, confidence: NDArray[np.float6
     """
     share = masks.flatten(1).double().mean(dim=1).cpu().numpy() if len(masks) else np.zeros(0)
     table = {"no_lesion": share < LEAST_SHARE, "all_lesion": share > MOST_SHARE}
-    empty = table["no_lesion"] | table["all_lesion"]
-    kept = masks & ~torch.from_numpy(empty).to(masks.device)[:, None, None]
-    table["many_parts"] = np.array([_largest_share(mask) < MAIN_SHARE for mask in kept.cpu().numpy()], dtype=np.bool_)
+    if method == "classical":
+        missed = torch.from_numpy(table["no_lesion"] | table["all_lesion"])
+        masks = masks & ~missed.to(masks.device)[:, None, None]
+    table["many_parts"] = np.array([_largest_share(mask) < MAIN_SHARE for mask in masks.cpu().numpy()], dtype=np.bool_)
     flags = tuple(tuple(name for name, where in table.items() if where[i]) for i in range(len(masks)))
-    sure = np.full(len(masks), np.nan) if confidence is None else np.where(empty, np.nan, confidence)
-    return LesionMasks(kept, flags, sure, method)
+    return LesionMasks(masks, flags, np.full(len(masks), np.nan) if confidence is None else confidence, method)
 
 
 def expected_jaccard(probabilities: Tensor, masks: Tensor) -> NDArray[np.float64]:

@@ -148,7 +148,7 @@ def predict_masks(network: LesionNetwork, images: Tensor, *, batch_size: int = 6
 
 
 def predict_lesions(network: LesionNetwork, images: Tensor, *, batch_size: int = 64) -> LesionMasks:
-    """As ``predict_masks``, with flags and the Jaccard that the network expects; masks that show no lesion are empty.
+    """As ``predict_masks``, with flags and the Jaccard that the network expects of each mask.
 
     Args:
         network: on any device.
