@@ -6,7 +6,8 @@ HAM and PAD are stores of 128 px prepared with `--masks`; where HAM is absent, n
 HAM's training split, its epoch chosen on the validation split, and judged on the test split and on all of PAD with
 masks, of which it saw nothing; splits are disjoint by lesion. One row per set and method is appended to
 `experiments/results/lesion_masks.csv`: mean Jaccard with its 95 % bootstrap interval over clusters, and n. Rows that
-are there are not measured again, and with `--save` a training that was killed goes on.
+are there are not measured again, and with `--save` a training that was killed goes on. `--weights` judges a network
+that was saved, as one of the epochs, width and seed that are given.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from mindgap.data.image_store import Store
 from mindgap.tone.classical_mask import classical_masks
 from mindgap.tone.lesion_masks import LesionMasks
 from mindgap.tone.mask_scores import jaccard
-from mindgap.tone.unet import LesionNetwork, predict_lesions, save_unet
+from mindgap.tone.unet import LesionNetwork, load_unet, predict_lesions, save_unet
 from mindgap.tone.unet_training import UNetEpoch, UNetTraining, train_unet
 
 TABLE = Path(__file__).parent / "results" / "lesion_masks.csv"
@@ -41,6 +42,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--minutes", type=float, default=float("nan"), help="of the processor, that --weights took")
     options = parser.parse_args()
     torch.set_num_threads(1)
     names = {"ham10000 test": options.ham} | ({"pad_ufes_20": options.pad} if options.pad else {})
@@ -55,7 +58,10 @@ def main() -> None:
     if not any(missing.values()):
         print("all rows are there")
         return
-    network, minutes = trained(Store.open(options.ham), options)
+    if options.weights is not None:
+        network, minutes = load_unet(options.weights), options.minutes
+    else:
+        network, minutes = trained(Store.open(options.ham), options)
     for name, place in names.items():
         store = Store.open(place)
         rows = _masked(store, "test" if place is options.ham else None)
