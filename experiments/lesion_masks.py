@@ -1,6 +1,6 @@
 """Lesion masks on real images: a U-Net trained on HAM10000, and the fallback without weights, on held-out lesions.
 
-    python experiments/lesion_masks.py HAM [--pad PAD] [--epochs 12] [--save unet.safetensors]
+    python experiments/lesion_masks.py HAM [--pad PAD] [--epochs 20] [--save unet.safetensors]
 
 HAM and PAD are stores of 128 px prepared with `--masks`; where HAM is absent, nothing is done. The U-Net is trained on
 HAM's training split, its epoch chosen on the validation split, and judged on the test split and on all of PAD with
@@ -31,15 +31,16 @@ from mindgap.tone.unet_training import UNetEpoch, UNetTraining, train_unet
 
 TABLE = Path(__file__).parent / "results" / "lesion_masks.csv"
 RESAMPLES = 2000
-KEY = ("set", "method", "seed", "epochs", "width")
+KEY = ("set", "method", "seed", "epochs", "width", "input_px")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ham", type=Path)
     parser.add_argument("--pad", type=Path)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--input-px", type=int, default=96, help="side of the images in training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path)
     parser.add_argument("--weights", type=Path)
@@ -52,6 +53,7 @@ def main() -> None:
             print(f"{name}: no store {place}; make it with `mindgap prepare --masks`. Nothing is measured")
             return
     key = {"seed": str(options.seed), "epochs": str(options.epochs), "width": str(options.width)}
+    key |= {"input_px": str(options.input_px)}
     missing = {
         name: [m for m in ("unet", "classical") if {"set": name, "method": m} | key not in done()] for name in names
     }
@@ -91,7 +93,9 @@ def trained(ham: Store, options: argparse.Namespace) -> tuple[LesionNetwork, flo
         ham.masks,
         train_rows=_masked(ham, "train"),
         validation_rows=_masked(ham, "validation"),
-        settings=UNetTraining(width=options.width, epochs=options.epochs, narrow=True, seed=options.seed),
+        settings=UNetTraining(
+            width=options.width, input_px=options.input_px, epochs=options.epochs, narrow=True, seed=options.seed
+        ),
         checkpoint=state,
         on_epoch=on_epoch,
     )
