@@ -43,7 +43,9 @@ class ToneMeasure:
     finding: SkinFinding
 
 
-def measure_tone(images: Tensor, lesions: Tensor, *, definition: Definition = "cielab") -> ToneMeasure:
+def measure_tone(
+    images: Tensor, lesions: Tensor, *, definition: Definition = "cielab", gains: Tensor | None = None
+) -> ToneMeasure:
     """Measures skin tones from pixels.
 
     Per pixel the angle is atan2(L* − 50, b*); pixels with b* ≤ 0, or nearer than 5 to L* 50 and b* 0, say nothing.
@@ -55,6 +57,7 @@ def measure_tone(images: Tensor, lesions: Tensor, *, definition: Definition = "c
         lesions: bool (N, H, W).
         definition: ``cielab``, or ``lab8``: atan((2.55·L* − 50)/(b* + 128)), which 8-bit images of OpenCV give and a
             widely used published table holds; its angles are in another range.
+        gains: (N, 3), of each channel's light, see ``neutral_gains``; without them pixels count as they are.
 
     Raises:
         ShapeError: they do not fit together.
@@ -62,7 +65,7 @@ def measure_tone(images: Tensor, lesions: Tensor, *, definition: Definition = "c
     Source:
         Chardon et al. 1991; Wei & Chakraborti, eq. 1.
     """
-    finding = find_skin(images, lesions)
+    finding = find_skin(images, lesions, gains=gains)
     lightness, a, b = finding.lab.unbind(1)
     above = lightness - 50
     if definition == "lab8":

@@ -19,7 +19,15 @@ def edge_width_px(size_px: int) -> int:
     return max(LEAST_EDGE_PX, round(EDGE_SHARE * size_px))
 
 
-def shift_skin(images: Tensor, *, lesions: Tensor, others: Tensor, shift: Shift, lab: Tensor | None = None) -> Tensor:
+def shift_skin(
+    images: Tensor,
+    *,
+    lesions: Tensor,
+    others: Tensor,
+    shift: Shift,
+    lab: Tensor | None = None,
+    gains: Tensor | None = None,
+) -> Tensor:
     """Moves the skin by ΔL* and Δb*, and softens it where it meets the lesion.
 
     Around each lesion, in ``edge_width_px``, L* and b* of the shifted image are blurred by a Gaussian of half that
@@ -32,6 +40,7 @@ def shift_skin(images: Tensor, *, lesions: Tensor, others: Tensor, shift: Shift,
         others: bool (N, H, W), what else is no skin.
         shift: of N images.
         lab: float32 (N, 3, H, W), the images' CIELAB where it is known already.
+        gains: (N, 3), of the light's correction in which the shift is meant; the twin is under the image's own light.
 
     Returns:
         uint8 (N, 3, H, W).
@@ -47,11 +56,11 @@ def shift_skin(images: Tensor, *, lesions: Tensor, others: Tensor, shift: Shift,
         )
     moved = torch.as_tensor(shift.possible, device=images.device)
     skin = ~(lesions | others) & moved[:, None, None]
-    lab = lab_of(images) if lab is None else lab.clone()
+    lab = lab_of(images, gains=gains) if lab is None else lab.clone()
     edge = dilated(lesions, edge_width_px(width)) & skin
     for channel, step in ((0, shift.lightness), (2, shift.yellowness)):
         by = torch.as_tensor(step, dtype=lab.dtype, device=lab.device)[:, None, None]
         moved_map = torch.where(skin, lab[:, channel] + by, lab[:, channel])
         soft = blurred(moved_map[:, None], sigma=edge_width_px(width) / 2)[:, 0]
         lab[:, channel] = torch.where(edge, soft, moved_map)
-    return torch.where(skin[:, None], bytes_of_lab(lab), images)
+    return torch.where(skin[:, None], bytes_of_lab(lab, gains=gains), images)

@@ -30,7 +30,7 @@ class SkinFinding:
     Attributes:
         skin: bool (N, H, W), what the tone is measured on: away from the lesion's edge and from all else.
         others: bool (N, H, W), what is neither skin nor lesion.
-        lab: float32 (N, 3, H, W), the images.
+        lab: float32 (N, 3, H, W), the images under corrected light.
         shares: by kind (``thin``, ``frame``, ``ink``, ``shining``, ``black``), float64 (N,), of the pixels outside
             the lesion.
     """
@@ -41,7 +41,7 @@ class SkinFinding:
     shares: dict[str, NDArray[np.float64]]
 
 
-def find_skin(images: Tensor, lesions: Tensor) -> SkinFinding:
+def find_skin(images: Tensor, lesions: Tensor, *, gains: Tensor | None = None) -> SkinFinding:
     """Finds the skin of images whose lesions are known.
 
     Hair and ruler marks are what a closing with a square of 6 % of the image fills (black-hat). The frame is dark
@@ -50,13 +50,14 @@ def find_skin(images: Tensor, lesions: Tensor) -> SkinFinding:
     Args:
         images: uint8 (N, 3, H, W).
         lesions: bool (N, H, W).
+        gains: (N, 3), of each channel's light, see ``lab_of``; what is black or shines is told by the bytes.
 
     Raises:
         ShapeError: they do not fit together.
     """
     if images.shape[0] != lesions.shape[0] or images.shape[2:] != lesions.shape[1:]:
         raise ShapeError(f"images are {tuple(images.shape)}, lesions {tuple(lesions.shape)}; give one mask per image")
-    lab = lab_of(images)
+    lab = lab_of(images, gains=gains)
     outside = ~lesions
     found = {"frame": _frame(lab[:, 0] < FRAME_LIGHTNESS)}
     found["black"] = (images.amax(dim=1) <= BLACK) & ~found["frame"]

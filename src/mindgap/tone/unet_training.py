@@ -177,7 +177,7 @@ def _train_epoch(
         total += loss.detach()
     mean = float(total) / steps
     if not np.isfinite(mean):
-        raise TrainingFailure(f"the U-Net's loss became {mean} in epoch {epoch}; lower the learning rate")
+        raise TrainingFailure(f"the U-Net's loss became {mean} in epoch {epoch}")
     return mean
 
 

@@ -1,0 +1,80 @@
+"""Gains that make neutral what is known to be neutral: a correction of the light's colour that skin does not steer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mindgap.tone.lab import linear_of
+from mindgap.tone.quantiles import masked_quantiles
+from mindgap.tone.skin import SkinFinding
+from mindgap.tone.windows import dilated
+
+BRIGHTER = 12.0  # L* over the median of the skin
+LEAST_LEVEL, MOST_LEVEL = 120, 249  # of 255, of every channel: below it may be skin, above it is cut off
+LEAST_PIXELS, LEAST_SHARE = 12, 0.001  # of the image
+LEAST_IMAGES = 3  # of a source, with anchors
+_LUMINANCE = (0.212671, 0.715160, 0.072169)
+
+
+@dataclass(frozen=True, eq=False)
+class NeutralGains:
+    """A correction of n images.
+
+    Attributes:
+        gains: float64 (n, 3), of red, green and blue light; 1 where nothing is known. Grey keeps its luminance.
+        known: bool (n,), whether there were anchors.
+    """
+
+    gains: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+
+def neutral_gains(images: Tensor, lesions: Tensor, finding: SkinFinding) -> NeutralGains:
+    """Gains from what outshines the skin of an image: highlights, white marks of a ruler, paper.
+
+    Their median colour is taken for that of the light. Dark frames are not used: what dimly shows there is skin.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        lesions: bool (N, H, W).
+        finding: of these, without gains.
+    """
+    skin = torch.as_tensor(masked_quantiles(finding.lab[:, 0], finding.skin, [0.5])[:, 0], device=images.device)
+    bright = finding.lab[:, 0] > (skin + BRIGHTER)[:, None, None]  # NaN, no skin: none is
+    levels = (images.amin(dim=1) >= LEAST_LEVEL) & (images.amax(dim=1) <= MOST_LEVEL)
+    anchors = bright & levels & ~dilated(lesions, 1)
+    light = linear_of(images)
+    colours = np.stack([masked_quantiles(light[:, channel], anchors, [0.5])[:, 0] for channel in range(3)], axis=1)
+    least = max(LEAST_PIXELS, LEAST_SHARE * images.shape[2] * images.shape[3])
+    enough = np.asarray(anchors.sum(dim=(1, 2)).cpu().numpy() >= least)
+    return _to_white(colours, enough)
+
+
+def pooled_gains(found: NeutralGains, sources: Sequence[str | None]) -> NeutralGains:
+    """One gain per source of images: the median of those of its images that have anchors.
+
+    Args:
+        found: of n images.
+        sources: n names; None is a source of its own that is not corrected.
+    """
+    names = np.array([name if name is not None else "" for name in sources], dtype=object)
+    named = np.array([name is not None for name in sources], dtype=np.bool_)
+    gains, known = np.ones_like(found.gains), np.zeros(len(names), dtype=np.bool_)
+    for name in set(names[named].tolist()):
+        own = named & (names == name)
+        anchored = own & found.known
+        if anchored.sum() >= LEAST_IMAGES:
+            gains[own], known[own] = np.exp(np.median(np.log(found.gains[anchored]), axis=0)), True
+    return NeutralGains(gains, known)
+
+
+def _to_white(colours: NDArray[np.float64], known: NDArray[np.bool_]) -> NeutralGains:
+    usable = known & np.isfinite(colours).all(axis=1)
+    safe = np.where(usable[:, None], colours, 1.0)
+    return NeutralGains((safe @ np.array(_LUMINANCE))[:, None] / safe, usable)
