@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel
 from mindgap.core.errors import DataError
-from mindgap.data.decode import Geometry, Resize
+from mindgap.data.decode import Constancy, Geometry, Resize
 from mindgap.data.image_store import Store, Task
 
 Channels = tuple[float, float, float]
@@ -21,6 +21,7 @@ class ClassifierFacts(StrictModel):
         task: ``single-label`` (softmax over the classes) or ``multi-label`` (a sigmoid per label).
         input_px: side of the square image, pixels.
         resize: how an image became a square in training.
+        constancy: what was done to its colours.
         mean: per-channel mean of pixel/255 that is taken off.
         std: per-channel standard deviation of pixel/255 that is divided by.
     """
@@ -30,13 +31,14 @@ class ClassifierFacts(StrictModel):
     task: Task
     input_px: int = Field(ge=1)
     resize: Resize
+    constancy: Constancy = "none"
     mean: Channels
     std: Channels
 
     @property
     def geometry(self) -> Geometry:
         """How an image file is decoded for it."""
-        return Geometry(self.input_px, self.resize)
+        return Geometry(self.input_px, self.resize, self.constancy)
 
 
 def refuse_other_store(facts: ClassifierFacts, store: Store) -> None:
@@ -48,6 +50,7 @@ def refuse_other_store(facts: ClassifierFacts, store: Store) -> None:
     for name, theirs, ours, option in (
         ("images of", f"{store.size_px} px", f"{facts.input_px} px", f"--size {facts.input_px}"),
         ("images resized by", store.info.resize, facts.resize, f"--resize {facts.resize}"),
+        ("colours by constancy", store.info.constancy, facts.constancy, f"--constancy {facts.constancy}"),
         ("a task that is", store.task, facts.task, "labels of that task"),
     ):
         if theirs != ours:

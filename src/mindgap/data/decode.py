@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mindgap.data.constancy import shades_of_grey_gains, under_gains
+
 Resize = Literal["squash", "crop", "pad"]
+Constancy = Literal["none", "shades_of_grey"]
 
 MAX_PIXELS = 89_478_485
 """Larger images are taken for decompression bombs; Pillow warns from here on (a quarter of a gigabyte in memory)."""
@@ -36,10 +39,12 @@ class Geometry:
     Attributes:
         size_px: side of the square.
         resize: ``squash`` (ignores the aspect), ``crop`` (the centre square) or ``pad`` (black bars).
+        constancy: ``none``, or ``shades_of_grey``, of the square image's colours.
     """
 
     size_px: int
     resize: Resize
+    constancy: Constancy = "none"
 
 
 def decode_image(path: str, geometry: Geometry) -> NDArray[np.uint8]:
@@ -51,7 +56,8 @@ def decode_image(path: str, geometry: Geometry) -> NDArray[np.uint8]:
         ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
     """
     with _faults():
-        return np.asarray(_decode(path, _to_rgb, geometry))
+        image = np.asarray(_decode(path, _to_rgb, geometry))
+    return under_gains(image, shades_of_grey_gains(image)) if geometry.constancy == "shades_of_grey" else image
 
 
 def decode_mask(path: str, geometry: Geometry) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_n
 from mindgap.core.files import read_json
 from mindgap.core.groups import Groups
 from mindgap.data.attribute import MEASURED
-from mindgap.data.decode import Resize
+from mindgap.data.decode import Constancy, Resize
 from mindgap.data.split import SPLITS, cluster_numbers
 from mindgap.data.table import column_of, numbered
 
@@ -53,13 +53,14 @@ class AttributeInfo(StrictModel):
 class StoreInfo(StrictModel):
     """What ``store.json`` says; ``upright`` images, such as faces, are mirrored in training but not turned.
 
-    ``tone`` is what ``mindgap tone`` did; None before.
+    ``constancy`` is of the images' colours. ``tone`` is what ``mindgap tone`` did; None before.
     """
 
     version: int
     n: int
     size_px: int
     resize: Resize
+    constancy: Constancy = "none"
     upright: bool = False
     task: Task
     classes: tuple[str, ...]

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from mindgap.core.errors import ConfigError, DataError, near_names
 from mindgap.data.attribute import AttributeSpec, parse_attributes
 from mindgap.data.dataset import DATASETS
-from mindgap.data.decode import Geometry, Resize
+from mindgap.data.decode import Constancy, Geometry, Resize
 from mindgap.data.manifest import Manifest
 from mindgap.data.split import check_shares
 
@@ -62,6 +62,7 @@ class PrepareRequest:
             "attributes": [spec.spec for spec in self.specs],
             "size": self.geometry.size_px,
             "resize": self.geometry.resize,
+            **({} if self.geometry.constancy == "none" else {"constancy": self.geometry.constancy}),
             "split": list(self.shares),
             "seed": self.seed,
             "max_dropped": self.max_dropped,
@@ -80,6 +81,7 @@ def resolve_request(
     attributes: str | Sequence[str],
     size: int,
     resize: str,
+    constancy: str,
     split: str | Sequence[float],
     seed: int,
     max_dropped: float,
@@ -109,7 +111,7 @@ def resolve_request(
         ),
         asked_cluster=columns["cluster"] is not None,
         specs=parse_attributes(attributes),
-        geometry=_geometry(size, resize),
+        geometry=_geometry(size, resize, constancy),
         shares=_shares(split),
         seed=seed,
         max_dropped=max_dropped,
@@ -135,13 +137,16 @@ def _names(labels: str | Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _geometry(size: int, resize: str) -> Geometry:
+def _geometry(size: int, resize: str, constancy: str) -> Geometry:
     if not 1 <= size <= _MAX_SIZE_PX:
         raise ConfigError(f"size={size}: need 1..{_MAX_SIZE_PX} pixels, as 64")
-    for known in get_args(Resize):
-        if resize == known:
-            return Geometry(size, known)
-    raise ConfigError(f"resize={resize!r}: {near_names(resize, get_args(Resize))}")
+    rule = next((known for known in get_args(Resize) if known == resize), None)
+    if rule is None:
+        raise ConfigError(f"resize={resize!r}: {near_names(resize, get_args(Resize))}")
+    light = next((known for known in get_args(Constancy) if known == constancy), None)
+    if light is None:
+        raise ConfigError(f"constancy={constancy!r}: {near_names(constancy, get_args(Constancy))}")
+    return Geometry(size, rule, light)
 
 
 def _shares(split: str | Sequence[float]) -> tuple[float, ...]:

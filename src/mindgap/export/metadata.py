@@ -13,6 +13,7 @@ from mindgap.data.classifier_facts import ClassifierFacts
 PREFIX = "mindgap."
 _WEIGHTS = "weights"
 _FIELDS = tuple(ClassifierFacts.model_fields)
+_NEEDED = tuple(name for name, field in ClassifierFacts.model_fields.items() if field.is_required())
 
 
 def to_metadata(facts: ClassifierFacts, *, weights: str) -> dict[str, str]:
@@ -32,14 +33,14 @@ def from_metadata(metadata: Mapping[str, str], *, source: str) -> ClassifierFact
     Raises:
         DataError: one is missing, which is so of a file that another program wrote, or does not fit.
     """
-    missing = [PREFIX + name for name in _FIELDS if PREFIX + name not in metadata]
+    missing = [PREFIX + name for name in _NEEDED if PREFIX + name not in metadata]
     if missing:
         raise DataError(
             f"{source}: its metadata lack {', '.join(missing)}, so its input and its classes are not known; give a "
             "file that mindgap export wrote, or audit a table of its predictions"
         )
     try:
-        values = {name: json.loads(metadata[PREFIX + name]) for name in _FIELDS}
+        values = {name: json.loads(metadata[PREFIX + name]) for name in _FIELDS if PREFIX + name in metadata}
         return parse(ClassifierFacts, values, source=source)
     except json.JSONDecodeError as error:
         raise DataError(f"{source}: its metadata are damaged ({error}); export it again") from None

@@ -50,6 +50,7 @@ class TrainedModel:
             task=self.info.task,
             input_px=self.info.size_px,
             resize=self.info.resize,
+            constancy=self.info.constancy,
             mean=chosen.mean,
             std=chosen.std,
         )

@@ -149,6 +149,7 @@ def _predict_folder(predictor: Predictor, source: Path, target: Path, *, workers
     """Decodes into a hidden folder beside the table, which the same call goes on with if it is killed."""
     files, geometry = find_images(source), predictor.facts.geometry
     options = {"images": str(source.resolve()), "size": geometry.size_px, "resize": geometry.resize}
+    options |= {} if geometry.constancy == "none" else {"constancy": geometry.constancy}
     options["state"] = folder_state(files)
     with partial_folder(target.resolve(), verb="predict", options=options, replace=True) as run:
         with removed_by_a_mistake(run, but=DecoderDied):

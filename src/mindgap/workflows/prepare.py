@@ -49,6 +49,7 @@ def prepare(
     masks: PathLike | None = None,
     size: int = 64,
     resize: str = "squash",
+    constancy: str = "none",
     split: str | Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
     max_dropped: float = 0.5,
@@ -75,6 +76,7 @@ def prepare(
         masks: folder of lesion masks named like the images.
         size: side of the stored images in pixels.
         resize: ``squash``, ``crop`` or ``pad``.
+        constancy: of the images' colours: ``none``, or ``shades_of_grey``, after which no skin tone can be measured.
         split: shares of train, validation and test.
         seed: of the split.
         max_dropped: largest share of rows that may be dropped.
@@ -97,6 +99,7 @@ def prepare(
         attributes=attributes,
         size=size,
         resize=resize,
+        constancy=constancy,
         split=split,
         seed=seed,
         max_dropped=max_dropped,
@@ -157,6 +160,7 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
     record = {
         "size_px": request.geometry.size_px,
         "resize": request.geometry.resize,
+        "constancy": request.geometry.constancy,
         "upright": request.upright,
         "task": labels.task,
         "classes": labels.names,

@@ -39,6 +39,9 @@ def prepare(
     masks: Annotated[Path | None, typer.Option("--masks", help="Folder of lesion masks named as the images.")] = None,
     size: Annotated[int, typer.Option("--size", help="Side of the stored images in pixels.")] = 64,
     resize: Annotated[str, typer.Option("--resize", help="squash, crop or pad.")] = "squash",
+    constancy: Annotated[
+        str, typer.Option("--constancy", help="Of the images' colours, for a network: none or shades_of_grey.")
+    ] = "none",
     split: Annotated[str, typer.Option("--split", help="Shares of train,validation,test.")] = ".7,.15,.15",
     seed: SeedOption = 0,
     max_dropped: Annotated[float, typer.Option("--max-dropped", help="Refuse when a larger share is dropped.")] = 0.5,
@@ -67,6 +70,7 @@ def prepare(
         masks=masks,
         size=size,
         resize=resize,
+        constancy=constancy,
         split=split,
         seed=seed,
         max_dropped=max_dropped,
