@@ -156,7 +156,7 @@ def test_it_is_the_same_again_and_another_seed_is_another(place, toned, tmp_path
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"masks": "predicted"}, "masks is 'predicted'; known: classical, stored"),
+        ({"masks": "predicted"}, "masks is 'predicted'; did you mean 'predict'"),
         ({"target": "VII"}, "target is 'VII'; did you mean 'VI'"),
         ({"definition": "lab"}, "no definition 'lab' of the angle; did you mean 'lab8'"),
         ({"cut_offs": "fitz"}, "no cut-offs 'fitz'"),
@@ -172,7 +172,7 @@ def test_what_cannot_be_asked_is_one_line_and_leaves_nothing(place, tmp_path, op
 
 
 def test_stored_masks_that_are_not_there_and_the_store_itself_are_refused(place):
-    with pytest.raises(ConfigError, match="has no lesion masks; prepare it with --masks, or give --masks classical"):
+    with pytest.raises(ConfigError, match="has no lesion masks for --masks stored; prepare it with --masks"):
         tone(place / "unmasked", out=place / "x", masks="stored")
     with pytest.raises(ConfigError, match="is the store itself; give --out another folder"):
         tone(place / "store", out=place / "store")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError, RunError, near_names
 from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json
-from mindgap.core.notes import note
 from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import RunFolder
 from mindgap.data.attribute import parse_attributes
@@ -20,14 +20,15 @@ from mindgap.data.request import PathLike
 from mindgap.data.store_version import write_version
 from mindgap.data.table import column_of
 from mindgap.tone.bands import bands_of
+from mindgap.tone.neutral import pooled_gains
 from mindgap.tone.shift import ShiftSettings, find_shift
 from mindgap.tone.targets import FLATTEN, draw_targets
 from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
-from mindgap.workflows.tone_pixels import measure_store, write_masks, write_twins
+from mindgap.workflows.tone_masks import MaskRequest, lesions_of, mask_request
+from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, write_twins
 from mindgap.workflows.tone_record import tone_record
 
-log = logging.getLogger(__name__)
-MASK_SOURCES = ("stored", "classical")
+CONSTANCIES = ("none", "neutral_anchor", "source")
 DEFINITIONS = ("cielab", "lab8")
 
 
@@ -36,6 +37,12 @@ def tone(
     *,
     out: PathLike,
     masks: str | None = None,
+    mask_weights: PathLike | None = None,
+    train_masks: bool = False,
+    mask_epochs: int | None = None,
+    mask_minutes: float | None = None,
+    constancy: str = "none",
+    source_column: str | None = None,
     target: str = "IV",
     definition: str = "cielab",
     cut_offs: str = "wei",
@@ -52,8 +59,17 @@ def tone(
     Args:
         store: folder of the store.
         out: folder of the new one.
-        masks: where lesion masks are from: the store's own, or a classical fallback without weights; None is the
-            store's where it has some.
+        masks: where lesion masks are from: ``stored``, the store's own; ``predict``, a U-Net, which masks every image;
+            ``classical``, a fallback without weights. None is ``predict`` where weights are given, else the store's own
+            where it has some.
+        mask_weights: file of a U-Net, such as ``lesion_unet.safetensors`` of another store.
+        train_masks: trains a U-Net on the store's masks, and keeps it in the new store as ``lesion_unet.safetensors``.
+        mask_epochs: passes of that training; None is 20, and more where images are few.
+        mask_minutes: on the clock, that it may take.
+        constancy: correction of the light's colour before the tone is measured: ``none``; ``neutral_anchor``, by what
+            is white in an image; ``source``, one correction for all images of a source. Twins stay under the image's
+            own light.
+        source_column: of the table, that names an image's source.
         target: tone of the twins: a tone band, degrees (``20``), a range of degrees (``10/28``), or ``flatten``.
         definition: of the angle; ``lab8`` is in another range, and its twins are made by ``cielab`` all the same.
         cut_offs: which bands the tones are named by: ``wei``, ``kinyanjui`` or ``groh``.
@@ -68,11 +84,22 @@ def tone(
         MindgapError: the store, an option or the disk is wrong; no store is left behind.
     """
     opened, place = store if isinstance(store, Store) else Store.open(Path(store)), Path(out).resolve()
-    source = _mask_source(opened, masks)
+    found = mask_request(
+        opened, masks, weights=None if mask_weights is None else Path(mask_weights), trains=train_masks,
+        epochs=mask_epochs, minutes=mask_minutes,
+    )  # fmt: skip
     if definition not in DEFINITIONS:
         raise ConfigError(f"no definition {definition!r} of the angle; {near_names(definition, DEFINITIONS)}")
+    if opened.info.constancy != "none":
+        raise ConfigError(
+            f"{opened.path}: its colours are under {opened.info.constancy}, which leaves skin no tone to measure; "
+            "prepare it without --constancy"
+        )
+    sources = _sources(opened, constancy, source_column)
     asked = {"target": target, "definition": definition, "cut_offs": cut_offs, "steps": steps, "seed": seed}
-    options = {"store": str(opened.path.resolve()), "fingerprint": opened.fingerprint, "masks": source, **asked}
+    asked |= {"constancy": constancy, "source_column": source_column}
+    masking = found.model_dump(mode="json", exclude={"weights"})
+    options = {"store": str(opened.path.resolve()), "fingerprint": opened.fingerprint, "masks": masking, **asked}
     bands_of(np.zeros(0), cut_offs)
     parse(ShiftSettings, {"steps": steps}, source="tone")
     if target != FLATTEN:
@@ -82,56 +109,77 @@ def tone(
     end_killed_replacement(place)
     if _is_finished(place, options, force=force):
         return read_json(place / "store.json")
-    grows = partial_folder(place, verb="tone", options=options, replace=force, keep=())
+    grows = partial_folder(place, verb="tone", options=options, replace=force, keep=("resumed",))
     with no_new_parents_on_failure(place), grows as run:
         with removed_by_a_mistake(run):
-            record = _build(run.path, opened, source, asked)
+            record = _build(run.path, opened, found, asked, sources=sources)
             run.finish(fingerprint=record["fingerprint"])
         put_in_place(run.path, place, replace=force)
     return record
 
 
-def _build(folder: Path, store: Store, source: str, asked: dict[str, Any]) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    if source == "classical":
-        found = write_masks(folder / "masks.bin", store)
-        lesions, has_mask = found.masks, found.has_mask
-        columns["has_mask"] = has_mask
-    else:
-        lesions, has_mask = store.masks, column_of(store.table, "has_mask").to_numpy(dtype=np.bool_)
-    measured = measure_store(store, lesions, has_mask=has_mask, definition=asked["definition"])
-    angles = measured if asked["definition"] == "cielab" else measure_store(store, lesions, has_mask=has_mask)
+def _build(
+    folder: Path, store: Store, masks: MaskRequest, asked: dict[str, Any], *, sources: list[str | None] | None
+) -> dict[str, Any]:
+    lesions = lesions_of(store, masks, folder, seed=asked["seed"])
+    seen, anchored = _under_light(ToneInput(store.images, lesions.masks), asked["constancy"], sources)
+    doubts = {"no_mask": ~lesions.has_mask} | ({} if anchored is None else {"no_anchor": ~anchored})
+    measured = measure_store(seen, definition=asked["definition"]).flagged(**doubts)
+    angles = measured if asked["definition"] == "cielab" else measure_store(seen)
     bands = bands_of(angles.ita_degrees)
     shares = {str(band): float(np.mean(bands == band)) for band in set(bands.tolist()) - {None}}
     targets = draw_targets(asked["target"], store.ids.tolist(), seed=asked["seed"], shares=shares)
     settings = ShiftSettings(steps=asked["steps"])
     lightness = np.where(np.isnan(angles.ita_degrees), np.nan, angles.lightness)  # of an unknown tone there is no twin
     shift = find_shift(lightness, angles.yellowness, targets, settings=settings)
-    twins = write_twins(folder / "twins.bin", store, lesions, shift=shift)
+    twins = write_twins(folder / "twins.bin", seen, shift=shift)
     reached = np.where(shift.possible, twins.ita_degrees, np.nan)
-    columns |= measured.columns() | {
+    columns = lesions.columns | measured.columns() | {
         "tone": bands_of(measured.ita_degrees, asked["cut_offs"]),
         "twin_target_degrees": np.where(shift.possible, targets, np.nan),
         "twin_ita_degrees": reached,
         "twin_tone": bands_of(reached),
-    }
-    record = {
-        "tone": {**asked, "masks": source}
+    }  # fmt: skip
+    record = ({} if lesions.counts is None else {"masks": lesions.counts}) | {
+        "tone": {**asked, "masks": masks.source, "mask_training": lesions.training}
         | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings),
     }
-    if source == "classical":
-        record["masks"] = {"found": int(has_mask.sum()), "empty": int((~has_mask).sum())}
     return write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record)
 
 
-def _mask_source(store: Store, masks: str | None) -> str:
-    if masks not in {None, *MASK_SOURCES}:
-        raise ConfigError(f"masks is {masks!r}; {near_names(masks or '', MASK_SOURCES)}")
-    if masks == "stored" and store.masks is None:
-        raise ConfigError(f"{store.path}: has no lesion masks; prepare it with --masks, or give --masks classical")
-    if masks is None and store.masks is None:
-        note(log, f"{store.path}: has no lesion masks; they are found without weights, which misses some")
-    return masks or ("classical" if store.masks is None else "stored")
+def _under_light(
+    seen: ToneInput, constancy: str, sources: list[str | None] | None
+) -> tuple[ToneInput, NDArray[np.bool_] | None]:
+    """The images with the gains of their light, and for which of them there are some."""
+    if constancy == "none":
+        return seen, None
+    found = measure_anchors(seen)
+    if sources is not None:
+        found = pooled_gains(found, sources)
+    return replace(seen, gains=found.gains), found.known
+
+
+def _sources(store: Store, constancy: str, column: str | None) -> list[str | None] | None:
+    """Names of the images' sources where they are needed."""
+    if constancy == "shades_of_grey":
+        raise ConfigError(
+            "shades_of_grey makes skin grey with the light and says nothing of its tone; "
+            "it is for a network's input: mindgap prepare --constancy shades_of_grey"
+        )
+    if constancy not in CONSTANCIES:
+        raise ConfigError(f"no constancy {constancy!r}; {near_names(constancy, CONSTANCIES)}")
+    if constancy != "source":
+        if column is not None:
+            raise ConfigError(f"--source-column {column} is of --constancy source; leave it out, or add that")
+        return None
+    if column is None:
+        raise ConfigError("--constancy source needs --source-column, the table's column that names an image's source")
+    if column not in store.table.columns:
+        raise ConfigError(
+            f"{store.path}: has no column {column!r}; {near_names(column, map(str, store.table.columns))}"
+        )
+    cells = column_of(store.table, column)
+    return [None if missing else str(cell) for cell, missing in zip(cells, cells.isna(), strict=True)]
 
 
 def _is_finished(place: Path, options: dict[str, Any], *, force: bool) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mindgap.core.errors import CapacityError
-from mindgap.data.image_store import Store
-from mindgap.tone.classical_mask import classical_masks
 from mindgap.tone.measure import Definition, ToneMeasure, measure_tone
+from mindgap.tone.neutral import NeutralGains, neutral_gains
 from mindgap.tone.normalize import shift_skin
 from mindgap.tone.shift import Shift
 from mindgap.tone.skin import find_skin
@@ -35,6 +34,16 @@ class ToneColumns:
     yellowness: Floats
     flags: NDArray[np.object_]
 
+    def flagged(self, **where: NDArray[np.bool_]) -> ToneColumns:
+        """The same with another flag, by name, on some images."""
+        words = self.flags
+        for name, which in where.items():
+            words = np.array(
+                [",".join(filter(None, (word, name))) if on else word for word, on in zip(words, which, strict=True)],
+                dtype=object,
+            )
+        return replace(self, flags=words)
+
     def columns(self) -> dict[str, Any]:
         """The columns of a store's table."""
         return {
@@ -46,78 +55,92 @@ class ToneColumns:
 
 
 @dataclass(frozen=True, eq=False)
-class FoundMasks:
-    """uint8 (N, S, S), 0 or 255, and which images have one, bool (N,)."""
+class ToneInput:
+    """What tones are measured on.
 
-    masks: NDArray[np.uint8]
-    has_mask: NDArray[np.bool_]
-
-
-def write_masks(path: Path, store: Store) -> FoundMasks:
-    """Writes ``masks.bin`` by the classical fallback.
-
-    Raises:
-        CapacityError: the disk is full or cannot be written.
+    Attributes:
+        images: uint8 (N, S, S, 3).
+        lesions: uint8 (N, S, S), 0 or 255; None where no lesion is known.
+        gains: float64 (N, 3), of the light's correction; None without one.
     """
-    masks = _new_map(path, (store.n, store.size_px, store.size_px))
-    has_mask = np.zeros(store.n, dtype=np.bool_)
-    for rows, images, _ in _batches(store, None):
-        found = classical_masks(images)
-        masks[rows] = 255 * found.masks.numpy().astype(np.uint8)
-        has_mask[rows] = [not flags for flags in found.flags]
-    masks.flush()
-    return FoundMasks(masks, has_mask)
+
+    images: NDArray[np.uint8]
+    lesions: NDArray[np.uint8] | None
+    gains: Floats | None = None
+
+    def batches(self) -> Iterator[ToneBatch]:
+        """All images, some at a time, in order."""
+        for start in range(0, len(self.images), BATCH):
+            rows = slice(start, min(start + BATCH, len(self.images)))
+            images = image_batch(self.images[rows])
+            if self.lesions is None:
+                masks = torch.zeros((len(images), *images.shape[2:]), dtype=torch.bool)
+            else:
+                masks = torch.from_numpy(self.lesions[rows] > 127)
+            yield ToneBatch(rows, images, masks, None if self.gains is None else torch.from_numpy(self.gains[rows]))
 
 
-def measure_store(
-    store: Store, lesions: NDArray[np.uint8] | None, *, has_mask: NDArray[np.bool_], definition: Definition = "cielab"
-) -> ToneColumns:
-    """Measures every image; one without a mask is measured as all skin and flagged ``no_mask``."""
-    found = [measure_tone(images, masks, definition=definition) for _, images, masks in _batches(store, lesions)]
-    return _joined(found, has_mask)
+@dataclass(frozen=True, eq=False)
+class ToneBatch:
+    """Rows, uint8 images (B, 3, S, S), bool lesions (B, S, S), and gains (B, 3) or None."""
+
+    rows: slice
+    images: Tensor
+    lesions: Tensor
+    gains: Tensor | None
 
 
-def write_twins(path: Path, store: Store, lesions: NDArray[np.uint8] | None, *, shift: Shift) -> ToneColumns:
+def image_batch(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 (B, 3, S, S) of (B, S, S, 3)."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+
+def measure_anchors(seen: ToneInput) -> NeutralGains:
+    """The gains that the neutral pixels of each image ask for."""
+    parts = [
+        neutral_gains(batch.images, batch.lesions, find_skin(batch.images, batch.lesions)) for batch in seen.batches()
+    ]
+    return NeutralGains(np.concatenate([part.gains for part in parts]), np.concatenate([part.known for part in parts]))
+
+
+def measure_store(seen: ToneInput, *, definition: Definition = "cielab") -> ToneColumns:
+    """Measures every image; one without a mask is measured as all skin."""
+    return _joined([
+        measure_tone(batch.images, batch.lesions, definition=definition, gains=batch.gains) for batch in seen.batches()
+    ])  # fmt: skip
+
+
+def write_twins(path: Path, seen: ToneInput, *, shift: Shift) -> ToneColumns:
     """Writes ``twins.bin``, and measures the twins.
 
     Raises:
         CapacityError: the disk is full or cannot be written.
     """
-    twins = _new_map(path, (store.n, store.size_px, store.size_px, 3))
-    for rows, images, masks in _batches(store, lesions):
-        finding = find_skin(images, masks)
-        part = Shift(shift.lightness[rows], shift.yellowness[rows], shift.possible[rows])
-        made = shift_skin(images, lesions=masks, others=finding.others, shift=part, lab=finding.lab)
-        twins[rows] = made.permute(0, 2, 3, 1).numpy()
+    twins = new_map(path, seen.images.shape)
+    for batch in seen.batches():
+        finding = find_skin(batch.images, batch.lesions, gains=batch.gains)
+        part = Shift(shift.lightness[batch.rows], shift.yellowness[batch.rows], shift.possible[batch.rows])
+        made = shift_skin(
+            batch.images, lesions=batch.lesions, others=finding.others, shift=part, lab=finding.lab, gains=batch.gains
+        )
+        twins[batch.rows] = made.permute(0, 2, 3, 1).numpy()
     twins.flush()
-    found = [measure_tone(images, masks) for _, images, masks in _batches(store, lesions, pixels=twins)]
-    return _joined(found, np.ones(store.n, dtype=np.bool_))
+    return measure_store(replace(seen, images=twins))
 
 
-def _joined(parts: Sequence[ToneMeasure], has_mask: NDArray[np.bool_]) -> ToneColumns:
+def _joined(parts: Sequence[ToneMeasure]) -> ToneColumns:
     names = [field.name for field in fields(ToneColumns) if field.name != "flags"]
-    flags = [flags for part in parts for flags in part.flags]
-    words = [",".join([*own, *["no_mask"] * (not known)]) for own, known in zip(flags, has_mask, strict=True)]
+    words = [",".join(flags) for part in parts for flags in part.flags]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return ToneColumns(**columns, flags=np.array(words, dtype=object))
 
 
-def _batches(
-    store: Store, lesions: NDArray[np.uint8] | None, *, pixels: NDArray[np.uint8] | None = None
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Rows, uint8 images (B, 3, S, S) and bool masks (B, S, S)."""
-    whole = store.images if pixels is None else pixels
-    for start in range(0, store.n, BATCH):
-        rows = slice(start, min(start + BATCH, store.n))
-        images = torch.from_numpy(np.ascontiguousarray(whole[rows].transpose(0, 3, 1, 2)))
-        if lesions is None:
-            masks = torch.zeros((len(images), *images.shape[2:]), dtype=torch.bool)
-        else:
-            masks = torch.from_numpy(lesions[rows] > 127)
-        yield rows, images, masks
+def new_map(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A file of bytes to fill.
 
-
-def _new_map(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    Raises:
+        CapacityError: it cannot be written.
+    """
     try:
         return np.memmap(path, dtype=np.uint8, mode="w+", shape=shape)
     except OSError as error:

@@ -19,7 +19,24 @@ def tone(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="Prepared store.")],
     out: Annotated[Path, typer.Option("--out", help="New version of the store, with tones and twins.")],
     masks: Annotated[
-        str | None, typer.Option("--masks", help="Lesion masks: stored or classical [default: stored where there are].")
+        str | None,
+        typer.Option("--masks", help="Lesion masks: stored, predict or classical [default: stored where there are]."),
+    ] = None,
+    mask_weights: Annotated[
+        Path | None, typer.Option("--mask-weights", help="U-Net for predict: lesion_unet.safetensors of another store.")
+    ] = None,
+    train_masks: Annotated[
+        bool, typer.Option("--train-masks", help="Train a U-Net on the store's masks, and keep it in the new store.")
+    ] = False,
+    mask_epochs: Annotated[
+        int | None, typer.Option("--mask-epochs", min=1, help="Of that training [default: 20].")
+    ] = None,
+    mask_minutes: Annotated[float | None, typer.Option("--mask-minutes", help="That it may take.")] = None,
+    constancy: Annotated[
+        str, typer.Option("--constancy", help="Correction of the light's colour: none, neutral_anchor or source.")
+    ] = "none",
+    source_column: Annotated[
+        str | None, typer.Option("--source-column", help="Of the table, that names an image's source.")
     ] = None,
     target: Annotated[
         str, typer.Option("--target", help="Tone of the twins: a band I to VI, degrees 20 or 10/28, or flatten.")
@@ -37,8 +54,9 @@ def tone(
 
     before = finished_at(out)
     record = measure(
-        store, out=out, masks=masks, target=target, definition=definition, cut_offs=cut_offs, steps=steps, seed=seed,
-        force=force,
+        store, out=out, masks=masks, mask_weights=mask_weights, train_masks=train_masks, mask_epochs=mask_epochs,
+        mask_minutes=mask_minutes, constancy=constancy, source_column=source_column, target=target,
+        definition=definition, cut_offs=cut_offs, steps=steps, seed=seed, force=force,
     )  # fmt: skip
     say_if_nothing_was_done(out, before)
     for line in tone_lines(out, record):
@@ -55,6 +73,10 @@ def tone_lines(out: Path, record: dict[str, Any]) -> list[str]:
         f"tone bands before: {_counted(bands['before'])}",
         f"with every twin: {_counted(bands['after'])}",
     ]
+    if told := found.get("mask_training"):
+        scores = [(name, score) for name, score in told["jaccard"].items() if score["n"]]
+        words = ", ".join(f"{score['mean']:.3f} on the {name} split (n = {score['n']})" for name, score in scores)
+        lines.append(f"lesion masks: {out / told['file']}, mean Jaccard {words}")
     error, shift = found["error_degrees"], found["delta_e"]
     if error["n"]:
         lines.append(
