@@ -11,6 +11,7 @@ from pydantic import Field
 from mindgap.core.config import StrictModel
 
 LEAST_YELLOW = 2.0  # b*; below, the angle says nothing of the tone
+SKIN_YELLOW = 10.0  # b* that a search does not go below where the skin had as much; the palest and darkest skin has it
 LIGHTNESS = (5.0, 95.0)  # L*; beyond, a screen shows black or white
 DEGREES = 180 / np.pi
 FIRST_DAMPING = 1.0
@@ -25,7 +26,8 @@ class ShiftSettings(StrictModel):
         keep_yellowness: λ_b of eq. 4, likewise of b*.
         rate: η of eqs 5 and 6.
         steps: 1 is the paper's single step of gradient descent, which from its start can only go back towards the
-            original; more are of Levenberg-Marquardt, of which each lowers eq. 4 or is not made.
+            original; more are of Levenberg-Marquardt, of which each lowers eq. 4 or is not made. Those keep a b* of 10
+            where the skin has it: the minimum for a dark target is else a grey of L* 50, whose angle says nothing.
     """
 
     keep_lightness: float = Field(default=0.1, ge=0)
@@ -79,6 +81,8 @@ def find_shift(lightness: Array, yellowness: Array, target: Array, *, settings: 
     start, possible = _start(old, target)
     if chosen.steps == 1:
         new = _inside(start - chosen.rate * _gradient(start, old, target, chosen))
+    elif chosen.steps == 0:
+        new = start
     else:
         new = _minimise(start, old, target, chosen)
     moved = np.where(possible, new - old, 0.0)
@@ -99,16 +103,20 @@ def _start(old: Array, target: Array) -> tuple[Array, NDArray[np.bool_]]:
     return np.take_along_axis(both, nearest[None, None], axis=0)[0], np.asarray(shown.any(axis=0))
 
 
-def _inside(colours: Array) -> Array:
-    return np.stack([colours[0].clip(*LIGHTNESS), colours[1].clip(LEAST_YELLOW)])
+def _inside(colours: Array, least_yellow: Array | float = LEAST_YELLOW) -> Array:
+    return np.stack([colours[0].clip(*LIGHTNESS), np.maximum(colours[1], least_yellow)])
 
 
 def _minimise(start: Array, old: Array, target: Array, settings: ShiftSettings) -> Array:
-    """Levenberg-Marquardt on eq. 4, each image with a damping of its own."""
-    new, damping = start, np.full(start.shape[1], FIRST_DAMPING)
+    """Levenberg-Marquardt on eq. 4, each image with a damping of its own; at the bound of b*, L* moves alone."""
+    least = np.clip(np.nan_to_num(old[1]), LEAST_YELLOW, SKIN_YELLOW)
+    new, damping = _inside(start, least), np.full(start.shape[1], FIRST_DAMPING)
     reached = _loss(new, old, target, settings)
     for _ in range(settings.steps):
-        tried = _inside(new - _step(new, old, target, settings, damping=damping))
+        free = new - _step(new, old, target, settings, damping=damping)
+        bound = np.stack([new[0], least])
+        held = bound - _lightness_step(bound, old, target, settings, damping=damping)
+        tried = _inside(np.where(free[1] < least, held, free), least)
         found = _loss(tried, old, target, settings)
         better = found < reached
         new, reached = np.where(better, tried, new), np.where(better, found, reached)
@@ -141,3 +149,9 @@ def _step(new: Array, old: Array, target: Array, settings: ShiftSettings, *, dam
     a, d = slopes[0] ** 2 + keep[0] + damping, slopes[1] ** 2 + keep[1] + damping
     b = slopes[0] * slopes[1]
     return np.stack([d * first - b * second, a * second - b * first]) / (a * d - b**2)
+
+
+def _lightness_step(new: Array, old: Array, target: Array, settings: ShiftSettings, *, damping: Array) -> Array:
+    """The step of L* alone, along the bound of b*."""
+    first = _gradient(new, old, target, settings)[0] / 2
+    return np.stack([first / (_slopes(new)[0] ** 2 + settings.keep_lightness + damping), np.zeros_like(first)])

@@ -30,12 +30,14 @@ class Pictures:
         masks: bool (B, S, S), the lesion.
         clear: bool (B, S, S), outside lesion, hair and dark frame: skin and nothing else.
         cast: bool (B,), seen under violet light.
+        light: float32 (B, 3), gains of red, green and blue light of it; 1 without.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.bool_]
     clear: NDArray[np.bool_]
     cast: NDArray[np.bool_]
+    light: Array
 
 
 def paint(rows: NDArray[np.int64], population: Population, morphology: Morphology, *, size: int, seed: int) -> Pictures:
@@ -70,10 +72,11 @@ def paint(rows: NDArray[np.int64], population: Population, morphology: Morpholog
     linear = lab_to_linear(lab)
     hair_colour = np.stack([shot.hair_colour for shot in shots])[:, None, None, :]
     linear += hair[..., None] * (hair_colour - linear)
-    linear *= frame[..., None] * np.stack([shot.light for shot in shots])[:, None, None, :]
+    light = np.stack([shot.light for shot in shots])
+    linear *= frame[..., None] * light[:, None, None, :]
     noise = np.stack([shot.noise for shot in shots])
     images = np.clip(np.rint(255.0 * linear_to_srgb(linear) + noise), 0, 255).astype(np.uint8)
-    return Pictures(images, lesion.mask, clear, np.array([shot.cast for shot in shots]))
+    return Pictures(images, lesion.mask, clear, np.array([shot.cast for shot in shots]), light)
 
 
 @dataclass(frozen=True, eq=False)
