@@ -102,7 +102,7 @@ def trained(store: Path, run: Path, seed: int, arm: str) -> Path:
 
 def judged(table: Path, attribute: str, run: Path) -> list[dict[str, Any]]:
     record = run / "judged.json"
-    audit(table, attributes=attribute, json=record, bootstrap=200, permutations=200)
+    audit(table, attributes=attribute, split="all", json=record, bootstrap=200, permutations=200)
     return rows_of(json.loads(record.read_text(encoding="utf-8")), attribute, run)
 
 

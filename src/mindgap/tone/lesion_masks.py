@@ -24,7 +24,8 @@ class LesionMasks:
         masks: bool (N, H, W).
         flags: n tuples of ``no_lesion`` (under 0.5 % of the image), ``all_lesion`` (over 90 %) and ``many_parts`` (the
             largest region has under 80 % of what is masked). A network's masks stay whatever their flags, as some
-            lesions are so small or so large; the fallback's are empty where the first two say that it missed.
+            lesions are so small or so large; the fallback's are empty where the first two say that it missed. Of many
+            parts a network's mask has the largest, the fallback's as well.
         confidence: float64 (n,), 0..1: the Jaccard that the method expects its mask to have; NaN where it says
             nothing, as the classical fallback never does.
         method: ``unet``, or ``classical``, the fallback without weights.
@@ -42,7 +43,7 @@ class LesionMasks:
 
 
 def judged_masks(masks: Tensor, *, method: Method, confidence: NDArray[np.float64] | None = None) -> LesionMasks:
-    """Flags masks, and empties those of the fallback that show no lesion.
+    """Flags masks, leaves the largest region of each, filled, and empties those of the fallback that show no lesion.
 
     Args:
         masks: bool (N, H, W), which stay as they are.
@@ -55,6 +56,8 @@ def judged_masks(masks: Tensor, *, method: Method, confidence: NDArray[np.float6
         missed = torch.from_numpy(table["no_lesion"] | table["all_lesion"])
         masks = masks & ~missed.to(masks.device)[:, None, None]
     table["many_parts"] = np.array([_largest_share(mask) < MAIN_SHARE for mask in masks.cpu().numpy()], dtype=np.bool_)
+    if len(masks):
+        masks = torch.from_numpy(np.stack([_main_region(mask) for mask in masks.cpu().numpy()])).to(masks.device)
     flags = tuple(tuple(name for name, where in table.items() if where[i]) for i in range(len(masks)))
     return LesionMasks(masks, flags, np.full(len(masks), np.nan) if confidence is None else confidence, method)
 
@@ -73,6 +76,16 @@ def expected_jaccard(probabilities: Tensor, masks: Tensor) -> NDArray[np.float64
     whole = masks.sum(dim=(1, 2)).double() + (probabilities * ~masks).sum(dim=(1, 2)).double()
     ratio = torch.where(masks.any(dim=2).any(dim=1), hit / whole, torch.nan)
     return ratio.cpu().numpy()
+
+
+def _main_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest region, its holes filled; what is empty stays so."""
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    if not ndimage.label(mask, output=labels):
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(ndimage.binary_fill_holes(labels == sizes.argmax()), dtype=np.bool_)
 
 
 def _largest_share(mask: NDArray[np.bool_]) -> float:

@@ -23,7 +23,7 @@ from mindgap.tone.mask_scores import jaccard
 from mindgap.tone.unet import MEAN, STD, LesionNetwork, UNetSettings, lesion_network, predict_masks
 from mindgap.tone.unet_checkpoint import Checkpoint, Progress, read_checkpoint, restore, task_digest, write_checkpoint
 
-MOST_PX = 128  # side of images in training; larger ones are scaled down
+MOST_PX = 96  # side of images in training; larger ones are scaled down, as lesions are large and steps then fast
 
 
 class UNetTraining(StrictModel):
@@ -33,7 +33,7 @@ class UNetTraining(StrictModel):
         width: channels of the first level.
         encoder: of segmentation-models-pytorch in place of the own way down (extra ``segment``).
         encoder_weights: with which it starts, such as ``imagenet``; the package downloads them.
-        input_px: side of the images in training; without one the images' own, 128 at most, down to a multiple of 8
+        input_px: side of the images in training; without one the images' own, 96 at most, down to a multiple of 8
             (32 with an encoder).
         epochs: passes over the training images, at most.
         minutes: on the clock; as many epochs are planned as fit, one at least, by the time of a first step.
