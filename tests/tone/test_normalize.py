@@ -9,6 +9,7 @@ from mindgap.core.errors import ShapeError
 from mindgap.tone.lab import bytes_of, lab_of, rgb_of
 from mindgap.tone.normalize import edge_width_px, shift_skin
 from mindgap.tone.shift import Shift, ShiftSettings, angle_degrees, find_shift
+from mindgap.tone.skin import find_skin
 
 SIZE = 64
 
@@ -91,6 +92,46 @@ def test_the_new_skin_runs_softly_into_the_lesion():
     assert at_edge[0] > at_edge[1] > 50.2
     assert at_edge[width:] == pytest.approx([50, 50], abs=0.3)
     assert torch.equal(twins[:, :, lesions[0]], images[:, :, lesions[0]])
+
+
+def test_a_matte_moves_the_skin_of_a_mask_that_is_too_large():
+    """A dark spot of radius 8 under a mask of radius 20: the rim is skin, and has its new tone without a seam."""
+    images, spot, mask = skin(), disk(radius=8), disk(radius=20)
+    images = torch.where(spot[:, None], skin(35, 15), images)
+    asked = {"lesions": mask, "others": nowhere(images), "shift": moved((-20, 0))}
+    blur, matte = (shift_skin(images, **asked, edge=edge) for edge in ("blur", "matte"))
+    before = lab_of(images)[0, 0]
+    depth = torch.as_tensor(ndimage.distance_transform_cdt(mask[0].numpy(), "chessboard"))
+    outside = torch.as_tensor(ndimage.distance_transform_cdt(~mask[0].numpy(), "chessboard"))
+
+    def step(twins):
+        by = lab_of(twins)[0, 0] - before
+        return abs(float(by[depth == 1].mean() - by[outside == 1].mean()))
+
+    assert step(blur) > 8
+    assert step(matte) < 2
+    core = depth > 6  # a tenth of 64 pixels
+    assert torch.equal(matte[0][:, core], images[0][:, core])
+    assert float((lab_of(matte)[0, 0] - before)[outside > 4].mean()) == pytest.approx(-20, abs=0.5)
+
+
+def test_a_matte_leaves_an_image_without_a_shift_or_without_skin():
+    images, whole = skin(noise=4), torch.ones((1, SIZE, SIZE), dtype=torch.bool)
+    for lesions, shift in ((disk(), moved((0, 0), possible=[False])), (whole, moved((-9, 1)))):
+        twins = shift_skin(images, lesions=lesions, others=nowhere(images), shift=shift, edge="matte")
+        assert torch.equal(twins, images)
+
+
+def test_what_is_lighter_than_the_new_skin_is_no_hair_on_it():
+    images = skin()
+    images[:, :, 20, :] = skin(55)[:, :, 20, :]
+    images[:, :, 40, :] = skin(20)[:, :, 40, :]
+    finding = find_skin(images, nowhere(images))
+    assert finding.others[0, [20, 40]].all()
+    assert torch.equal(finding.others_on(np.array([70.0])), finding.others)
+    on_dark = finding.others_on(np.array([45.0]))
+    assert on_dark[0, 40].all()
+    assert not on_dark[0, 20].any()
 
 
 @pytest.mark.parametrize(("size", "width"), [(8, 2), (64, 2), (128, 3), (224, 4), (512, 10)])

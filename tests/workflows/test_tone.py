@@ -92,6 +92,19 @@ def test_twins_leave_the_lesion_and_meet_their_target(toned):
     assert toned.info.tone["bands"]["after"]["IV"] > 0.7 * has.sum()
 
 
+def test_a_matte_says_how_much_of_the_lesions_it_moves(place, toned, tmp_path):
+    record = tone(place / "store", out=tmp_path / "new", edge="matte")
+    found = Store.open(tmp_path / "new")
+    lesions = found.masks > 127
+    differs = (found.twins != found.images).any(axis=3) & lesions
+    has = found.table["twin_target_degrees"].notna().to_numpy()
+    shares = differs[has].sum(axis=(1, 2)) / lesions[has].sum(axis=(1, 2))
+    assert 0 < shares.mean() < 0.9
+    assert record["tone"]["lesion_share_changed"] == pytest.approx(shares.mean())
+    assert record["tone"]["lesions_changed"] == (shares > 0).sum()
+    assert (toned.info.tone["lesions_changed"], toned.info.tone["lesion_share_changed"]) == (0, 0.0)
+
+
 def test_tone_is_an_attribute_and_the_angle_can_be_cut(toned, tmp_path):
     assert toned.attributes == ("sex", "tone")
     groups = toned.groups("tone")
@@ -161,6 +174,7 @@ def test_it_is_the_same_again_and_another_seed_is_another(place, toned, tmp_path
         ({"definition": "lab"}, "no definition 'lab' of the angle; did you mean 'lab8'"),
         ({"cut_offs": "fitz"}, "no cut-offs 'fitz'"),
         ({"steps": -1}, "steps"),
+        ({"edge": "mat"}, "no edge 'mat'; did you mean 'matte'"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line_and_leaves_nothing(place, tmp_path, options, said):

@@ -20,6 +20,7 @@ FRAME_LEVEL = 45  # of 255: what is darker than L* 15 in all channels
 THIN_CONTRAST = 0.06  # of full white, by which hair and ruler marks are darker than what lies around them
 THIN_SHARE = 0.06  # of the image's side; what is broader is no hair
 INK_DISTANCE = 25.0  # ΔE in a* and b* from the median skin of the image
+DARKER = 2.0  # L* by which a mark is darker than the skin around it
 SHINING, BLACK = 250, 5  # of 255: all channels at or above, at or below
 
 
@@ -30,6 +31,7 @@ class SkinFinding:
     Attributes:
         skin: bool (N, H, W), what the tone is measured on: away from the lesion's edge and from all else.
         others: bool (N, H, W), what is neither skin nor lesion.
+        marks: bool (N, H, W), those of them that are thin and dark and nothing else: hair, ruler, or a fold.
         lab: float32 (N, 3, H, W), the images under corrected light.
         shares: by kind (``thin``, ``frame``, ``ink``, ``shining``, ``black``), float64 (N,), of the pixels outside
             the lesion.
@@ -37,8 +39,20 @@ class SkinFinding:
 
     skin: Tensor
     others: Tensor
+    marks: Tensor
     lab: Tensor
     shares: dict[str, NDArray[np.float64]]
+
+    def others_on(self, lightness: NDArray[np.float64]) -> Tensor:
+        """What is neither skin nor lesion where the skin is of another L*, bool (N, H, W).
+
+        A mark that is lighter than the new skin is no hair on it, and counts as skin.
+
+        Args:
+            lightness: float64 (N,), of the new skin.
+        """
+        new = torch.as_tensor(lightness, dtype=self.lab.dtype, device=self.lab.device)[:, None, None]
+        return self.others & ~(self.marks & (self.lab[:, 0] > new - DARKER))
 
 
 def find_skin(images: Tensor, lesions: Tensor, *, gains: Tensor | None = None) -> SkinFinding:
@@ -67,10 +81,11 @@ def find_skin(images: Tensor, lesions: Tensor, *, gains: Tensor | None = None) -
     hidden = found["frame"] | found["black"] | found["shining"]
     found["ink"] = _ink(lab, outside & ~hidden & ~rim)
     others = (hidden | found["thin"] | found["ink"]) & outside
+    marks = found["thin"] & ~hidden & ~found["ink"] & outside
     near = dilated(lesions, edge_width_px(images.shape[-1]))
     count = outside.sum(dim=(1, 2)).clamp_min(1).double()
     shares = {kind: ((where & outside).sum(dim=(1, 2)) / count).cpu().numpy() for kind, where in found.items()}
-    return SkinFinding(~near & ~others & ~rim, others, lab, shares)
+    return SkinFinding(~near & ~others & ~rim, others, marks, lab, shares)
 
 
 def hidden_pixels(images: Tensor) -> Tensor:

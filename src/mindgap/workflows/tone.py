@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from mindgap.data.store_version import write_version
 from mindgap.data.table import column_of
 from mindgap.tone.bands import bands_of
 from mindgap.tone.neutral import pooled_gains
+from mindgap.tone.normalize import Edge
 from mindgap.tone.shift import ShiftSettings, find_shift
 from mindgap.tone.targets import FLATTEN, draw_targets
 from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
@@ -47,6 +48,7 @@ def tone(
     definition: str = "cielab",
     cut_offs: str = "wei",
     steps: int = 1,
+    edge: str = "blur",
     seed: int = 0,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -74,6 +76,8 @@ def tone(
         definition: of the angle; ``lab8`` is in another range, and its twins are made by ``cielab`` all the same.
         cut_offs: which bands the tones are named by: ``wei``, ``kinyanjui`` or ``groh``.
         steps: of the search for the twin's colour; 1 is Wei & Chakraborti's, 0 meets the angle exactly.
+        edge: where new skin meets the lesion: ``blur``, as published, or ``matte``, which moves skin that a mask
+            includes as well, so that no seam shows, and leaves the lesion's core alone.
         seed: of the targets.
         force: replaces the store that is there.
 
@@ -95,8 +99,17 @@ def tone(
             f"{opened.path}: its colours are under {opened.info.constancy}, which leaves skin no tone to measure; "
             "prepare it without --constancy"
         )
+    if edge not in get_args(Edge):
+        raise ConfigError(f"no edge {edge!r}; {near_names(edge, get_args(Edge))}")
     sources = _sources(opened, constancy, source_column)
-    asked = {"target": target, "definition": definition, "cut_offs": cut_offs, "steps": steps, "seed": seed}
+    asked = {
+        "target": target,
+        "definition": definition,
+        "cut_offs": cut_offs,
+        "steps": steps,
+        "edge": edge,
+        "seed": seed,
+    }
     asked |= {"constancy": constancy, "source_column": source_column}
     masking = found.model_dump(mode="json", exclude={"weights"})
     options = {"store": str(opened.path.resolve()), "fingerprint": opened.fingerprint, "masks": masking, **asked}
@@ -132,7 +145,9 @@ def _build(
     settings = ShiftSettings(steps=asked["steps"])
     lightness = np.where(np.isnan(angles.ita_degrees), np.nan, angles.lightness)  # of an unknown tone there is no twin
     shift = find_shift(lightness, angles.yellowness, targets, settings=settings)
-    twins = write_twins(folder / "twins.bin", seen, shift=shift)
+    twins, changed = write_twins(
+        folder / "twins.bin", seen, shift=shift, lightness=angles.lightness, edge=asked["edge"]
+    )
     reached = np.where(shift.possible, twins.ita_degrees, np.nan)
     columns = lesions.columns | measured.columns() | {
         "tone": bands_of(measured.ita_degrees, asked["cut_offs"]),
@@ -142,7 +157,7 @@ def _build(
     }  # fmt: skip
     record = ({} if lesions.counts is None else {"masks": lesions.counts}) | {
         "tone": {**asked, "masks": masks.source, "mask_training": lesions.training}
-        | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings),
+        | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
     }
     return write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from mindgap.core.errors import CapacityError
 from mindgap.tone.measure import Definition, ToneMeasure, measure_tone
 from mindgap.tone.neutral import NeutralGains, neutral_gains
-from mindgap.tone.normalize import shift_skin
+from mindgap.tone.normalize import Edge, shift_skin
 from mindgap.tone.shift import Shift
 from mindgap.tone.skin import find_skin
 
@@ -110,22 +110,37 @@ def measure_store(seen: ToneInput, *, definition: Definition = "cielab") -> Tone
     ])  # fmt: skip
 
 
-def write_twins(path: Path, seen: ToneInput, *, shift: Shift) -> ToneColumns:
-    """Writes ``twins.bin``, and measures the twins.
+def write_twins(
+    path: Path, seen: ToneInput, *, shift: Shift, lightness: Floats, edge: Edge
+) -> tuple[ToneColumns, Floats]:
+    """Writes ``twins.bin``, and measures the twins; and which share of each lesion's pixels differs, NaN of none.
+
+    Args:
+        path: the file.
+        seen: the images.
+        shift: of each.
+        lightness: float64 (N,), median L* of the skin.
+        edge: see ``shift_skin``.
 
     Raises:
         CapacityError: the disk is full or cannot be written.
     """
     twins = new_map(path, seen.images.shape)
+    changed = np.full(len(seen.images), np.nan)
     for batch in seen.batches():
         finding = find_skin(batch.images, batch.lesions, gains=batch.gains)
         part = Shift(shift.lightness[batch.rows], shift.yellowness[batch.rows], shift.possible[batch.rows])
+        others = finding.others_on(lightness[batch.rows] + part.lightness)
         made = shift_skin(
-            batch.images, lesions=batch.lesions, others=finding.others, shift=part, lab=finding.lab, gains=batch.gains
-        )
+            batch.images, lesions=batch.lesions, others=others, shift=part, lab=finding.lab, gains=batch.gains,
+            edge=edge,
+        )  # fmt: skip
+        differs = (made != batch.images).any(dim=1) & batch.lesions
+        pixels = batch.lesions.sum(dim=(1, 2)).double()
+        changed[batch.rows] = (differs.sum(dim=(1, 2)) / torch.where(pixels > 0, pixels, torch.nan)).numpy()
         twins[batch.rows] = made.permute(0, 2, 3, 1).numpy()
     twins.flush()
-    return measure_store(replace(seen, images=twins))
+    return measure_store(replace(seen, images=twins)), changed
 
 
 def _joined(parts: Sequence[ToneMeasure]) -> ToneColumns:

@@ -21,12 +21,14 @@ def tone_record(
     shift: Shift,
     source_bands: NDArray[np.object_],
     settings: ShiftSettings,
+    changed: NDArray[np.float64],
 ) -> dict[str, Any]:
     """The entry ``tone`` of ``store.json``.
 
     ``bands`` counts images by the bands of Wei & Chakraborti before and in their twins (an image without one counts as
     it is), as their Table 2 does. ``error_degrees`` is |achieved − target| over the twins whose angle is known, and
-    ``delta_e`` the shift of the skin in CIELAB, as quartiles and the 90 % point.
+    ``delta_e`` the shift of the skin in CIELAB, as quartiles and the 90 % point. ``lesions_changed`` are the twins that
+    differ from their images in any pixel of the lesion, and ``lesion_share_changed`` the mean share of those pixels.
     """
     twins = columns["twin_tone"]
     after = np.where([band is None for band in twins], source_bands, twins)
@@ -41,6 +43,8 @@ def tone_record(
         "no_twin": int((~shift.possible).sum()),
         "bands": {"before": _counts(source_bands), "after": _counts(after)},
         "error_degrees": _spread(error),
+        "lesions_changed": int((changed[shift.possible] > 0).sum()),
+        "lesion_share_changed": _mean(changed[shift.possible]),
         "delta_e": _spread(np.where(shift.possible, shift.distance, np.nan)),
     }
 
@@ -54,3 +58,9 @@ def _spread(values: NDArray[np.float64]) -> dict[str, float | int | None]:
     known = values[np.isfinite(values)]
     points = np.quantile(known, [0.25, 0.5, 0.75, 0.9]).tolist() if len(known) else [None] * 4
     return {"n": len(known), **dict(zip(("q25", "median", "q75", "p90"), points, strict=True))}
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """Of what is known; None of nothing."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None

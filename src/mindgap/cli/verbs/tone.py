@@ -46,6 +46,9 @@ def tone(
     steps: Annotated[
         int, typer.Option("--steps", min=0, help="Of the search for a twin's colour; 1 as published.")
     ] = 1,
+    edge: Annotated[
+        str, typer.Option("--edge", help="Of new skin at the lesion: blur, as published, or matte, without a seam.")
+    ] = "blur",
     seed: SeedOption = 0,
     force: ForceOption = False,
 ) -> None:
@@ -56,7 +59,7 @@ def tone(
     record = measure(
         store, out=out, masks=masks, mask_weights=mask_weights, train_masks=train_masks, mask_epochs=mask_epochs,
         mask_minutes=mask_minutes, constancy=constancy, source_column=source_column, target=target,
-        definition=definition, cut_offs=cut_offs, steps=steps, seed=seed, force=force,
+        definition=definition, cut_offs=cut_offs, steps=steps, edge=edge, seed=seed, force=force,
     )  # fmt: skip
     say_if_nothing_was_done(out, before)
     for line in tone_lines(out, record):
