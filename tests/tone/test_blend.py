@@ -113,6 +113,17 @@ def test_it_goes_on_from_a_checkpoint():
     assert made.record()["raised"]["V"] == 1
 
 
+def test_the_log_says_how_likely_images_of_each_tone_are_replaced_and_of_how_many_that_is_the_mean():
+    """Half of the sixty of II have a twin: half of 13/18."""
+    own = [*tones(**COUNTS), None]
+    twins = ["V", None] * 50
+    record = AdaptiveBlend(own, [*twins, "V"], seed=0).record()
+    assert record["images"] == COUNTS | {"V": 0, "VI": 0, "unknown": 1}
+    assert record["chances"]["II"] == pytest.approx(13 / 36)
+    assert (record["chances"]["I"], record["chances"]["VI"]) == (0, None)
+    assert record["replaced"] == pytest.approx((30 * 13 / 18 + 10 / 6) / 101)
+
+
 def test_it_looks_every_k_epochs():
     assert [epoch for epoch in range(16) if blend(every=5).is_due(epoch)] == [5, 10, 15]
 

@@ -72,6 +72,30 @@ def test_the_log_says_what_was_replaced_and_how_well_the_tones_are_told_apart(tw
     assert result.image_passes == sum(record.images for record in result.history)
 
 
+def test_the_log_counts_the_images_that_its_shares_and_aurocs_are_of(twins, architecture):
+    first, second, third, _ = (record.extra for record in train(twins, architecture).history)
+    tones = twins.table["tone"]
+    for split, said, prefix in (("train", first, "blend_n_"), ("validation", second, "auc_n_")):
+        counts = tones.iloc[twins.rows(split)].value_counts()
+        assert {band: said[f"{prefix}{band}"] for band in ("I", "II", "V")} == {
+            "I": 0, "II": counts["II"], "V": counts["V"]
+        }  # fmt: skip
+    assert first["blend_n_unknown"] == 0
+    assert not any(name.startswith(("blend_n", "auc")) for name in third)
+
+
+def test_the_log_has_the_mean_probability_of_each_tone(twins, architecture):
+    for said in (record.extra for record in train(twins, architecture).history):
+        n = len(twins.rows("train"))
+        chance = said["blend_chance_II"]
+        assert 0.7 < chance < 0.9
+        assert said["blend_chance_V"] == 0
+        assert said["blend_chance_I"] is None, "there is no image of it"
+        assert said["blend_replaced"] == pytest.approx(
+            chance * (twins.table["tone"] == "II")[twins.rows("train")].sum() / n
+        )
+
+
 def test_a_tone_that_is_told_apart_badly_gets_more_twins(twins, architecture, monkeypatch):
     monkeypatch.setattr(Blending, "_auc", lambda self, rows, predict: 0.6)
     result = train(twins, architecture, blend={"every": 2, "least_n": 5, "share": 0.5}, epochs=5)
@@ -145,6 +169,7 @@ def test_a_fold_that_is_held_out_does_not_steer(twins):
         raise AssertionError("nothing is predicted")
 
     said = blending.end_epoch(1, predict)
+    assert said["blend_n_II"] > 0
     assert not any(name.startswith("auc") for name in said)
 
 

@@ -118,14 +118,22 @@ class AdaptiveBlend:
         return draws < self.probabilities()
 
     def record(self) -> dict[str, Any]:
-        """What the log says: shares before, the shares that are expected now, and how many are replaced on average."""
+        """What the log says: images and shares before, the shares that are expected now, and how many are replaced.
+
+        ``chances`` is the mean probability of replacement over the images of a tone band, None of a band without any;
+        ``shares`` are over the images of known tone, as are ``shares_before``.
+        """
         chance = self.probabilities()
         known = self._tone >= 0
         n = max(int(known.sum()), 1)
+        counts = np.bincount(self._tone[known], minlength=len(BANDS))
         stays = np.bincount(self._tone[known], weights=1 - chance[known], minlength=len(BANDS))
         comes = np.bincount(np.maximum(self._twin, 0)[known], weights=chance[known], minlength=len(BANDS))
+        chances = [1 - left / images if images else None for left, images in zip(stays, counts, strict=True)]
         return {
             "replaced": float(chance.sum() / max(len(chance), 1)),
+            "images": dict(zip(BANDS, counts.tolist(), strict=True)) | {"unknown": int((~known).sum())},
+            "chances": {band: None if mean is None else float(mean) for band, mean in zip(BANDS, chances, strict=True)},
             "shares_before": dict(self.shares),
             "shares": dict(zip(BANDS, ((stays + comes) / n).tolist(), strict=True)),
             "raised": dict(zip(BANDS, self._raised.tolist(), strict=True)),

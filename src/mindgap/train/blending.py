@@ -67,21 +67,33 @@ class Blending:
     def end_epoch(self, epoch: int, predict: Predict) -> dict[str, float | None]:
         """What the log says of the epoch (from 1); raises probabilities where it is due.
 
+        Shares and probabilities are those that the epoch was drawn by. The first epoch says how many training images
+        are of each tone band (``blend_n_…``); an epoch after which validation images are looked at how many of those
+        are (``auc_n_…``), and the AUROC of each band that has any.
+
         Args:
             epoch: number of the epoch that is done, from 1.
             predict: float64 (n, C) of validation rows.
         """
         record = self.adaptive.record()
         said: dict[str, float | None] = {"blend_replaced": record["replaced"]}
-        said |= {f"blend_share_{band}": share for band, share in record["shares"].items()}
-        if self.adaptive.is_due(epoch):
-            aucs = {band: self._auc(rows, predict) for band, rows in self._validation.items() if len(rows)}
-            unknown = self.adaptive.look(aucs, {band: len(rows) for band, rows in self._validation.items()})
-            said |= {f"auc_{band}": None if np.isnan(auc) else auc for band, auc in aucs.items()}
-            if unknown != self._told:
-                log.info("blending: AUROC is not known of tone bands %s; their shares stay", ", ".join(unknown) or "–")
-                self._told = unknown
-        return said
+        if epoch == 1:
+            said |= {f"blend_n_{band}": images for band, images in record["images"].items()}
+        for figure in ("share", "chance"):
+            said |= {f"blend_{figure}_{band}": value for band, value in record[f"{figure}s"].items()}
+        return said | (self._look(predict) if self.adaptive.is_due(epoch) else {})
+
+    def _look(self, predict: Predict) -> dict[str, float | None]:
+        counts = {band: len(rows) for band, rows in self._validation.items()}
+        aucs = {band: self._auc(rows, predict) for band, rows in self._validation.items() if len(rows)}
+        unknown = self.adaptive.look(aucs, counts)
+        if unknown != self._told:
+            log.info("blending: AUROC is not known of tone bands %s; their shares stay", ", ".join(unknown) or "–")
+            self._told = unknown
+        if not aucs:
+            return {}
+        said: dict[str, float | None] = {f"auc_n_{band}": n for band, n in counts.items()}
+        return said | {f"auc_{band}": None if np.isnan(auc) else auc for band, auc in aucs.items()}
 
     def _auc(self, rows: NDArray[np.int64], predict: Predict) -> float:
         """Macro one-vs-rest AUROC over the classes that have both kinds of images here; NaN without one."""
