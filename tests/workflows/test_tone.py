@@ -120,12 +120,31 @@ def test_a_network_trains_on_the_blend(toned, tmp_path):
     assert 0 < json.loads(lines[-1])["blend_replaced"] < 1
 
 
+def test_the_page_of_a_blended_run_shows_its_tones_and_that_of_another_does_not(toned, tmp_path):
+    options = {"network": "resnet18", "epochs": 2, "bootstrap": 0, "permutations": 0}
+    train(toned, out=tmp_path / "run", blend={"every": 1, "least_n": 5}, **options)
+    train(toned, out=tmp_path / "plain", **options)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Skin tone in training" not in (tmp_path / "plain" / "report.html").read_text(encoding="utf-8")
+    counts = toned.table["tone"].iloc[toned.rows("train")].value_counts()
+    for band in ("I", "II", "V"):
+        assert f'data-label="n before">{counts.get(band, 0)}</td>' in page
+    assert "After epochs 1 and 2 the network was judged" in page
+    assert "for the target IV" in page
+    run = tmp_path / "folds"
+    train(toned, out=run, folds=2, blend=True, **options | {"epochs": 1})
+    assert "the lowest and the highest of 2 folds" in (run / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_search_blends_and_its_space_may_decide(toned, tmp_path):
     options = {"trials": 2, "epochs": 1, "bootstrap": 0, "permutations": 0, "min_group": 5, "workers": 1}
     record = search(toned.path, out=tmp_path / "run", attribute="sex", network="resnet18", blend=True, **options)
     assert {trial["state"] for trial in record["trials"]} == {"complete"}
     line = next((tmp_path / "run" / "trials").glob("*/*/log.jsonl")).read_text().splitlines()[0]
     assert 0 < json.loads(line)["blend_replaced"] < 1
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Every candidate was to be trained on images blended with their twins" in page
+    assert '<section id="blend"' in page
     found = training_options(
         TrainingTable(blend=(False, True)),
         toned,

@@ -8,6 +8,8 @@ from typing import Any
 from mindgap.core.errors import MindgapError
 from mindgap.metrics.predictions import read_predictions
 from mindgap.report.audited import audit_views, single_label_audits
+from mindgap.report.blend_section import blend_sections
+from mindgap.report.blend_settings import blended_sentence, blends
 from mindgap.report.cautions import cautions
 from mindgap.report.drawn_predictions import drawn_sections
 from mindgap.report.estimate import Estimate, amount, decimal, size
@@ -56,6 +58,7 @@ def sections(run: RunFiles) -> list[Section]:
     return [
         *parts,
         Section("curves", "Learning curves", "Learning curves", {"curves": curve_plots(run.log)}),
+        *blend_sections(run),
         Section("limits", "What the data cannot answer", "What it cannot answer", {"limits": _limits(run)}),
         Section("origin", "Where it comes from", "Provenance", _origin(run)),
         Section("reading", "How to read it", "How to read it"),
@@ -233,8 +236,11 @@ def _search(run: RunFiles) -> dict[str, Any]:
     in_table, not_used = listed(trials, special), unfinished(trials)
     drawn = len(drawn_trials(trials, special))
     blank: dict[str, Any] = dict.fromkeys(("state", "reward", "accuracy", "unfairness", "macs", "params", "epochs"))
+    blended = {trial["slot"] for trial in trials if blends(trial, run.options)}
     return {
         "states_sentence": states_sentence(trials),
+        "blended": blended if len(blended) < len(trials) else (),
+        "blended_sentence": blended_sentence(trials, run.options),
         "progress_drawing": draw_progress(trials, special),
         "progress_drawn": thinned_sentence(drawn, len(trials), SPECIAL),
         "trials": [{**blank, **trial} for trial in in_table],

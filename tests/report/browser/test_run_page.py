@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from mindgap.report.document import write_report
 
 
@@ -38,3 +40,28 @@ def test_a_hostile_name_runs_nothing(make_train_run, make_audit, look) -> None:
     (found,) = look(page, 1280)
     assert found["alerted"] is False
     assert found["requests"] == 0
+
+
+def test_skin_tone_in_training_fits_every_width_and_paper(make_train_run, look) -> None:
+    folder, bands = make_train_run(), ("I", "II", "III", "IV", "V", "VI")
+    lines = []
+    for epoch in range(1, 41):
+        line = {"epoch": epoch, "blend_replaced": 0.3}
+        for number, band in enumerate(bands):
+            line |= {f"blend_share_{band}": 0.1 + 0.02 * number, f"blend_chance_{band}": 0.1 * number}
+            line |= {f"blend_n_{band}": 10_000 * number} if epoch == 1 else {}
+            line |= {f"auc_n_{band}": 40 * number, f"auc_{band}": 0.6 + epoch / 200} if epoch % 5 == 0 else {}
+        lines.append(json.dumps(line) + "\n")
+    (folder / "log.jsonl").write_text("".join(lines), encoding="utf-8")
+    with (folder / "config.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[options.blend]\nevery = 5\n")
+    page = write_report(folder)
+    assert '<section id="blend"' in page.read_text(encoding="utf-8")
+    *screens, a4, letter = look(page, 360, 700, 1280, paper=(680, 700))
+    for found in (*screens, a4, letter):
+        assert found["beyond"] == []
+        assert [
+            name for name in found["scrolling"] if name in {"Training images by tone band", "AUROC by tone band"}
+        ] == []
+        assert found["unnamed"] == found["untitled"] == 0
+        assert found["named"]
