@@ -154,6 +154,21 @@ def test_a_search_blends_and_its_space_may_decide(toned, tmp_path):
     assert [option.changes for option in found.options["blend"]] == [{}, {"blend": True}]
 
 
+@pytest.mark.parametrize("options", [{"cut_offs": "kinyanjui"}, {"cut_offs": "groh"}, {"definition": "lab8"}])
+def test_tones_that_are_named_otherwise_than_the_twins_cannot_be_blended(place, tmp_path, options):
+    tone(place / "store", out=tmp_path / "toned", **options)
+    with pytest.raises(ConfigError, match="tones are named in another way than those of their twins"):
+        train(tmp_path / "toned", network="resnet18", out=tmp_path / "run", blend=True)
+    assert not (tmp_path / "run").exists()
+    store = Store.open(tmp_path / "toned")
+    groups = store.groups("sex").take(store.rows("train"))
+    found = training_options(TrainingTable(blend=(False, True)), store, base=TrainSettings(), groups=groups)
+    assert [option.name for option in found.options["blend"]] == [False]
+    assert found.left_out == (
+        "blending of tones is left out: the store's tones are named in another way than its twins'",
+    )
+
+
 def test_without_masks_they_are_found_and_kept(place, caplog):
     with caplog.at_level(NOTE):
         record = tone(place / "unmasked", out=place / "found", target="flatten", steps=10)

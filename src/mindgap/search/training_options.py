@@ -20,7 +20,7 @@ from mindgap.space.training_tokens import (
     TrainingTable,
 )
 from mindgap.train.batch_ratios import batch_plan
-from mindgap.train.blending import check_blend
+from mindgap.train.blending import check_blend, has_twin_bands
 from mindgap.train.loss import LOSSES, make_loss
 from mindgap.train.mitigation import MITIGATIONS, TrainingFacts, make_mitigation
 from mindgap.train.settings import TrainSettings
@@ -108,6 +108,9 @@ def _blends(table: TrainingTable, store: Store, left_out: list[str]) -> tuple[Tr
         if len(options) == 1:
             raise ConfigError(f"the space blends tones, and {store.path} has no {TWINS_FILE}; take a store with twins")
         left_out.append(f"blending of tones is left out: the store has no {TWINS_FILE}")
+        del options[True]
+    elif True in options and len(options) > 1 and not has_twin_bands(store):
+        left_out.append("blending of tones is left out: the store's tones are named in another way than its twins'")
         del options[True]
     return tuple(options.values())
 

@@ -29,7 +29,7 @@ class Blending:
         seed: of the draws.
 
     Raises:
-        ConfigError: the store has no twins.
+        ConfigError: the store has no twins, or its tones are named in another way than theirs.
     """
 
     def __init__(self, store: Store, train_rows: NDArray[np.int64], *, settings: BlendSettings, seed: int) -> None:
@@ -107,13 +107,24 @@ def check_blend(settings: BlendSettings | None, store: Store) -> NDArray[np.uint
     """The store's twins; none are asked for if ``settings`` is None.
 
     Raises:
-        ConfigError: the store has no twins.
+        ConfigError: the store has no twins, or its tones are named in another way than theirs.
     """
     if settings is None:
         return np.zeros(0, dtype=np.uint8)
     if store.twins is None:
         raise ConfigError(f"{store.path}: there are no twins to blend with ({TWINS_FILE}); make them with mindgap tone")
+    if not has_twin_bands(store):
+        raise ConfigError(
+            f"{store.path}: tones are named in another way than those of their twins, so no blend can count them; "
+            "make the store with mindgap tone without --cut-offs and --definition"
+        )
     return store.twins
+
+
+def has_twin_bands(store: Store) -> bool:
+    """Whether the tones of images are named as those of their twins always are: by CIELAB and the paper's cut-offs."""
+    asked = store.info.tone or {}
+    return asked.get("cut_offs", "wei") == "wei" and asked.get("definition", "cielab") == "cielab"
 
 
 def _words(store: Store, column: str) -> NDArray[np.object_]:
