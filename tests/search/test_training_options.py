@@ -101,6 +101,16 @@ def test_blending_is_offered_if_the_store_has_twins(tmp_path):
         found(Store.open(folder), TrainingTable(blend=(True,)))
 
 
+@pytest.mark.parametrize("blend", [True, {"reading": "original", "every": 3}])
+def test_blending_that_is_asked_for_is_not_searched(tmp_path, blend):
+    """Else a candidate that is said not to blend would, and one that does would lose the numbers given."""
+    store = Store.open(write_tiny_store(tmp_path / "store", twins=True))
+    assert [option.name for option in found(store).options["blend"]] == [False, True]
+    asked = found(store, base=TrainSettings(blend=blend))
+    assert "blend" not in asked.options
+    assert not asked.left_out
+
+
 def test_a_loss_of_the_other_task_is_left_out_with_a_line(tmp_path):
     table = TrainingTable(loss=(LossChoice(name="one", loss="ce"), LossChoice(name="any")))
     many = Store.open(write_tiny_store(tmp_path / "many", multi_label=True))

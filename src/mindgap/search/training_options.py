@@ -42,7 +42,7 @@ def training_options(
     Args:
         table: what the space's file says.
         store: of the images.
-        base: the search's own settings, which an option changes.
+        base: the search's own settings, which an option changes; a blend that is asked for here is not searched.
         groups: of the training rows.
         fixed_loss: leaves the loss to ``base``.
 
@@ -54,7 +54,7 @@ def training_options(
     options = {
         LOSS_KIND: () if fixed_loss else _losses(table, store, left_out),
         AUGMENT_KIND: _strengths(table, store, base),
-        BLEND_KIND: _blends(table, store, left_out),
+        BLEND_KIND: () if base.blend is not None else _blends(table, store, left_out),
     }
     found = {kind: offered for kind, offered in options.items() if offered}
     for kind, offered in found.items():

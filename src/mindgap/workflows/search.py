@@ -108,7 +108,7 @@ def search(
             decides.
         mitigation_options: its options; each goes before the file's of that name.
         blend: replaces images by their twins of another tone, which a store has after ``mindgap tone``, for every
-            candidate; its numbers are the table ``training.blend``. The space ``full`` searches whether to.
+            candidate; its numbers are the table ``training.blend``. Without it the space ``full`` decides.
         network: fixes the network, by name or ``architecture.json``.
         warm_start: run folder or ledger of an earlier search in the same space on the same store; the searcher knows
             its candidates from the start. They are copied, so that the earlier search may be deleted.
