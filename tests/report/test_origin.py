@@ -36,6 +36,13 @@ def test_options_of_a_mitigation_are_in_the_command(make_train_run) -> None:
     assert words[words.index("--mitigation-option") + 1] == "shares=data"
 
 
+def test_the_command_of_a_blended_training_blends(make_train_run) -> None:
+    run = read_run(make_train_run())
+    assert "--blend" not in commands(run)[0]
+    run.options["blend"] = {"reading": "flatten"}
+    assert "--blend" in shlex.split(commands(run)[0])
+
+
 @pytest.mark.parametrize(
     "value", [True, False, 1, 0.5, 1e-5, "1", "true", "data", "a b", '"data"', "1 # one", "", "[1]", "a=b", "it's"]
 )

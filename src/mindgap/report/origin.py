@@ -56,6 +56,8 @@ def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
         value = options.get(name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if options.get("blend"):  # numbers of its own, which have no flag, stand among the options
+        words.append("--blend")
     for name, value in (options.get("mitigation_options") or {}).items():
         words += ["--mitigation-option", f"{name}={scalar_text(value)}"]
     return shlex.join([*words, "--out", str(run)])
