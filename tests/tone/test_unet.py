@@ -13,7 +13,7 @@ from mindgap.core.errors import DataError, ShapeError
 from mindgap.tone.classical_mask import classical_masks
 from mindgap.tone.mask_augment import augmented
 from mindgap.tone.mask_scores import dice, jaccard
-from mindgap.tone.unet import UNet, UNetSettings, load_unet, predict_masks, save_unet
+from mindgap.tone.unet import UNet, UNetSettings, load_unet, predict_lesions, predict_masks, save_unet
 from mindgap.tone.unet_training import UNetTraining, mask_loss, train_unet
 
 SIZE, N = 32, 160
@@ -166,3 +166,14 @@ def test_files_that_are_no_unet_are_one_line(tmp_path):
             load_unet(tmp_path / f"{name}.safetensors")
         assert "\n" not in str(refused.value)
         assert name in str(refused.value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_it_learns_too():
+    images, masks = pictures()
+    settings = UNetTraining(width=6, epochs=8, batch_size=16, lr=1e-2, narrow=True)
+    rows = {"train_rows": np.arange(120), "validation_rows": np.arange(120, N)}
+    network = train_unet(images, masks, **rows, settings=settings, device="cuda")
+    found = predict_lesions(network, tensor(images[120:]))
+    assert found.masks.device.type == "cpu"
+    assert np.nanmean(jaccard(found.masks, torch.from_numpy(masks[120:] > 127))) > 0.65

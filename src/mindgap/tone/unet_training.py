@@ -98,6 +98,7 @@ def train_unet(
     validation_rows: NDArray[np.int64],
     settings: UNetTraining | None = None,
     checkpoint: Path | None = None,
+    device: torch.device | str = "cpu",
     on_epoch: Callable[[UNetEpoch], None] = lambda _: None,
 ) -> LesionNetwork:
     """Trains a U-Net, and gives back its epoch of highest Jaccard on the validation images.
@@ -112,6 +113,7 @@ def train_unet(
         validation_rows: int64.
         settings: how.
         checkpoint: a file written after every epoch; a training that was killed goes on from it, to the same bits.
+        device: where it is computed; a killed training comes to the same bits on the processor alone.
         on_epoch: told of every epoch that is trained here.
 
     Raises:
@@ -131,7 +133,7 @@ def train_unet(
     with torch.random.fork_rng(devices=[]):  # whoever calls keeps his own numbers
         torch.manual_seed(derive_seed(chosen.seed, "unet"))
         network = lesion_network(form, encoder_weights=None if found else chosen.encoder_weights)
-    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (torch's stub lacks it)
+    network.to(device=torch.device(device), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (torch's stub lacks it)
     optimizer = torch.optim.AdamW(network.parameters(), lr=chosen.lr, weight_decay=1e-4)
     epochs = found.progress.epochs if found else _planned_epochs(task, network)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, chosen.lr, total_steps=task.steps * epochs)
@@ -167,7 +169,7 @@ def _train_epoch(
     order = numpy_generator(seed, "unet", epoch).permutation(task.train_rows)
     generator = torch.Generator().manual_seed(derive_seed(seed, "augment", epoch))
     network.train()
-    total = torch.zeros(())
+    total = torch.zeros((), device=_device(network))
     for rows in np.split(order[: steps * task.settings.batch_size], steps):
         loss = _loss(task, network, rows, generator)
         optimizer.zero_grad(set_to_none=True)
@@ -182,9 +184,10 @@ def _train_epoch(
 
 
 def _loss(task: _Task, network: LesionNetwork, rows: NDArray[np.int64], generator: torch.Generator) -> Tensor:
-    pixels, wanted = augmented(*task.batch(rows), generator=generator)
+    images, masks = (each.to(_device(network)) for each in task.batch(rows))
+    pixels, wanted = augmented(images, masks, generator=generator)
     ready = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=task.settings.narrow):
+    with torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=task.settings.narrow):
         logits = network(ready)
     return mask_loss(logits.float(), wanted)
 
@@ -211,6 +214,10 @@ def _planned_epochs(task: _Task, network: LesionNetwork) -> int:
         _loss(task, trial, task.train_rows[: task.settings.batch_size], generator).backward()
     seconds = (time.perf_counter() - begun) * (task.steps + len(task.validation_rows) / task.settings.batch_size)
     return min(task.settings.epochs, max(1, int(60 * minutes / seconds)))
+
+
+def _device(network: LesionNetwork) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _advance(schedule: torch.optim.lr_scheduler.OneCycleLR, steps: int) -> None:

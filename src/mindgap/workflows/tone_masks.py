@@ -22,6 +22,7 @@ from mindgap.tone.classical_mask import classical_masks
 from mindgap.tone.mask_scores import jaccard
 from mindgap.tone.unet import LesionNetwork, load_unet, predict_lesions, predict_masks, save_unet
 from mindgap.tone.unet_training import UNetEpoch, UNetTraining, train_unet
+from mindgap.train.device import choose_device
 from mindgap.workflows.tone_pixels import BATCH, image_batch, new_map
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def lesions_of(store: Store, request: MaskRequest, folder: Path, *, seed: int) -
     if request.training is not None:
         network, training = _trained(store, request.training, folder, seed=seed)
     elif request.weights is not None:
-        network = load_unet(request.weights)
+        network = load_unet(request.weights).to(choose_device("auto"))
     if request.source == "stored":
         has_mask = column_of(store.table, "has_mask").to_numpy(dtype=np.bool_)
         return LesionsOfStore(store.masks, has_mask, training=training)
@@ -145,12 +146,12 @@ def _written(store: Store, network: LesionNetwork | None, path: Path) -> Lesions
 
 
 def _fitted(training: UNetTraining, *, images: int, seed: int) -> UNetTraining:
-    """In bf16 where the processor multiplies matrices of it; few images are seen more often, and in smaller batches."""
+    """In bf16 where matrices of it are multiplied; few images are seen more often, and in smaller batches."""
     batch_size = min(training.batch_size, max(LEAST_BATCH, images // LEAST_EPOCH_STEPS))
     epochs = training.epochs
     if "epochs" not in training.model_fields_set:
         epochs = max(epochs, -(-LEAST_STEPS // max(1, images // batch_size)))
-    narrow = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    narrow = torch.cuda.is_available() or bool(torch.cpu.get_capabilities().get("amx_bf16"))
     return training.model_copy(update={"batch_size": batch_size, "epochs": epochs, "seed": seed, "narrow": narrow})
 
 
@@ -164,7 +165,7 @@ def _trained(store: Store, wanted: UNetTraining, folder: Path, *, seed: int) -> 
     try:
         network = train_unet(
             store.images, store.masks, train_rows=rows["train"], validation_rows=rows["validation"], settings=settings,
-            checkpoint=folder / _STATE_FILE, on_epoch=_say,
+            checkpoint=folder / _STATE_FILE, device=choose_device("auto"), on_epoch=_say,
         )  # fmt: skip
     except TrainingFailure as failure:
         raise DataError(f"{store.path}: {failure}; check the masks, or use --masks classical") from None
