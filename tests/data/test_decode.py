@@ -205,3 +205,16 @@ def test_a_plain_image_has_no_bit_set():
 
 def test_thumbnails_of_small_images_exist():
     assert thumbnail(np.zeros((3, 3, 3), dtype=np.uint8)).shape == (16, 16)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white_in_an_image_and_no_lesion_in_a_mask(tmp_path, mode):
+    pixels = np.full((32, 32, 4), (200, 200, 200, 255), dtype=np.uint8)
+    pixels[:, 16:] = 0, 0, 0, 0
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "a.png", **({"transparency": 0} if mode == "P" else {}))
+    found = decode_image(str(tmp_path / "a.png"), SQUASH)
+    assert np.abs(found[:, :7].astype(int) - 200).max() <= 4
+    assert (found[:, 9:] == 255).all()
+    mask = decode_mask(str(tmp_path / "a.png"), SQUASH)
+    assert (mask[:, :7] == 255).all()
+    assert not mask[:, 9:].any()

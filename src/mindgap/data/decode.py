@@ -50,7 +50,9 @@ class Geometry:
 def decode_image(path: str, geometry: Geometry) -> NDArray[np.uint8]:
     """Decodes a file to uint8 (S, S, 3), RGB; JPEGs are decoded at the smallest scale not below S ("draft mode").
 
-    EXIF orientation is applied; of an animation the first frame counts; transparency is dropped.
+    EXIF orientation is applied; of an animation the first frame counts. What is transparent becomes white, as viewers
+    and paper show it: the colour that a file hides there, often black, is no skin. Of 16 bits the upper eight count;
+    CMYK is converted as Pillow does.
 
     Raises:
         ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
@@ -63,7 +65,7 @@ def decode_image(path: str, geometry: Geometry) -> NDArray[np.uint8]:
 def decode_mask(path: str, geometry: Geometry) -> NDArray[np.uint8]:
     """Decodes a mask file to uint8 (S, S), 0 or 255, averaged and cut at half of the file's own maximum.
 
-    So masks of 0/1 count as masks of 0/255 do; one of zeros stays empty.
+    So masks of 0/1 count as masks of 0/255 do; one of zeros stays empty, and what is transparent is no lesion.
 
     Raises:
         ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
@@ -146,13 +148,22 @@ def _decode(path: str, convert: Callable[[Image.Image], Image.Image], geometry: 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    image = _opaque(image, "white")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _opaque(image: Image.Image, ground: str) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, ground), image.convert("RGBA"))
 
 
 def _to_full_range(image: Image.Image) -> Image.Image:
     """Grey levels, scaled so that the largest is 255; an image of zeros stays one."""
     deep = image.mode in {"I", "F"} or image.mode.startswith("I;16")
-    levels = np.nan_to_num(np.asarray(image if deep else image.convert("L")).astype(np.float32), posinf=0, neginf=0)
+    levels = np.nan_to_num(
+        np.asarray(image if deep else _opaque(image, "black").convert("L")).astype(np.float32), posinf=0, neginf=0
+    )
     top = float(levels.max())
     scaled = levels.clip(0) * (255 / top) if top > 0 else np.zeros_like(levels)
     return Image.fromarray(np.rint(scaled).astype(np.uint8))
