@@ -8,6 +8,7 @@ import torch
 
 from mindgap.core.errors import ConfigError, ShapeError
 from mindgap.tone.bands import CUT_OFFS, bands_of
+from mindgap.tone.flags import TONE_FLAGS
 from mindgap.tone.lab import bytes_of, lab_of, rgb_of
 from mindgap.tone.measure import measure_tone
 from mindgap.tone.quantiles import masked_quantiles
@@ -116,9 +117,30 @@ def test_black_and_white_images_have_no_tone(value, flag):
     assert flag in found.flags[0] or found.finding.shares["frame"][0] == 1
 
 
-def test_grey_images_have_no_tone():
-    found = measure(torch.full((1, 3, SIZE, SIZE), 150, dtype=torch.uint8))
-    assert math.isnan(found.ita_degrees[0]) or "cast" in found.flags[0]
+@pytest.mark.parametrize("definition", ["cielab", "lab8"])
+def test_grey_images_have_no_tone(definition):
+    found = measure(torch.full((1, 3, SIZE, SIZE), 150, dtype=torch.uint8), definition=definition)
+    assert math.isnan(found.ita_degrees[0])
+    assert found.flags == (("grey",),)
+
+
+def test_skin_with_the_least_colour_is_not_grey():
+    """One level of blue less is a b* of 0.6: it has an angle, and a hue that no skin has."""
+    images = torch.full((1, 3, SIZE, SIZE), 150, dtype=torch.uint8)
+    images[:, 2] -= 1
+    found = measure(images)
+    assert found.flags == (("cast",),)
+    assert math.isfinite(found.ita_degrees[0])
+
+
+def test_every_flag_has_its_meaning():
+    images = torch.cat([image(60, 20, 3), image(60, 5, -15), torch.full((3, 3, SIZE, SIZE), 150, dtype=torch.uint8)])
+    images[3:, :, 20:40, 20:40] = torch.tensor([255, 0], dtype=torch.uint8)[:, None, None, None]
+    lesions = no_lesion(images)
+    lesions[0] = True
+    seen = {flag for flags in measure(images, lesions).flags for flag in flags}
+    assert seen == {"no_skin", "few_pixels", "cast", "grey", "saturated", "clipped"}
+    assert seen < set(TONE_FLAGS)
 
 
 @pytest.mark.parametrize("size", [1, 8])

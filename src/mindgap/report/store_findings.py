@@ -201,6 +201,8 @@ def _tone(record: Record) -> StoreFinding:
     tone = record["tone"]
     if tone is None:
         return StoreFinding("Nothing is known of skin tone", ("It is measured by mindgap tone, from the pixels.",))
+    if not tone["n"]:
+        return StoreFinding("No image's skin tone is known", ("Flags say why, image by image.",), "shown")
     dark = tone["darker_than_iii"]
     title = f"{count(dark)} of {count(tone['n'])} measured images are darker than tone band III"
     few = dark < SMALL_GROUP

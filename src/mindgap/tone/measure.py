@@ -16,6 +16,7 @@ Definition = Literal["cielab", "lab8"]
 LEAST_RADIUS = 5.0  # distance from L* 50, b* 0; nearer the angle is noise
 FEW_PIXELS, FEW_SHARE = 100, 0.02  # of the image
 SPOILT_SHARE = 0.05  # of the pixels outside the lesion
+LEAST_CHROMA = 0.5  # of the median skin; under it is grey to the rounding of bytes, which has an angle of 90° or none
 HUES_DEGREES = (15.0, 85.0)  # of a* and b*; human skin under white light lies well within
 Floats = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ class ToneMeasure:
         ita_pixels: int64 (n,), how many they are.
         lightness: float64 (n,), median L* of the skin.
         yellowness: float64 (n,), median b* of the skin.
-        flags: n tuples of ``few_pixels``, ``no_skin``, ``cast``, ``saturated``, ``clipped``.
+        flags: n tuples of names of ``tone.flags.TONE_FLAGS``.
         finding: which pixels are what.
     """
 
@@ -50,7 +51,7 @@ def measure_tone(
 
     Per pixel the angle is atan2(L* − 50, b*); pixels with b* ≤ 0, or nearer than 5 to L* 50 and b* 0, say nothing.
     Where over half of the skin says nothing the angle is not known, and the image is flagged ``cast``; so is one whose
-    skin has a hue that no skin has under white light, but its angle is kept.
+    skin has a hue that no skin has under white light, but its angle is kept. Nor is it known of grey pictures.
 
     Args:
         images: uint8 (N, 3, H, W).
@@ -76,9 +77,11 @@ def measure_tone(
     low, middle, high = np.degrees(np.arctan(masked_quantiles(slope, usable, [0.25, 0.5, 0.75]))).T
     pixels, skin = (part.sum(dim=(1, 2)).cpu().numpy() for part in (usable, finding.skin))
     medians = [masked_quantiles(values, finding.skin, [0.5])[:, 0] for values in (lightness, a, b)]
-    odd = (skin > 0) & (2 * pixels < skin)
-    flags = _flags(finding, pixels=pixels, skin=skin, odd=odd, hue=np.degrees(np.arctan2(medians[2], medians[1])))
-    known = ~odd & (pixels > 0)
+    grey = (skin > 0) & (np.hypot(medians[1], medians[2]) < LEAST_CHROMA)
+    odd = (skin > 0) & (2 * pixels < skin) & ~grey
+    hue = np.degrees(np.arctan2(medians[2], medians[1]))
+    flags = _flags(finding, pixels=pixels, skin=skin, odd=odd, grey=grey, hue=hue)
+    known = ~odd & ~grey & (pixels > 0)
     return ToneMeasure(
         ita_degrees=np.where(known, middle, np.nan),
         ita_iqr_degrees=np.where(known, high - low, np.nan),
@@ -91,7 +94,13 @@ def measure_tone(
 
 
 def _flags(
-    finding: SkinFinding, *, pixels: NDArray[np.int64], skin: NDArray[np.int64], odd: NDArray[np.bool_], hue: Floats
+    finding: SkinFinding,
+    *,
+    pixels: NDArray[np.int64],
+    skin: NDArray[np.int64],
+    odd: NDArray[np.bool_],
+    grey: NDArray[np.bool_],
+    hue: Floats,
 ) -> tuple[tuple[str, ...], ...]:
     few = max(FEW_PIXELS, FEW_SHARE * finding.skin[0].numel()) if len(skin) else 0
     with np.errstate(invalid="ignore"):
@@ -99,7 +108,8 @@ def _flags(
     table = {
         "no_skin": skin == 0,
         "few_pixels": (skin > 0) & (pixels < few),
-        "cast": odd | (strange & (skin > 0)),
+        "grey": grey,
+        "cast": odd | (strange & (skin > 0) & ~grey),
         "saturated": finding.shares["shining"] > SPOILT_SHARE,
         "clipped": finding.shares["black"] > SPOILT_SHARE,
     }

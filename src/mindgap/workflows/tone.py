@@ -25,7 +25,7 @@ from mindgap.tone.normalize import Edge
 from mindgap.tone.shift import ShiftSettings, find_shift
 from mindgap.tone.targets import FLATTEN, draw_targets
 from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
-from mindgap.workflows.tone_masks import MaskRequest, lesions_of, mask_request
+from mindgap.workflows.tone_masks import LesionsOfStore, MaskRequest, lesions_of, mask_request
 from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, write_twins
 from mindgap.workflows.tone_record import tone_record
 
@@ -136,7 +136,7 @@ def _build(
 ) -> dict[str, Any]:
     lesions = lesions_of(store, masks, folder, seed=asked["seed"])
     seen, anchored = _under_light(ToneInput(store.images, lesions.masks), asked["constancy"], sources)
-    doubts = {"no_mask": ~lesions.has_mask} | ({} if anchored is None else {"no_anchor": ~anchored})
+    doubts = _doubts(lesions) | ({} if anchored is None else {"no_anchor": ~anchored})
     measured = measure_store(seen, definition=asked["definition"]).flagged(**doubts)
     angles = measured if asked["definition"] == "cielab" else measure_store(seen)
     bands = bands_of(angles.ita_degrees)
@@ -160,6 +160,15 @@ def _build(
         | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
     }
     return write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record)
+
+
+def _doubts(lesions: LesionsOfStore) -> dict[str, NDArray[np.bool_]]:
+    """Where all of an image was taken for skin, as no mask was there, or an empty one."""
+    has = lesions.has_mask
+    if lesions.masks is None:
+        return {"no_mask": ~has}
+    empty = np.array([not mask.any() for mask in lesions.masks], dtype=np.bool_)
+    return {"no_mask": ~has, "empty_mask": has & empty}
 
 
 def _under_light(
