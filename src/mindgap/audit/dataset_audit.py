@@ -137,10 +137,16 @@ def audit_dataset(
             ids=data.ids,
         ),
         "duplicates": _duplicates(data),
-        "tone": tone_record(data.tones, data.splits, split_names=SPLITS) if data.tones is not None else None,
+        "tone": None if data.tones is None else _tone(data, data.tones),
         "tone_reason": None if data.tones is not None else NO_TONE,
     }
     return jsonable(record)
+
+
+def _tone(data: DatasetArrays, tones: Tones) -> Record:
+    members = class_indicators(data.labels, len(data.classes))
+    classes = {name: members[:, k] for k, name in enumerate(data.classes)}
+    return tone_record(tones, data.splits, split_names=SPLITS, classes=classes)
 
 
 def _splits(data: DatasetArrays) -> Record:
