@@ -10,12 +10,14 @@ from markupsafe import Markup
 
 from mindgap.report.drawing import Axis, Plot, at, element, hover
 from mindgap.report.estimate import count, decimal, percent
+from mindgap.tone.bands import CUT_OFFS
 
 PARTS = 8
 """Colours of the classes; the last is for all others together."""
 OTHER = "other classes"
 SPLIT_PARTS = {"train": "split-train", "validation": "split-validation", "test": "split-test"}
-_BANDS = {"VI": (-90, -30), "V": (-30, 10), "IV": (10, 28), "III": (28, 41), "II": (41, 55), "I": (55, 90)}
+_LIGHTEST = 90.0
+_SHORT_NAME = 3  # letters; longer names of bands stand on three lines in turn, as some bands are narrow
 
 
 def class_parts(sizes: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
@@ -82,12 +84,14 @@ def draw_label(label: str, shares: Mapping[str, float | None]) -> Markup:
     return _cell(alt, marks)
 
 
-def draw_tones(edges: Sequence[float], counts: Sequence[int]) -> Markup:
+def draw_tones(edges: Sequence[float], counts: Sequence[int], *, cut_offs: str = "wei") -> Markup:
     """Histogram of the individual typology angle, dark skin on the left, with the cut-offs of the tone bands."""
+    bands, lows = zip(*CUT_OFFS[cut_offs], strict=True)
+    lines_of_names = 3 if any(len(band) > _SHORT_NAME for band in bands) else 1
     most = max([1, *counts])
     plot = Plot(
         x=Axis(-90.0, 90.0, "Typology angle in degrees, lighter", lambda v: decimal(v, 0)),
-        y=Axis(0.0, most * 1.15, "Images", count),
+        y=Axis(0.0, most * (1.0 + 0.15 * lines_of_names), "Images", count),
         height_px=260,
     )
     bars = []
@@ -98,13 +102,13 @@ def draw_tones(edges: Sequence[float], counts: Sequence[int]) -> Markup:
         bars.append(element("rect", text, x=plot.px(low), y=top, width=width, height=plot.base_px - top, class_="bar"))
     lines = [
         element("line", x1=plot.px(low), x2=plot.px(low), y1=plot.top_px, y2=plot.base_px, class_="floor-mean")
-        for low, _ in _BANDS.values()
+        for low in lows
         if low > edges[0]
     ]
-    names = [
-        element("text", band, x=plot.px((low + high) / 2), y=plot.top_px + 10, class_="note middle")
-        for band, (low, high) in _BANDS.items()
-    ]
+    names = []
+    for place, (band, low, high) in enumerate(zip(bands, lows, (_LIGHTEST, *lows[:-1]), strict=True)):
+        x, y = plot.px((low + high) / 2), plot.top_px + 10 + 15 * (place % lines_of_names)
+        names.append(element("text", band.replace("_", " "), x=x, y=y, class_="note middle"))
     alt = f"Skin tones of {count(sum(counts))} images; the angle of most is near {decimal(_mode(edges, counts), 0)}°."
     return plot.draw([*bars, *lines, *names], alt=alt)
 

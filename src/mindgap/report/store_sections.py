@@ -13,6 +13,7 @@ from mindgap.report.store_detectable import detectable_gaps
 from mindgap.report.store_drawing import draw_tones, points
 from mindgap.report.store_findings import leak_finding, small_by_attribute, store_findings, store_overview
 from mindgap.report.store_limits import store_limits
+from mindgap.report.tone_tables import cut_offs_of, tone_tables
 
 Record = Mapping[str, Any]
 
@@ -20,7 +21,7 @@ Record = Mapping[str, Any]
 def store_sections(record: Record) -> list[Section]:
     """All parts of the page."""
     return [
-        Section("summary", "In plain words", "In plain words", _summary(record)),
+        Section("summary", "In plain words", "In plain words", _summary(record) | {"cautions": []}),
         Section("composition", "Who is in it", "Who is in it", composition(record)),
         Section("detectable", "How small a gap it could show", "Smallest gap", detectable_gaps(record)),
         Section("ties", "Clusters, leaks and duplicates", "Leaks, duplicates", _ties(record)),
@@ -37,7 +38,6 @@ def _summary(record: Record) -> dict[str, Any]:
         "split_note": f"No network is judged here: this is what the images and their table allow one to find. Gaps are "
         f"read off the {judged} split, so sizes are those of that split unless said otherwise. A gap shows if a "
         f"two-sided 5 % test finds it in 80 % of samples of this size, {_assumed(record)} being assumed.",
-        "cautions": [],
         "overview": store_overview(record),
         "findings": store_findings(record),
         "more_findings": [],
@@ -105,8 +105,10 @@ def _cluster_sizes(sizes: Mapping[str, int], *, most: int = 8) -> list[tuple[str
 
 def _tones(record: Record) -> dict[str, Any]:
     tone = record["tone"]
-    drawing = draw_tones(tone["edges_degrees"], tone["counts"]) if tone else None
-    return {"tone": tone, "tone_reason": record["tone_reason"], "tone_drawing": drawing}
+    drawn = tone and tone["n"]
+    drawing = draw_tones(tone["edges_degrees"], tone["counts"], cut_offs=cut_offs_of(record)) if drawn else None
+    words = {"tone": tone, "tone_reason": record["tone_reason"], "tone_drawing": drawing}
+    return words | tone_tables(record)
 
 
 def _origin(record: Record) -> list[tuple[str, str]]:

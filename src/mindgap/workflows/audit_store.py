@@ -130,6 +130,7 @@ def _store(store: Store, grouped: Mapping[str, StoreAttribute]) -> dict[str, Any
         "out_of_range": {name: one.out_of_range for name, one in grouped.items() if one.out_of_range},
         "dropped": info.dropped,
         "masks": info.masks,
+        "tone": info.tone,
         "source": {key: info.source[key] for key in ("preset", "cluster", "rows") if key in info.source},
         "notes": list(info.notes),
     }
