@@ -61,12 +61,14 @@ class Page:
         subtitle: one line below it.
         made_from: what the figures come from, as in "made from the files of run 7".
         sections: its parts in order; their contents share one set of names.
+        pictures: whether it holds pictures as data, which its policy else forbids.
     """
 
     title: str
     subtitle: str
     made_from: str
     sections: Sequence[Section]
+    pictures: bool = False
 
 
 def render_page(page: Page) -> str:
@@ -80,6 +82,7 @@ def render_page(page: Page) -> str:
         "style": Markup(style),  # noqa: S704  (our own file)
         "style_hash": _hash(style),
         "parts": page.sections,
+        "pictures": page.pictures,
     }
     for part in page.sections:
         context |= part.content

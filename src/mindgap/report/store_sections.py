@@ -7,6 +7,7 @@ from typing import Any
 
 from mindgap.core.groups import SMALL_GROUP
 from mindgap.report.estimate import count, decimal, percent
+from mindgap.report.example_sheet import ExampleSheet
 from mindgap.report.page import KeyFigure, Section
 from mindgap.report.store_composition import composition
 from mindgap.report.store_detectable import detectable_gaps
@@ -18,14 +19,15 @@ from mindgap.report.tone_tables import cut_offs_of, tone_tables
 Record = Mapping[str, Any]
 
 
-def store_sections(record: Record) -> list[Section]:
+def store_sections(record: Record, *, examples: ExampleSheet | None = None) -> list[Section]:
     """All parts of the page."""
+    cautions = [] if examples is None else [examples.caution]
     return [
-        Section("summary", "In plain words", "In plain words", _summary(record) | {"cautions": []}),
+        Section("summary", "In plain words", "In plain words", _summary(record) | {"cautions": cautions}),
         Section("composition", "Who is in it", "Who is in it", composition(record)),
         Section("detectable", "How small a gap it could show", "Smallest gap", detectable_gaps(record)),
         Section("ties", "Clusters, leaks and duplicates", "Leaks, duplicates", _ties(record)),
-        Section("tones", "Skin tone", "Skin tone", _tones(record)),
+        Section("tones", "Skin tone", "Skin tone", _tones(record) | {"sheet": examples}),
         Section("unanswered", "What the data cannot answer", "What it cannot answer", {"limits": store_limits(record)}),
         Section("stored", "Where it comes from", "Provenance", {"origin": _origin(record)}),
         Section("store_reading", "How to read it", "How to read it", {"assumed": _assumed(record)}),

@@ -43,6 +43,7 @@ def audit(
     accuracy: float | None = None,
     icc: float | None = None,
     seed: int = 0,
+    examples: int = 0,
 ) -> dict[str, Any]:
     """Audits a predictions table, the predictions of a run, or a store.
 
@@ -65,6 +66,8 @@ def audit(
         accuracy: of a store: the accuracy assumed where it says how small a gap could show, in 0..1; None means .8.
         icc: of a store: the correlation of being right within a cluster that is assumed there, in 0..1; None means .5.
         seed: the same seed gives the same record.
+        examples: of a store with twins: so many images beside their twins on the page, never in the record. They are
+            patients' images.
 
     Returns:
         The record that ``json`` holds.
@@ -81,10 +84,11 @@ def audit(
     place, tables = Path(target), _paths(table)
     outputs = Outputs.checked(json, html, inputs=(place, *tables))
     of_tables = {"cluster": cluster, "split": split, "table": table, "id": id, "label": label}
-    assumed = {name: value for name, value in (("accuracy", accuracy), ("icc", icc)) if value is not None}
+    of_stores = (("accuracy", accuracy), ("icc", icc), ("examples", examples or None))
+    of_stores = {name: value for name, value in of_stores if value is not None}
     if (place / "store.json").is_file():
-        return _audit_store(place, attributes, outputs, options=options, unfit=of_tables, assumed=assumed)
-    for name, value in assumed.items():
+        return _audit_store(place, attributes, outputs, options=options, unfit=of_tables, of_stores=of_stores)
+    for name, value in of_stores.items():
         raise ConfigError(f"{target}: is no store, so --{name} {value} does not fit; leave it out, or audit a store")
     for name in ("id", "label"):
         if of_tables[name] is not None and not tables:
@@ -159,7 +163,7 @@ def _audit_store(
     *,
     options: Mapping[str, Any],
     unfit: Mapping[str, object],
-    assumed: Mapping[str, float],
+    of_stores: Mapping[str, Any],
 ) -> dict[str, Any]:
     """A store has no predictions: what concerns them is refused."""
     given = {name: value for name, value in unfit.items() if value is not None}
@@ -180,7 +184,7 @@ def _audit_store(
             attributes=attributes,
             permutations=options["permutations"],
             seed=options["seed"],
-            **assumed,
+            **of_stores,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +15,18 @@ from mindgap.audit.detectable_gap import ACCURACY
 from mindgap.audit.tone_table import Tones
 from mindgap.core.errors import DataError
 from mindgap.core.files import write_text
+from mindgap.core.notes import note
 from mindgap.data.image_hashes import image_hashes
 from mindgap.data.image_store import Store
 from mindgap.data.split import SPLITS
 from mindgap.data.store_attributes import StoreAttribute, store_attributes
 from mindgap.data.table import column_of
+from mindgap.report.example_sheet import ExampleSheet
 from mindgap.report.store_page import render_store_page
+from mindgap.workflows.audit_examples import examples_of, refuse_examples
 from mindgap.workflows.audit_outputs import Outputs
+
+log = logging.getLogger(__name__)
 
 
 def audit_store(
@@ -33,6 +39,7 @@ def audit_store(
     icc: float | None = None,
     permutations: int = 1000,
     seed: int = 0,
+    examples: int = 0,
 ) -> dict[str, Any]:
     """Audits a store and returns the record.
 
@@ -45,6 +52,7 @@ def audit_store(
         icc: assumed correlation of being right within a cluster; None means .5.
         permutations: for the p of the case mix.
         seed: the same seed gives the same record.
+        examples: so many images on the page beside their twins, never in the record; they are patients' images.
 
     Raises:
         CapacityError: a file cannot be written.
@@ -54,11 +62,20 @@ def audit_store(
     """
     outputs = Outputs.checked(json, html, inputs=(Path(store),))
     opened = Store.open(store)
+    refuse_examples(examples, opened, page=outputs.html)
     grouped = store_attributes(opened, attributes)
     record = audit_dataset(_arrays(opened, grouped), accuracy=accuracy, icc=icc, permutations=permutations, seed=seed)
     record = {**record, "store": _store(opened, grouped), "seed": seed}
-    outputs.write(record, page=lambda path: write_text(path, render_store_page(record)))
+    sheet = _examples(opened, examples, seed=seed)
+    outputs.write(record, page=lambda path: write_text(path, render_store_page(record, examples=sheet)))
+    if sheet is not None:
+        note(log, f"{outputs.html}: holds {len(sheet.panels)} images of the store; keep it as you keep the images")
     return record
+
+
+def _examples(store: Store, number: int, *, seed: int) -> ExampleSheet | None:
+    tones = _tones(store.table) if number else None
+    return None if tones is None else examples_of(store, tones, number=number, seed=seed)
 
 
 def _arrays(store: Store, grouped: Mapping[str, StoreAttribute]) -> DatasetArrays:

@@ -11,7 +11,10 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 Look = Callable[..., list[dict[str, Any]]]
 
@@ -49,7 +52,7 @@ function measure(frame) {{
     requests: view.performance.getEntriesByType("resource").length,
     scripts: d.querySelectorAll("script").length,
     overflow: d.documentElement.scrollWidth - d.documentElement.clientWidth,
-    beyond: [...d.querySelectorAll("main *, nav *, header *, footer *")]
+    beyond: [...d.querySelectorAll("main *:not(use), nav *, header *, footer *")]
       .filter(e => !e.closest(".scroll") && e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 80)),
     scrolling: boxed.filter(e => e.scrollWidth > e.clientWidth).map(e => e.getAttribute("aria-label")),
     hinted: boxed.every(e => view.getComputedStyle(e).backgroundImage.includes("gradient")),
@@ -93,3 +96,18 @@ def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
         return json.loads(unescape(found[1]))
 
     return measured
+
+
+@pytest.fixture(scope="session")
+def photograph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], NDArray[np.uint8]]:
+    """What a reader sees of a page of 900 × 6000 pixels, as RGB."""
+
+    def taken(page: Path) -> NDArray[np.uint8]:
+        folder = tmp_path_factory.mktemp("photograph")
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+        flags += ["--window-size=900,6000", f"--user-data-dir={folder / 'profile'}"]
+        call = [chromium(), *flags, f"--screenshot={folder / 'page.png'}", page.as_uri()]
+        subprocess.run(call, capture_output=True, timeout=120, check=True)
+        return np.asarray(Image.open(folder / "page.png").convert("RGB"))
+
+    return taken

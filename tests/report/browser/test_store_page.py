@@ -90,3 +90,26 @@ def test_names_from_the_data_run_nothing(hostile) -> None:
     for found in hostile:
         assert found["alerted"] is False
         assert found["requests"] == found["scripts"] == 0
+
+
+@pytest.fixture(scope="module")
+def exemplified(tmp_path_factory) -> Path:
+    """The page of a store of magenta images whose twins are green, six of them shown."""
+    store = write_tiny_store(tmp_path_factory.mktemp("examples") / "store", twins=True)
+    for name, colour in (("images.bin", (255, 0, 255)), ("twins.bin", (0, 255, 0))):
+        np.broadcast_to(np.array(colour, dtype=np.uint8), (300, 16, 16, 3)).tofile(store / name)
+    table = pd.read_parquet(store / "table.parquet")
+    table = table.assign(ita_degrees=45.0, ita_iqr_degrees=4.0, ita_flags="cast", twin_target_degrees=0.0)
+    table.to_parquet(store / "table.parquet")
+    audit_store(store, html=store.parent / "page.html", permutations=5, examples=6)
+    return store.parent / "page.html"
+
+
+def test_examples_are_seen_and_nothing_leaves_the_page(exemplified, look, photograph) -> None:
+    seen = photograph(exemplified)
+    magenta, green = ((seen == colour).all(axis=2).sum() for colour in ((255, 0, 255), (0, 255, 0)))
+    assert magenta == pytest.approx(green, rel=0.05)
+    assert magenta > 6 * 100**2, "the policy blocked the page's own picture"
+    for found in look(exemplified, *SCREENS, paper=PAPERS):
+        assert (found["beyond"], found["overflow"] <= 0) == ([], True)
+        assert found["requests"] == found["scripts"] == found["unnamed"] == 0

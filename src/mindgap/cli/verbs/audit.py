@@ -62,6 +62,13 @@ def audit(
         ),
     ] = None,
     seed: SeedOption = 0,
+    examples: Annotated[
+        int,
+        typer.Option(
+            "--examples",
+            help="Of a STORE with twins: N images beside their twins in --html; it then holds patients' images.",
+        ),
+    ] = 0,
 ) -> None:
     """Show the gaps between groups with intervals and noise floors."""
     from mindgap.api import audit as run
@@ -84,6 +91,7 @@ def audit(
         accuracy=accuracy,
         icc=icc,
         seed=seed,
+        examples=examples,
     )
     for line in [*_lines(record), *written_lines(json=json, html=html)]:
         typer.echo(line)
