@@ -155,6 +155,16 @@ def test_where_all_is_lesion_there_is_no_skin():
     assert found.ita_pixels.tolist() == [0]
 
 
+def test_angles_that_span_widely_are_flagged():
+    """Half of the skin at 63°, half at −63°: the median is one of the two, and says little."""
+    images = torch.cat([image(64, 10, 7), image(64, 10, 7)])
+    images[0, :, : SIZE // 2] = image(36, 10, 7)[0, :, : SIZE // 2]
+    found = measure(images)
+    assert found.ita_iqr_degrees[0] == pytest.approx(2 * math.degrees(math.atan2(14, 7)), abs=4)
+    assert "wide" in found.flags[0]
+    assert found.flags[1] == ()
+
+
 def test_a_batch_is_measured_as_each_alone():
     generator = torch.Generator().manual_seed(3)
     lab = lab_of(torch.cat([image(70, 12, 20), image(40, 10, 22), image(60, 5, -15)]))

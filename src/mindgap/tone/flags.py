@@ -10,6 +10,7 @@ TONE_FLAGS: Mapping[str, str] = {
     "grey": "the skin has no colour, as in a grey picture, so the tone is not known",
     "cast": "over half of the skin says nothing, so the tone is not known; or its hue is none that skin has under "
     "white light, and the angle is kept",
+    "wide": "half of the skin's angles span more than 60°, as where it is nearly grey, and the tone says little",
     "saturated": "over 5 % of the pixels outside the lesion are white",
     "clipped": "over 5 % of the pixels outside the lesion are black",
     "no_mask": "no lesion mask was there, so all was taken for skin",

@@ -17,6 +17,7 @@ LEAST_RADIUS = 5.0  # distance from L* 50, b* 0; nearer the angle is noise
 FEW_PIXELS, FEW_SHARE = 100, 0.02  # of the image
 SPOILT_SHARE = 0.05  # of the pixels outside the lesion
 LEAST_CHROMA = 0.5  # of the median skin; under it is grey to the rounding of bytes, which has an angle of 90° or none
+WIDE_DEGREES = 60.0  # interquartile range of the angle; wider, the skin is near grey and its angle near any
 HUES_DEGREES = (15.0, 85.0)  # of a* and b*; human skin under white light lies well within
 Floats = NDArray[np.float64]
 
@@ -80,11 +81,15 @@ def measure_tone(
     grey = (skin > 0) & (np.hypot(medians[1], medians[2]) < LEAST_CHROMA)
     odd = (skin > 0) & (2 * pixels < skin) & ~grey
     hue = np.degrees(np.arctan2(medians[2], medians[1]))
-    flags = _flags(finding, pixels=pixels, skin=skin, odd=odd, grey=grey, hue=hue)
     known = ~odd & ~grey & (pixels > 0)
+    spread = np.where(known, high - low, np.nan)
+    with np.errstate(invalid="ignore"):
+        strange = (skin > 0) & ~grey & ((hue < HUES_DEGREES[0]) | (hue > HUES_DEGREES[1]))
+        colours = {"grey": grey, "cast": odd | strange, "wide": spread > WIDE_DEGREES}
+    flags = _flags(finding, pixels=pixels, skin=skin, colours=colours)
     return ToneMeasure(
         ita_degrees=np.where(known, middle, np.nan),
-        ita_iqr_degrees=np.where(known, high - low, np.nan),
+        ita_iqr_degrees=spread,
         ita_pixels=pixels.astype(np.int64),
         lightness=medians[0],
         yellowness=medians[2],
@@ -98,18 +103,13 @@ def _flags(
     *,
     pixels: NDArray[np.int64],
     skin: NDArray[np.int64],
-    odd: NDArray[np.bool_],
-    grey: NDArray[np.bool_],
-    hue: Floats,
+    colours: dict[str, NDArray[np.bool_]],
 ) -> tuple[tuple[str, ...], ...]:
     few = max(FEW_PIXELS, FEW_SHARE * finding.skin[0].numel()) if len(skin) else 0
-    with np.errstate(invalid="ignore"):
-        strange = (hue < HUES_DEGREES[0]) | (hue > HUES_DEGREES[1])
     table = {
         "no_skin": skin == 0,
         "few_pixels": (skin > 0) & (pixels < few),
-        "grey": grey,
-        "cast": odd | (strange & (skin > 0) & ~grey),
+        **colours,
         "saturated": finding.shares["shining"] > SPOILT_SHARE,
         "clipped": finding.shares["black"] > SPOILT_SHARE,
     }
