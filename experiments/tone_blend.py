@@ -98,7 +98,10 @@ def ham(options: argparse.Namespace, seed: int, arm: str) -> list[dict[str, Any]
     place = options.work / "ham_toned"
     tone(options.store, out=place, target="flatten", steps=10)
     run = trained(place, options.work / f"ham_{seed}_{arm}", seed, arm)
-    audit(run, attributes="ita_degrees:quantiles=3", json=run / "by_angle.json", bootstrap=200, permutations=200)
+    audit(
+        run, attributes="ita_degrees:quantiles=3", table=place / "table.parquet", id="id",
+        json=run / "by_angle.json", bootstrap=200, permutations=200,
+    )  # fmt: skip
     return rows_of(json.loads((run / "by_angle.json").read_text(encoding="utf-8")), "ita_degrees", run)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from mindgap.cli.main import run as command
 from mindgap.cli.verbs.tone import tone_lines
-from mindgap.core.errors import ConfigError, MindgapError, RunError
+from mindgap.core.errors import CapacityError, ConfigError, MindgapError, RunError
 from mindgap.core.notes import NOTE
 from mindgap.data.image_store import Store
 from mindgap.search.training_options import training_options
@@ -224,6 +224,13 @@ def test_stored_masks_that_are_not_there_and_the_store_itself_are_refused(place)
         tone(place / "unmasked", out=place / "x", masks="stored")
     with pytest.raises(ConfigError, match="is the store itself; give --out another folder"):
         tone(place / "store", out=place / "store")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(place, small_disk):
+    """Space is taken before a file is mapped, as a write without it kills the process."""
+    with pytest.raises(CapacityError, match=r"no space for masks\.bin of [\d.]+ MiB"):
+        tone(place / "unmasked", out=small_disk / "new")
+    assert list(small_disk.iterdir()) == []
 
 
 def test_a_store_of_one_tone_has_no_tone_attribute(tmp_path):

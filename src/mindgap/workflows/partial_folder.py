@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mindgap.core.errors import MindgapError
+from mindgap.core.errors import MindgapError, RunError
+from mindgap.core.files import is_occupied
 from mindgap.core.run import Asked, RunFolder, State
 
 
@@ -50,6 +51,20 @@ def _state(folder: Path, asked: Asked) -> State | None:
         return RunFolder.check(folder, **asked)
     except MindgapError:
         return None
+
+
+def is_finished_store(place: Path, *, verb: str, options: Mapping[str, Any], force: bool) -> bool:
+    """Whether the store is there already; refuses what else is there, unless it is a store and is to be replaced.
+
+    Raises:
+        RunError: it is unfinished, of other options, or of another verb.
+    """
+    if not is_occupied(place):
+        return False
+    state = RunFolder.check(place, verb=verb, options=options, force=force)
+    if state == "resumed":
+        raise RunError(f"{place}: holds an unfinished store; --force replaces it")
+    return state == "finished"
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mindgap.core.errors import ConfigError, DataError, RunError
-from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json
+from mindgap.core.errors import ConfigError, DataError
+from mindgap.core.files import no_new_parents_on_failure, read_json
 from mindgap.core.processors import available_cores
 from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import RunFolder
@@ -32,7 +32,7 @@ from mindgap.data.store_writer import (
     write_store,
 )
 from mindgap.data.table import column_of
-from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
+from mindgap.workflows.partial_folder import is_finished_store, partial_folder, removed_by_a_mistake
 
 
 def prepare(
@@ -109,7 +109,7 @@ def prepare(
         raise ConfigError(f"workers={workers}: need at least 1, or leave it out for all cores")
     target, options = Path(out).resolve(), request.options()  # a link to the folder stays one
     end_killed_replacement(target)
-    if _is_finished(target, options, force=force):
+    if is_finished_store(target, verb="prepare", options=options, force=force):
         return read_json(target / "store.json")
     grows = partial_folder(target, verb="prepare", options=options, replace=force, keep=["finished"])
     with no_new_parents_on_failure(target), grows as run:
@@ -247,13 +247,3 @@ def _source(request: PrepareRequest, rows: Rows) -> dict[str, Any]:
     options = request.options()
     kept = ("images", "metadata", "metadata_sha256", "masks", "preset", "id", "label", "labels", "cluster")
     return {name: options[name] for name in kept} | {"rows": rows.total}
-
-
-def _is_finished(target: Path, options: dict[str, Any], *, force: bool) -> bool:
-    """Whether the store is there already; refuses what else is there, unless it is a store and is to be replaced."""
-    if not is_occupied(target):
-        return False
-    state = RunFolder.check(target, verb="prepare", options=options, force=force)
-    if state == "resumed":
-        raise RunError(f"{target}: holds an unfinished store; --force replaces it")
-    return state == "finished"

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.core.config import parse
-from mindgap.core.errors import ConfigError, RunError, near_names
-from mindgap.core.files import is_occupied, no_new_parents_on_failure, read_json
+from mindgap.core.errors import ConfigError, near_names
+from mindgap.core.files import no_new_parents_on_failure, read_json
 from mindgap.core.replacement import end_killed_replacement, put_in_place
-from mindgap.core.run import RunFolder
 from mindgap.data.attribute import parse_attributes
 from mindgap.data.image_store import Store
 from mindgap.data.request import PathLike
@@ -24,7 +23,7 @@ from mindgap.tone.neutral import pooled_gains
 from mindgap.tone.normalize import Edge
 from mindgap.tone.shift import ShiftSettings, find_shift
 from mindgap.tone.targets import FLATTEN, draw_targets
-from mindgap.workflows.partial_folder import partial_folder, removed_by_a_mistake
+from mindgap.workflows.partial_folder import is_finished_store, partial_folder, removed_by_a_mistake
 from mindgap.workflows.tone_masks import LesionsOfStore, MaskRequest, lesions_of, mask_request
 from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, write_twins
 from mindgap.workflows.tone_record import tone_record
@@ -120,7 +119,7 @@ def tone(
     if place == opened.path.resolve():
         raise ConfigError(f"{out}: is the store itself; give --out another folder")
     end_killed_replacement(place)
-    if _is_finished(place, options, force=force):
+    if is_finished_store(place, verb="tone", options=options, force=force):
         return read_json(place / "store.json")
     grows = partial_folder(place, verb="tone", options=options, replace=force, keep=("resumed",))
     with no_new_parents_on_failure(place), grows as run:
@@ -204,12 +203,3 @@ def _sources(store: Store, constancy: str, column: str | None) -> list[str | Non
         )
     cells = column_of(store.table, column)
     return [None if missing else str(cell) for cell, missing in zip(cells, cells.isna(), strict=True)]
-
-
-def _is_finished(place: Path, options: dict[str, Any], *, force: bool) -> bool:
-    if not is_occupied(place):
-        return False
-    state = RunFolder.check(place, verb="tone", options=options, force=force)
-    if state == "resumed":
-        raise RunError(f"{place}: holds an unfinished store; --force replaces it")
-    return state == "finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mindgap.core.errors import CapacityError
+from mindgap.data.image_builder import allocate
 from mindgap.tone.measure import Definition, ToneMeasure, measure_tone
 from mindgap.tone.neutral import NeutralGains, neutral_gains
 from mindgap.tone.normalize import Edge, shift_skin
@@ -151,12 +152,11 @@ def _joined(parts: Sequence[ToneMeasure]) -> ToneColumns:
 
 
 def new_map(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """A file of bytes to fill.
+    """A file of bytes to fill, whose space is there.
 
     Raises:
-        CapacityError: it cannot be written.
+        CapacityError: there is none, or it cannot be written.
     """
-    try:
-        return np.memmap(path, dtype=np.uint8, mode="w+", shape=shape)
-    except OSError as error:
-        raise CapacityError(f"{path}: cannot write ({error.strerror}); free space or choose another folder") from error
+    path.unlink(missing_ok=True)  # of an earlier call it may be a link to another store's
+    allocate(path, math.prod(shape))
+    return np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
