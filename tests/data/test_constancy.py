@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mindgap.core.errors import ConfigError
+from mindgap.core.errors import ConfigError, DataError
 from mindgap.data.constancy import shades_of_grey_gains, under_gains
 from mindgap.data.decode import Geometry, decode_image
 from mindgap.data.image_store import Store
+from mindgap.workflows.predict import predict
 from mindgap.workflows.prepare import prepare
 from mindgap.workflows.synth import synth
 from mindgap.workflows.tone import tone
+from mindgap.workflows.train import train
 
 
 def noise(seed: int = 0) -> np.ndarray:
@@ -77,3 +80,22 @@ def test_a_store_says_so_and_no_tone_is_measured_on_it(tmp_path):
         tone(tmp_path / "grey", out=tmp_path / "toned")
     with pytest.raises(ConfigError, match="constancy='grey_world'"):
         prepare(**asked, out=tmp_path / "other", constancy="grey_world")
+
+
+def test_files_are_predicted_as_the_stores_images_are(tmp_path):
+    """What decodes for a network of such a store corrects the colours too; a store without it is refused."""
+    synth(tmp_path / "set", n=60, size=32, seed=0)
+    asked = {
+        "images": tmp_path / "set" / "images", "metadata": tmp_path / "set" / "metadata.csv", "id": "image_id",
+        "label": "label", "attributes": "sex", "size": 32,
+    }  # fmt: skip
+    prepare(**asked, out=tmp_path / "grey", constancy="shades_of_grey")
+    prepare(**asked, out=tmp_path / "plain")
+    train(tmp_path / "grey", network="resnet18", epochs=1, out=tmp_path / "run", bootstrap=0, permutations=0)
+    predict(tmp_path / "run", tmp_path / "grey", split="all", out=tmp_path / "store.csv")
+    predict(tmp_path / "run", tmp_path / "set" / "images", out=tmp_path / "files.csv")
+    store, files = (pd.read_csv(tmp_path / f"{name}.csv").set_index("id") for name in ("store", "files"))
+    columns = [name for name in files.columns if name.startswith("prob_")]
+    assert np.allclose(store.loc[files.index, columns], files[columns], atol=1e-5)
+    with pytest.raises(DataError, match="has colours by constancy none, the network is for shades_of_grey"):
+        predict(tmp_path / "run", tmp_path / "plain", out=tmp_path / "x.csv")
