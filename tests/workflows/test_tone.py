@@ -15,10 +15,12 @@ from mindgap.cli.verbs.tone import tone_lines
 from mindgap.core.errors import CapacityError, ConfigError, MindgapError, RunError
 from mindgap.core.notes import NOTE
 from mindgap.data.image_store import Store
+from mindgap.data.store_version import write_version
 from mindgap.search.training_options import training_options
 from mindgap.space.training_tokens import TrainingTable
 from mindgap.testing.tiny_store import write_tiny_store
 from mindgap.train.settings import TrainSettings
+from mindgap.workflows import tone as workflow
 from mindgap.workflows.audit_store import audit_store
 from mindgap.workflows.prepare import prepare
 from mindgap.workflows.search import search
@@ -192,6 +194,22 @@ def test_the_same_call_finds_it_finished_and_another_is_refused(place, toned):
     assert (place / "toned" / "store.json").stat().st_mtime_ns == before
     with pytest.raises(RunError, match="target='IV'"):
         tone(place / "store", out=place / "toned", target="V")
+
+
+def test_killed_at_the_end_it_comes_to_the_same(place, toned, tmp_path, monkeypatch):
+    """Links to the old store's files, which the first call left, are not taken for new ones."""
+
+    def killed(*args, **options):
+        write_version(*args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workflow, "write_version", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tone(place / "store", out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert tone(place / "store", out=tmp_path / "new")["fingerprint"] == toned.fingerprint
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_it_is_the_same_again_and_another_seed_is_another(place, toned, tmp_path):

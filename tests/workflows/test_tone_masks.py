@@ -75,6 +75,12 @@ def test_another_store_is_masked_by_it(place, taught):
     }
 
 
+def test_no_network_is_trained_on_masks_that_one_found(place, taught, tmp_path):
+    tone(place / "store", out=tmp_path / "found", masks="classical")
+    with pytest.raises(ConfigError, match="its masks were found, not drawn"):
+        tone(tmp_path / "found", out=tmp_path / "new", train_masks=True)
+
+
 def test_a_killed_training_goes_on(place, taught, tmp_path, monkeypatch):
     epochs = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ def write_version(
     columns: Mapping[str, Sequence[object]],
     attributes: Iterable[AttributeSpec],
     record: Mapping[str, Any],
+    made: Collection[str],
 ) -> dict[str, Any]:
-    """Writes what is missing of a store into a folder that may hold ``masks.bin`` and ``twins.bin`` already.
+    """Writes what is missing of a store into a folder that holds what was made anew, ``masks.bin`` or ``twins.bin``.
 
     Images, and masks that are not made anew, are linked where the disk allows it and copied otherwise. The fingerprint
     is one of the old store's, the columns, and the new files.
@@ -41,6 +42,7 @@ def write_version(
         columns: of the table, n cells each; they go over older ones of the same name.
         attributes: to add; one without two groups is left out.
         record: entries of ``store.json`` that are new or change.
+        made: names of the files that were made anew; another of that name is of an earlier call, and goes.
 
     Returns:
         The contents of ``store.json``.
@@ -48,7 +50,6 @@ def write_version(
     Raises:
         CapacityError: the disk is full or cannot be written.
     """
-    made = [name for name in ("masks.bin", "twins.bin") if (folder / name).exists()]
     kept = ["images.bin", *(["masks.bin"] if store.info.masks is not None and "masks.bin" not in made else [])]
     for name in (*kept, *(["dropped.csv"] if (store.path / "dropped.csv").exists() else [])):
         _link(store.path / name, folder / name)
@@ -57,7 +58,7 @@ def write_version(
         table.to_parquet(path, index=False)
     whole = store.info.model_dump(mode="json") | dict(record)
     whole["attributes"] = store.info.model_dump(mode="json")["attributes"] | _attributes(table, attributes)
-    whole["fingerprint"] = _fingerprint(store, table, list(columns), [folder / name for name in made])
+    whole["fingerprint"] = _fingerprint(store, table, list(columns), [folder / name for name in sorted(made)])
     plain = jsonable(whole)
     write_json(folder / "store.json", plain)
     return plain

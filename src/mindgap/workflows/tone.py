@@ -158,7 +158,8 @@ def _build(
         "tone": {**asked, "masks": masks.source, "mask_training": lesions.training}
         | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
     }
-    return write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record)
+    made = ["twins.bin", *([] if lesions.counts is None else ["masks.bin"])]
+    return write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record, made=made)
 
 
 def _doubts(lesions: LesionsOfStore) -> dict[str, NDArray[np.bool_]]:

@@ -82,6 +82,11 @@ def mask_request(
     if (source == "stored" or trains) and store.masks is None:
         asked = "--masks stored" if source == "stored" else "--train-masks"
         raise ConfigError(f"{store.path}: has no lesion masks for {asked}; prepare it with --masks")
+    if trains and "found" in (store.info.masks or {}):
+        raise ConfigError(
+            f"{store.path}: its masks were found, not drawn, and teach a network their own errors; "
+            "--train-masks needs a store that was prepared with --masks"
+        )
     if source == "predict" and weights is None and not trains:
         raise ConfigError("--masks predict needs a network: give --mask-weights FILE, or --train-masks")
     if weights is not None and (trains or source != "predict"):
