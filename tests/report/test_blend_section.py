@@ -116,7 +116,13 @@ def test_every_band_has_its_auroc_or_why_there_is_none_and_what_came_of_it(blend
     page = blended()
     of = "AUROC by tone band"
     assert row(page, "I", of) == ["50", "0.900", "0.710", "0.0 points", "never below τ: not raised"]
-    assert row(page, "II", of) == ["50", "0.650", "0.700", "−3.0 points", "below τ, and raised, after epoch 2"]
+    assert row(page, "II", of) == [
+        "50",
+        "0.650",
+        "0.700",
+        "−3.0 points",
+        "below τ, and raised as far as it goes, after epoch 2",
+    ]
     assert row(page, "III", of) == ["40", "–", "–", "0.0 points", "not defined: its images are all of one class"]
     assert row(page, "IV", of) == ["12", "0.500", "0.600", "0.0 points", "not used: under 30 images"]
     assert row(page, "V", of) == ["0", "–", "–", "+3.0 points", "not defined: no validation image of this band"]
@@ -155,10 +161,10 @@ def test_the_plots_show_bands_that_have_a_share_from_before_and_when_looks_raise
 def test_the_settings_are_in_words(blended):
     tone = {"target": "IV", "twins": 200, "no_twin": 10}
     said = words(blended(store={"tone": tone}))
-    assert "more than 16.7 %, each with probability 1 − 16.7 % / share" in said
+    assert "more than 16.7 % and have a twin, each with probability 1 − 16.7 % / share" in said
     assert "after every 2 epochs" in said
     assert "macro AUROC (each class against the rest) below 0.70" in said
-    assert "a probability higher by 5.0 %, up to 90 %" in said
+    assert "a probability higher by 5.0 points, up to 90 %" in said
     assert "200 images of the store have one, for the target IV; 10 have none" in said
     other = words(blended(blend={"reading": "original", "every": 1, "share": 0.25}))
     assert "less than 25.0 %, each with probability (25.0 % − share) / 25.0 %" in other

@@ -171,3 +171,12 @@ def test_more_workers_than_open_candidates_is_said(store, plan_of):
 def test_a_preset_has_its_searcher_unless_one_is_named(preset, searcher, store, plan_of):
     assert plan_of(store, preset=preset).searcher == searcher
     assert plan_of(store, preset=preset, searcher="random").searcher == "random"
+
+
+def test_a_blend_keeps_the_numbers_of_the_file(tmp_path):
+    (tmp_path / "a.toml").write_text('[training.blend]\nreading = "original"\nevery = 2\n')
+    merged = merge_options(tmp_path / "a.toml", {"blend": True})
+    assert merged.training == {"blend": {"reading": "original", "every": 2}}
+    assert merge_options(None, {"blend": True}).training == {"blend": True}
+    with pytest.raises(ConfigError, match="blend=False: leave it out"):
+        merge_options(None, {"blend": False})

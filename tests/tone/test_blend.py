@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgap.core.errors import ShapeError
+from mindgap.core.errors import ConfigError, ShapeError
 from mindgap.tone.blend import BANDS, AdaptiveBlend, BlendSettings
 
 COUNTS = {"I": 10, "II": 60, "III": 20, "IV": 10}  # of 100
@@ -144,3 +144,11 @@ def test_probabilities_are_probabilities_and_the_expected_shares_sum_to_one(own,
 def test_a_twin_per_image_is_needed():
     with pytest.raises(ShapeError, match="2 tones and 1 twins; give one of each per image"):
         AdaptiveBlend(["I", "II"], ["V"], seed=0)
+
+
+def test_a_tone_that_is_no_band_is_refused_and_none_at_all_is_not_counted_as_0():
+    with pytest.raises(ConfigError, match="no tone band 'dark'; a blend knows I, II, III, IV, V, VI"):
+        AdaptiveBlend(["dark"], ["V"], seed=0)
+    record = AdaptiveBlend([None] * 3, [None] * 3, seed=0).record()
+    assert set(record["shares"].values()) == set(record["shares_before"].values()) == {None}
+    assert record["replaced"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import numpy as np
@@ -12,9 +13,10 @@ from mindgap.core.errors import ConfigError
 from mindgap.data.augment import AugmentSettings
 from mindgap.data.image_store import Store
 from mindgap.testing.tiny_store import write_tiny_store
-from mindgap.train.blending import Blending
+from mindgap.train.blending import Blending, blend_doubts
 from mindgap.train.loop import TrainResult, TrainSettings, train_network
 from mindgap.train.training_run import TrainingRun
+from mindgap.workflows.train import train as train_verb
 
 
 @pytest.fixture(scope="module")
@@ -106,20 +108,25 @@ def test_a_tone_that_is_told_apart_badly_gets_more_twins(twins, architecture, mo
 
 
 def test_a_blended_run_that_was_stopped_goes_on_bit_for_bit(twins, architecture, tmp_path):
-    whole = train(twins, architecture)
+    """After a raise, which a run that is taken up has to know: it decides what is drawn from then on."""
+    blend = {"every": 2, "least_n": 1, "least_auc": 1.0, "reading": "original", "step": 0.2}
+    asked = {"lr": 1e-6, "epochs": 5, "blend": blend}
+    whole = train(twins, architecture, **asked)
 
     def stop(record, _):
         if record.epoch == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(twins, architecture, folder=tmp_path, on_epoch=stop)
-    again = train(twins, architecture, folder=tmp_path)
+        train(twins, architecture, folder=tmp_path, on_epoch=stop, **asked)
+    again = train(twins, architecture, folder=tmp_path, **asked)
     assert all(
         torch.equal(one, other)
         for one, other in zip(whole.network.state_dict().values(), again.network.state_dict().values(), strict=True)
     )
     assert [record.extra for record in again.history] == [record.extra for record in whole.history]
+    shares = [record.extra["blend_share_V"] for record in whole.history]
+    assert shares[2] > shares[1], "a band was raised before it was stopped"
 
 
 def test_without_blending_nothing_changes_and_with_it_the_weights_do(twins, architecture, tmp_path):
@@ -156,21 +163,49 @@ def test_tones_of_which_too_little_is_known_are_told_once(twins, caplog):
         for epoch in (1, 2):
             blending.end_epoch(epoch, lambda rows: np.full((len(rows), 2), 0.5))
     assert [record.message for record in caplog.records] == [
-        "blending: AUROC is not known of tone bands I, III, IV, V, VI; their shares stay"
+        "blending: AUROC is not known of tone bands I, III, IV, V, VI; they are not raised"
     ]
 
 
 def test_a_fold_that_is_held_out_does_not_steer(twins):
-    """In cross-validation the split's validation images are trained on, or held out to be judged."""
-    rows = np.arange(0, twins.n, 2)
-    blending = Blending(twins, rows, settings=settings(blend={"every": 1, "least_n": 1}).blend, seed=3)
+    """Nor where no validation image is trained on, as all of them are of the fold that is held out."""
 
     def predict(_):
         raise AssertionError("nothing is predicted")
 
-    said = blending.end_epoch(1, predict)
-    assert said["blend_n_II"] > 0
-    assert not any(name.startswith("auc") for name in said)
+    chosen = settings(blend={"every": 1}).blend
+    blending = Blending(twins, twins.rows("train"), settings=chosen, seed=3, may_look=False)
+    assert not any(name.startswith("auc") for name in blending.end_epoch(1, predict))
+    seen = Blending(twins, twins.rows("train"), settings=chosen, seed=3)
+    with pytest.raises(AssertionError, match="nothing is predicted"):
+        seen.end_epoch(1, predict)
+    assert not any(name.startswith("auc") for name in seen.end_epoch(1, predict, is_last=True)), "nothing comes after"
+
+
+def test_a_run_by_folds_looks_at_nothing(twins, tmp_path):
+    train_verb(twins, network="resnet18", out=tmp_path / "run", epochs=2, folds=2, blend={"every": 1, "least_n": 1},
+               bootstrap=0, permutations=0)  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all(line["blend_replaced"] > 0 for line in lines)
+    assert not any(name.startswith("auc") for line in lines for name in line)
+
+
+def test_an_image_that_is_there_twice_is_drawn_twice(twins):
+    adaptive = Blending(twins, twins.rows("train"), settings=settings().blend, seed=3).adaptive
+    drawn = adaptive.draw(0, np.repeat(np.arange(len(twins.rows("train"))), 20)).reshape(-1, 20)
+    chance = adaptive.probabilities()
+    assert np.abs(drawn.mean(axis=1) - chance).max() < 0.5
+    assert (np.ptp(drawn[chance > 0].astype(int), axis=1) == 1).mean() > 0.8
+
+
+def test_a_blend_that_does_nothing_or_too_much_is_said(twins, tmp_path):
+    rows = twins.rows("train")
+    assert blend_doubts(None, twins, rows) == []
+    assert blend_doubts(settings(blend={"share": 0.45}).blend, twins, rows) == []
+    (nothing,) = blend_doubts(settings(blend={"share": 1.0}).blend, twins, rows)
+    assert "the blend replaces no image" in nothing
+    (much,) = blend_doubts(settings(blend={"share": 0.001}).blend, twins, rows)
+    assert "more images are of tone band V (" in much
 
 
 def test_a_store_without_twins_is_refused(store):

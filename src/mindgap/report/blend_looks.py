@@ -83,4 +83,4 @@ def _result(when: Iterable[int], settings: BlendSettings | None) -> str:
     if not epochs:
         return "never below τ: not raised"
     word = "epoch" if len(epochs) == 1 else "epochs"
-    return f"below τ, and raised, after {word} {listed(epochs, most=_LISTED)}"
+    return f"below τ, and raised as far as it goes, after {word} {listed(epochs, most=_LISTED)}"

@@ -22,7 +22,8 @@ def blend_of(run: RunFiles) -> BlendSettings | None:
 
 def blends(trial: Record, options: Record) -> bool:
     """Whether a candidate of a search was trained on a blend, by its own choice or the search's options."""
-    return _read(_asked(trial, options)) is not None
+    asked = _asked(trial, options)
+    return asked is True or isinstance(asked, Mapping)
 
 
 def blended_sentence(trials: Sequence[Record], options: Record) -> str:
@@ -97,8 +98,9 @@ def _reading(reading: str, share: str) -> str:
             "of Wei & Chakraborti to the letter (reading “original”), which takes from bands that are rare already"
         )
     return (
-        f"images of bands that have more than {share}, each with probability 1 − {share} / share, so that what stays "
-        "of the band is its aim (reading “flatten”); images of rarer bands are left as they are"
+        f"images of bands that have more than {share} and have a twin, each with probability 1 − {share} / share "
+        "(reading “flatten”); images of rarer bands are left as they are. What comes in their place is of the bands "
+        "that the twins were made of"
     )
 
 
@@ -108,8 +110,9 @@ def _every(epochs: int) -> str:
 
 def _raise(settings: BlendSettings) -> str:
     what = "images of the band are replaced" if settings.reading == "original" else "twins of the band are taken"
+    by, most = decimal(100 * settings.step, 1), percent(settings.most, 0)
     return (
-        f"{what} with a probability higher by {percent(settings.step)}, up to {percent(settings.most, 0)}; "
+        f"{what} with a probability higher by {by} points, up to {most}; "
         "what was above that stays, and nothing is lowered again (eq. 14)"
     )
 

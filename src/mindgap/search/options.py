@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic import Field
 
 from mindgap.core.config import StrictModel, parse, read_toml
+from mindgap.core.errors import ConfigError
 from mindgap.search.plan import UnfairnessKind
 from mindgap.search.preset import PRESETS
 from mindgap.search.rungs import Promotion
@@ -124,6 +125,10 @@ def merge_options(config: Path | str | None, keywords: Mapping[str, Any]) -> Sea
         if value is None:
             continue
         table = INNER_KEYWORDS.get(name)
+        if value is True and isinstance(values.get(table or "", {}).get(name), Mapping):
+            continue  # it is asked for already, with numbers
+        if name == "blend" and value is False:
+            raise ConfigError("blend=False: leave it out; what the space decides is in its file, as blend = [false]")
         if table is not None:
             values |= {table: _over(values.get(table, {}), {name: value})}
         else:

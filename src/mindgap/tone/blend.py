@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mindgap.core.config import StrictModel
-from mindgap.core.errors import ShapeError
+from mindgap.core.errors import ConfigError, ShapeError
 from mindgap.core.seed import numpy_generator
 from mindgap.tone.targets import RANGES_DEGREES
 
@@ -52,6 +52,7 @@ class AdaptiveBlend:
 
     Raises:
         ShapeError: there is not one twin's tone per image.
+        ConfigError: a tone is none of the six bands.
     """
 
     def __init__(
@@ -112,20 +113,28 @@ class AdaptiveBlend:
         later = np.maximum(first, np.minimum(first + self.settings.step * raised, self.settings.most))
         return np.where(changes, later, 0.0)
 
-    def draw(self, epoch: int) -> NDArray[np.bool_]:
-        """Which images an epoch takes from the twins, bool (n,); a function of seed, epoch and probabilities alone."""
-        draws = numpy_generator(self.seed, "blend", epoch).random(len(self._tone))
-        return draws < self.probabilities()
+    def draw(self, epoch: int, positions: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+        """Which images an epoch takes from the twins; a function of seed, epoch, positions and probabilities alone.
+
+        Args:
+            epoch: from 0.
+            positions: of training images, of any shape; an image that is there twice is drawn twice. None is each once.
+
+        Returns:
+            bool, of the shape of the positions, or (n,).
+        """
+        where = np.arange(len(self._tone)) if positions is None else positions
+        return numpy_generator(self.seed, "blend", epoch).random(where.shape) < self.probabilities()[where]
 
     def record(self) -> dict[str, Any]:
         """What the log says: images and shares before, the shares that are expected now, and how many are replaced.
 
         ``chances`` is the mean probability of replacement over the images of a tone band, None of a band without any;
-        ``shares`` are over the images of known tone, as are ``shares_before``.
+        ``shares`` are over the images of known tone, as are ``shares_before``, and None where there is none.
         """
         chance = self.probabilities()
         known = self._tone >= 0
-        n = max(int(known.sum()), 1)
+        n = int(known.sum())
         counts = np.bincount(self._tone[known], minlength=len(BANDS))
         stays = np.bincount(self._tone[known], weights=1 - chance[known], minlength=len(BANDS))
         comes = np.bincount(np.maximum(self._twin, 0)[known], weights=chance[known], minlength=len(BANDS))
@@ -134,8 +143,8 @@ class AdaptiveBlend:
             "replaced": float(chance.sum() / max(len(chance), 1)),
             "images": dict(zip(BANDS, counts.tolist(), strict=True)) | {"unknown": int((~known).sum())},
             "chances": {band: None if mean is None else float(mean) for band, mean in zip(BANDS, chances, strict=True)},
-            "shares_before": dict(self.shares),
-            "shares": dict(zip(BANDS, ((stays + comes) / n).tolist(), strict=True)),
+            "shares_before": dict(self.shares) if n else dict.fromkeys(BANDS),
+            "shares": dict(zip(BANDS, ((stays + comes) / n).tolist(), strict=True)) if n else dict.fromkeys(BANDS),
             "raised": dict(zip(BANDS, self._raised.tolist(), strict=True)),
         }
 
@@ -150,5 +159,8 @@ class AdaptiveBlend:
 
 def _numbers(bands: Iterable[str | None]) -> NDArray[np.int64]:
     """Positions of bands, −1 where there is none."""
-    known = {band: number for number, band in enumerate(BANDS)}
+    bands, known = list(bands), {band: number for number, band in enumerate(BANDS)}
+    strange = next((band for band in bands if band is not None and band not in known), None)
+    if strange is not None:
+        raise ConfigError(f"no tone band {strange!r}; a blend knows {', '.join(BANDS)}")
     return np.array([-1 if band is None else known[band] for band in bands], dtype=np.int64)

@@ -14,8 +14,10 @@ from mindgap.core.errors import ConfigError
 from mindgap.data.image_store import TWINS_FILE, Store
 from mindgap.metrics.roc import auroc
 from mindgap.tone.blend import BANDS, AdaptiveBlend, BlendSettings
+from mindgap.train.device import fits_in_memory
 
 log = logging.getLogger(__name__)
+TOO_MUCH = 0.05  # of the images, over what any tone band had before
 Predict = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
@@ -27,20 +29,26 @@ class Blending:
         train_rows: int64 (n,), rows that are trained on.
         settings: when images are replaced.
         seed: of the draws.
+        may_look: whether the store's validation images may steer; not where some of them are held out.
 
     Raises:
         ConfigError: the store has no twins, or its tones are named in another way than theirs.
     """
 
-    def __init__(self, store: Store, train_rows: NDArray[np.int64], *, settings: BlendSettings, seed: int) -> None:
-        twins_of_store = check_blend(settings, store)
+    def __init__(
+        self,
+        store: Store,
+        train_rows: NDArray[np.int64],
+        *,
+        settings: BlendSettings,
+        seed: int,
+        may_look: bool = True,
+    ) -> None:
         self.n = store.n
-        self._twins = torch.from_numpy(twins_of_store)
+        self._twins = torch.from_numpy(check_blend(settings, store))
         tones, twins = _words(store, "tone"), _words(store, "twin_tone")
         self.adaptive = AdaptiveBlend(tones[train_rows], twins[train_rows], settings=settings, seed=seed)
-        rows = store.rows("validation")
-        if np.intersect1d(rows, train_rows).size:  # of a fold: what is held out then may not steer the training
-            rows = rows[:0]
+        rows = store.rows("validation") if may_look else np.zeros(0, dtype=np.int64)
         self._validation = {band: rows[tones[rows] == band] for band in BANDS}
         labels, classes = store.labels, len(store.classes)
         self._is = labels.astype(np.bool_) if labels.ndim == 2 else labels[:, None] == np.arange(classes)
@@ -54,18 +62,25 @@ class Blending:
             positions: int64 (steps, B), into the training rows.
             rows: int64 (steps, B), of the store.
         """
-        replaced = torch.from_numpy(self.adaptive.draw(epoch))[positions.cpu()]
+        replaced = torch.from_numpy(self.adaptive.draw(epoch, positions.cpu().numpy()))
         return rows + self.n * replaced.to(rows.device)
 
     def take(self, images: Tensor, dim: int, rows: Tensor) -> Tensor:
         """As ``Tensor.index_select``, uint8 (B, S, S, 3) of images (N, S, S, 3), but rows from N on are the twins'."""
         own, twin = rows % self.n, rows >= self.n
-        if self._twins.device != images.device:
+        if images.device.type == "cpu":
+            found = images.index_select(dim, own)
+            found[twin] = self._twins.index_select(dim, own[twin])
+            return found
+        if self._twins.device != images.device and fits_in_memory(self._twins, images.device):
             self._twins = self._twins.to(images.device)
+        if self._twins.device != images.device:
+            twins = self._twins.index_select(dim, own.cpu()).to(images.device, non_blocking=True)
+            return torch.where(twin[:, None, None, None], twins, images.index_select(dim, own))
         return torch.where(twin[:, None, None, None], self._twins.index_select(dim, own), images.index_select(dim, own))
 
-    def end_epoch(self, epoch: int, predict: Predict) -> dict[str, float | None]:
-        """What the log says of the epoch (from 1); raises probabilities where it is due.
+    def end_epoch(self, epoch: int, predict: Predict, *, is_last: bool = False) -> dict[str, float | None]:
+        """What the log says of the epoch (from 1); raises probabilities where it is due, but for no epoch to come.
 
         Shares and probabilities are those that the epoch was drawn by. The first epoch says how many training images
         are of each tone band (``blend_n_…``); an epoch after which validation images are looked at how many of those
@@ -74,6 +89,7 @@ class Blending:
         Args:
             epoch: number of the epoch that is done, from 1.
             predict: float64 (n, C) of validation rows.
+            is_last: whether the training ends here.
         """
         record = self.adaptive.record()
         said: dict[str, float | None] = {"blend_replaced": record["replaced"]}
@@ -81,15 +97,15 @@ class Blending:
             said |= {f"blend_n_{band}": images for band, images in record["images"].items()}
         for figure in ("share", "chance"):
             said |= {f"blend_{figure}_{band}": value for band, value in record[f"{figure}s"].items()}
-        return said | (self._look(predict) if self.adaptive.is_due(epoch) else {})
+        return said | (self._look(predict) if self.adaptive.is_due(epoch) and not is_last else {})
 
     def _look(self, predict: Predict) -> dict[str, float | None]:
         counts = {band: len(rows) for band, rows in self._validation.items()}
         aucs = {band: self._auc(rows, predict) for band, rows in self._validation.items() if len(rows)}
         unknown = self.adaptive.look(aucs, counts)
-        if unknown != self._told:
-            log.info("blending: AUROC is not known of tone bands %s; their shares stay", ", ".join(unknown) or "–")
-            self._told = unknown
+        if unknown and unknown != self._told:
+            log.info("blending: AUROC is not known of tone bands %s; they are not raised", ", ".join(unknown))
+        self._told = unknown
         if not aucs:
             return {}
         said: dict[str, float | None] = {f"auc_n_{band}": n for band, n in counts.items()}
@@ -119,6 +135,22 @@ def check_blend(settings: BlendSettings | None, store: Store) -> NDArray[np.uint
             "make the store with mindgap tone without --cut-offs and --definition"
         )
     return store.twins
+
+
+def blend_doubts(settings: BlendSettings | None, store: Store, train_rows: NDArray[np.int64]) -> list[str]:
+    """What a user may not expect of a blend, a line each: that it replaces nothing, or makes a band too frequent."""
+    if settings is None:
+        return []
+    tones, twins = (_words(store, name)[train_rows] for name in ("tone", "twin_tone"))
+    record = AdaptiveBlend(tones, twins, settings=settings, seed=0).record()
+    if not record["replaced"]:
+        return [f"{store.path}: the blend replaces no image, as none of a band that it takes from has a twin"]
+    most = max(*record["shares_before"].values(), settings.share)
+    over = [f"{band} ({share:.0%})" for band, share in record["shares"].items() if share > most + TOO_MUCH]
+    if not over:
+        return []
+    what = f"{store.path}: with the blend more images are of tone band {' and '.join(over)} than of any before"
+    return [f"{what}; twins of mindgap tone --target flatten are of the bands that are rare"]
 
 
 def has_twin_bands(store: Store) -> bool:

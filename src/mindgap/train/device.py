@@ -51,9 +51,12 @@ def reproducible(device: str) -> Generator[None]:
 def image_tensor(store: Store, device: torch.device) -> Tensor:
     """All images, uint8 (N, S, S, 3): on the GPU if they take under 40 % of its free memory, else over the map."""
     images = store.image_tensor()
-    if device.type == "cuda" and images.nbytes < _RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-        return images.to(device)
-    return images
+    return images.to(device) if device.type == "cuda" and fits_in_memory(images, device) else images
+
+
+def fits_in_memory(images: Tensor, device: torch.device) -> bool:
+    """Whether they take under 40 % of a GPU's free memory."""
+    return images.nbytes < _RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -61,6 +61,7 @@ def train_network(
     before_epoch: Callable[[int], None] | None = None,
     precision_plan: PrecisionPlan | None = None,
     keep_stem: bool = False,
+    may_look: bool = True,
 ) -> TrainResult:
     """Trains a network in place.
 
@@ -83,6 +84,7 @@ def train_network(
             stop without losing anything.
         precision_plan: how to compute each part; None makes a plan as ``settings.precision`` says.
         keep_stem: whether a longer run may follow.
+        may_look: whether the validation images may steer a blend; not if some of them are held out, as of a fold.
 
     Raises:
         TrainingFailure: a loss or weight became NaN or infinite, or the loss diverged.
@@ -93,7 +95,13 @@ def train_network(
     keep_freed_memory()
     try:
         run = TrainingRun(
-            network, store, train_rows=train_rows, groups=groups, settings=settings, architecture=architecture
+            network,
+            store,
+            train_rows=train_rows,
+            groups=groups,
+            settings=settings,
+            architecture=architecture,
+            may_look=may_look,
         )
         state = None if checkpoint_dir is None else _saved(Path(checkpoint_dir), run)
         if state is None:

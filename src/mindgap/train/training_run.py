@@ -77,6 +77,7 @@ class TrainingRun:
         groups: Groups,
         settings: TrainSettings,
         architecture: Architecture,
+        may_look: bool = True,
     ) -> None:
         self.settings, self.architecture = settings, architecture
         self.keys = run_keys(store, train_rows, groups=groups, settings=settings, architecture=architecture)
@@ -100,7 +101,7 @@ class TrainingRun:
         self.blending = None
         if settings.blend is not None:
             seed = derive_seed(settings.seed, "blend")
-            self.blending = Blending(store, train_rows, settings=settings.blend, seed=seed)
+            self.blending = Blending(store, train_rows, settings=settings.blend, seed=seed, may_look=may_look)
         self.network = channels_last(self.mitigation.adapt(network).to(self.device))
         self.schedule = SCHEDULES[settings.schedule]
         weight_decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
@@ -142,7 +143,8 @@ class TrainingRun:
         if epoch + 1 == self.settings.epochs:
             self._finish()
         if self.blending is not None:
-            record = replace(record, extra=self.blending.end_epoch(epoch + 1, self._validate))
+            is_last = epoch + 1 == self.settings.epochs
+            record = replace(record, extra=self.blending.end_epoch(epoch + 1, self._validate, is_last=is_last))
         extra = on_epoch(record, self) if on_epoch is not None else None
         self.history.append(replace(record, extra={**record.extra, **(extra or {})}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.groups import Groups
+from mindgap.core.notes import note
 from mindgap.core.progress import Progress
 from mindgap.core.seed import derive_seed
 from mindgap.data.batches import order_warning
@@ -22,7 +24,7 @@ from mindgap.metrics.unfairness import unfairness
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.train.batch_ratios import batch_plan, batch_ratios
-from mindgap.train.blending import check_blend
+from mindgap.train.blending import blend_doubts, check_blend
 from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
@@ -30,6 +32,8 @@ from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSetti
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import TrainingFacts, make_mitigation
 from mindgap.train.store_predictions import to_predictions
+
+log = logging.getLogger(__name__)
 
 Rows = NDArray[np.int64]
 
@@ -81,6 +85,8 @@ class TrainJob:
         settings, store, groups = self.settings, self.store, self.groups.take(self.store.rows("train"))
         choose_device(settings.device)
         check_blend(settings.blend, store)
+        for line in blend_doubts(settings.blend, store, store.rows("train")):
+            note(log, line)
         loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
         facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
         mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
@@ -123,6 +129,7 @@ class TrainJob:
             architecture=self.architecture,
             checkpoint_dir=folder / "checkpoint",
             on_epoch=on_epoch,
+            may_look=fold is None,
         )
 
     def _watch(self, run: TrainingRun, rows: Rows) -> dict[str, float | None]:
