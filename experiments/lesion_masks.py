@@ -28,6 +28,7 @@ from mindgap.tone.lesion_masks import LesionMasks
 from mindgap.tone.mask_scores import jaccard
 from mindgap.tone.unet import LesionNetwork, load_unet, predict_lesions, save_unet
 from mindgap.tone.unet_training import UNetEpoch, UNetTraining, train_unet
+from mindgap.train.memory import keep_freed_memory
 
 TABLE = Path(__file__).parent / "results" / "lesion_masks.csv"
 RESAMPLES = 2000
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("nan"), help="of the processor, that --weights took")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     names = {"ham10000 test": options.ham} | ({"pad_ufes_20": options.pad} if options.pad else {})
     for name, place in names.items():
         if not place.exists():

@@ -23,6 +23,7 @@ from mindgap.tone.neutral import pooled_gains
 from mindgap.tone.normalize import Edge
 from mindgap.tone.shift import ShiftSettings, find_shift
 from mindgap.tone.targets import FLATTEN, draw_targets
+from mindgap.train.memory import keep_freed_memory
 from mindgap.workflows.partial_folder import is_finished_store, partial_folder, removed_by_a_mistake
 from mindgap.workflows.tone_masks import LesionsOfStore, MaskRequest, lesions_of, mask_request
 from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, write_twins
@@ -133,6 +134,7 @@ def tone(
 def _build(
     folder: Path, store: Store, masks: MaskRequest, asked: dict[str, Any], *, sources: list[str | None] | None
 ) -> dict[str, Any]:
+    keep_freed_memory()
     lesions = lesions_of(store, masks, folder, seed=asked["seed"])
     seen, anchored = _under_light(ToneInput(store.images, lesions.masks), asked["constancy"], sources)
     doubts = _doubts(lesions) | ({} if anchored is None else {"no_anchor": ~anchored})
