@@ -13,6 +13,7 @@ from mindgap.core.errors import ConfigError, DataError, MindgapError
 from mindgap.data.image_store import Store
 from mindgap.tone.unet import UNet, UNetSettings, load_unet, save_unet
 from mindgap.tone.unet_training import UNetTraining
+from mindgap.workflows import tone as tone_workflow
 from mindgap.workflows import tone_masks
 from mindgap.workflows.prepare import prepare
 from mindgap.workflows.synth import synth
@@ -100,6 +101,24 @@ def test_a_killed_training_goes_on(place, taught, tmp_path, monkeypatch):
     assert (tmp_path / "new" / "lesion_unet.safetensors").read_bytes() == (
         taught.path / "lesion_unet.safetensors"
     ).read_bytes()
+
+
+def test_killed_after_its_training_it_does_not_train_again(place, taught, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    asked = {"out": tmp_path / "new", "train_masks": True, "mask_epochs": 9}
+    with monkeypatch.context() as patched:
+        patched.setattr(tone_workflow, "write_twins", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tone(place / "store", **asked)
+    epochs = []
+    monkeypatch.setattr(tone_masks, "_say", epochs.append)
+    assert tone(place / "store", **asked)["fingerprint"] == taught.fingerprint
+    assert epochs == []
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
+        path.name for path in taught.path.iterdir()
+    )
 
 
 def test_few_images_are_seen_more_often():

@@ -25,7 +25,7 @@ from mindgap.tone.shift import ShiftSettings, find_shift
 from mindgap.tone.targets import FLATTEN, draw_targets
 from mindgap.train.memory import keep_freed_memory
 from mindgap.workflows.partial_folder import is_finished_store, partial_folder, removed_by_a_mistake
-from mindgap.workflows.tone_masks import LesionsOfStore, MaskRequest, lesions_of, mask_request
+from mindgap.workflows.tone_masks import STATE_FILE, LesionsOfStore, MaskRequest, lesions_of, mask_request
 from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, write_twins
 from mindgap.workflows.tone_record import tone_record
 
@@ -161,6 +161,7 @@ def _build(
         | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
     }
     made = ["twins.bin", *([] if lesions.counts is None else ["masks.bin"])]
+    (folder / STATE_FILE).unlink(missing_ok=True)
     return write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record, made=made)
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MASK_SOURCES = ("stored", "predict", "classical")
 UNET_FILE = "lesion_unet.safetensors"
 LEAST_BATCH, LEAST_EPOCH_STEPS, LEAST_STEPS = 4, 20, 600  # of a U-Net's training
-_STATE_FILE = "lesion_unet.training.safetensors"
+STATE_FILE = "lesion_unet.training.safetensors"
 
 
 class MaskRequest(StrictModel):
@@ -112,7 +112,8 @@ def _training(epochs: int | None, minutes: float | None) -> UNetTraining:
 def lesions_of(store: Store, request: MaskRequest, folder: Path, *, seed: int) -> LesionsOfStore:
     """Finds the masks, and writes what is new of them into a folder: ``masks.bin``, and a network that was trained.
 
-    A training that is killed goes on from its last epoch when the folder is the same.
+    A training that is killed goes on from its last epoch when the folder is the same; ``STATE_FILE`` there is the
+    caller's to remove when all is done.
 
     Raises:
         DataError: there are too few masks to train on.
@@ -170,13 +171,12 @@ def _trained(store: Store, wanted: UNetTraining, folder: Path, *, seed: int) -> 
     try:
         network = train_unet(
             store.images, store.masks, train_rows=rows["train"], validation_rows=rows["validation"], settings=settings,
-            checkpoint=folder / _STATE_FILE, device=choose_device("auto"), on_epoch=_say,
+            checkpoint=folder / STATE_FILE, device=choose_device("auto"), on_epoch=_say,
         )  # fmt: skip
     except TrainingFailure as failure:
         raise DataError(f"{store.path}: {failure}; check the masks, or use --masks classical") from None
     scores = {split: _score(network, store.images, store.masks, rows[split]) for split in ("validation", "test")}
     save_unet(network, folder / UNET_FILE)
-    (folder / _STATE_FILE).unlink(missing_ok=True)
     return network, {"file": UNET_FILE, "settings": settings.model_dump(), "jaccard": scores}
 
 
