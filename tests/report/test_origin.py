@@ -39,8 +39,11 @@ def test_options_of_a_mitigation_are_in_the_command(make_train_run) -> None:
 def test_the_command_of_a_blended_training_blends(make_train_run) -> None:
     run = read_run(make_train_run())
     assert "--blend" not in commands(run)[0]
-    run.options["blend"] = {"reading": "flatten"}
-    assert "--blend" in shlex.split(commands(run)[0])
+    run.options["blend"] = {"reading": "original", "every": 2}
+    words = shlex.split(commands(run)[0])
+    assert "--blend" in words
+    given = [words[i + 1] for i, word in enumerate(words) if word == "--blend-option"]
+    assert read_pairs("--blend-option", given) == {"reading": "original", "every": 2}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,15 @@ MitigationOption = Annotated[
         help="An option of the mitigation, such as shares=data for biasless; may be repeated.",
     ),
 ]
+BLEND_OPTION = "--blend-option"
+BlendOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        BLEND_OPTION,
+        metavar="KEY=VALUE",
+        help="A number of the blend, such as every=2 or reading=original; means --blend; may be repeated.",
+    ),
+]
 
 
 def finished_at(out: Path) -> str | None:

@@ -56,8 +56,12 @@ def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
         value = options.get(name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    if options.get("blend"):  # numbers of its own, which have no flag, stand among the options
+    blend = options.get("blend")
+    if blend:
         words.append("--blend")
+    if verb == "train" and isinstance(blend, Mapping):
+        for name, value in blend.items():
+            words += ["--blend-option", f"{name}={scalar_text(value)}"]
     for name, value in (options.get("mitigation_options") or {}).items():
         words += ["--mitigation-option", f"{name}={scalar_text(value)}"]
     return shlex.join([*words, "--out", str(run)])

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import (
+    BLEND_OPTION,
     MITIGATION_OPTION,
     AttributeOption,
+    BlendOption,
     BootstrapOption,
     ForceOption,
     MitigationOption,
@@ -39,6 +41,7 @@ def train(
         str, typer.Option("--ratios", help="Batch composition: natural, uniform or female=.6,male=.4.")
     ] = "natural",
     blend: Annotated[bool, typer.Option("--blend", help="Blend in twins, made by mindgap tone.")] = False,
+    blend_option: BlendOption = None,
     attribute: AttributeOption = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training split.")] = 20,
     schedule: Annotated[str, typer.Option("--schedule", help="onecycle, or paper (SGD, step decay).")] = "onecycle",
@@ -63,7 +66,7 @@ def train(
         loss=loss,
         mitigation=mitigation,
         ratios=ratios,
-        blend=blend,
+        blend=read_pairs(BLEND_OPTION, blend_option) or blend,
         attribute=attribute,
         epochs=epochs,
         schedule=schedule,
