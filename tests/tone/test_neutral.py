@@ -61,6 +61,22 @@ def test_skin_alone_says_nothing_of_the_light():
     assert (found.gains == 1).all()
 
 
+def test_skin_that_is_lit_better_on_one_side_is_not_white():
+    lab = torch.empty((1, 3, SIZE, SIZE))
+    lab[:] = torch.tensor([0.0, 12.0, 18.0])[:, None, None]
+    lab[:, 0] = torch.linspace(58, 76, SIZE)[:, None]
+    found = found_in(bytes_of(rgb_of(lab)))
+    assert not found.known.any()
+    assert (found.gains == 1).all()
+
+
+def test_a_grey_picture_stays_grey_under_gains():
+    images = torch.full((1, 3, SIZE, SIZE), 170, dtype=torch.uint8)
+    found = measure_tone(images, nothing(images), gains=torch.tensor([[1.1, 1.0, 0.8]]))
+    assert found.flags == (("grey",),)
+    assert np.isnan(found.ita_degrees).all()
+
+
 def test_what_is_cut_off_at_white_is_no_anchor():
     images = pictures()
     images[:, :, :6] = 255

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mindgap.tone.lab import lab_of
 from mindgap.tone.quantiles import masked_quantiles
 from mindgap.tone.skin import SkinFinding, find_skin
 
@@ -78,7 +79,9 @@ def measure_tone(
     low, middle, high = np.degrees(np.arctan(masked_quantiles(slope, usable, [0.25, 0.5, 0.75]))).T
     pixels, skin = (part.sum(dim=(1, 2)).cpu().numpy() for part in (usable, finding.skin))
     medians = [masked_quantiles(values, finding.skin, [0.5])[:, 0] for values in (lightness, a, b)]
-    grey = (skin > 0) & (np.hypot(medians[1], medians[2]) < LEAST_CHROMA)
+    seen = finding.lab if gains is None else lab_of(images)  # a correction of the light colours a grey picture
+    chroma = np.hypot(*(masked_quantiles(seen[:, channel], finding.skin, [0.5])[:, 0] for channel in (1, 2)))
+    grey = (skin > 0) & (chroma < LEAST_CHROMA)
     odd = (skin > 0) & (2 * pixels < skin) & ~grey
     hue = np.degrees(np.arctan2(medians[2], medians[1]))
     known = ~odd & ~grey & (pixels > 0)

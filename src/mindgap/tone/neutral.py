@@ -17,6 +17,7 @@ from mindgap.tone.windows import dilated
 
 BRIGHTER = 12.0  # L* over the median of the skin
 LEAST_LEVEL, MOST_LEVEL = 120, 249  # of 255, of every channel: below it may be skin, above it is cut off
+LEAST_APART = 8.0  # ΔE in a* and b* from the skin; nearer, it is skin under more light
 LEAST_PIXELS, LEAST_SHARE = 12, 0.001  # of the image
 LEAST_IMAGES = 3  # of a source, with anchors
 _LUMINANCE = (0.212671, 0.715160, 0.072169)
@@ -38,7 +39,8 @@ class NeutralGains:
 def neutral_gains(images: Tensor, lesions: Tensor, finding: SkinFinding) -> NeutralGains:
     """Gains from what outshines the skin of an image: highlights, white marks of a ruler, paper.
 
-    Their median colour is taken for that of the light. Dark frames are not used: what dimly shows there is skin.
+    Their median colour is taken for that of the light, if its hue and chroma are not those of the skin, which only is
+    lit better there. Dark frames are not used: what dimly shows there is skin.
 
     Args:
         images: uint8 (N, 3, H, W).
@@ -52,8 +54,9 @@ def neutral_gains(images: Tensor, lesions: Tensor, finding: SkinFinding) -> Neut
     light = linear_of(images)
     colours = np.stack([masked_quantiles(light[:, channel], anchors, [0.5])[:, 0] for channel in range(3)], axis=1)
     least = max(LEAST_PIXELS, LEAST_SHARE * images.shape[2] * images.shape[3])
+    hue = _apart(finding, anchors)
     enough = np.asarray(anchors.sum(dim=(1, 2)).cpu().numpy() >= least)
-    return _to_white(colours, enough)
+    return _to_white(colours, enough & (hue >= LEAST_APART))
 
 
 def pooled_gains(found: NeutralGains, sources: Sequence[str | None]) -> NeutralGains:
@@ -72,6 +75,15 @@ def pooled_gains(found: NeutralGains, sources: Sequence[str | None]) -> NeutralG
         if anchored.sum() >= LEAST_IMAGES:
             gains[own], known[own] = np.exp(np.median(np.log(found.gains[anchored]), axis=0)), True
     return NeutralGains(gains, known)
+
+
+def _apart(finding: SkinFinding, anchors: Tensor) -> NDArray[np.float64]:
+    """Distance in a* and b* of the medians of anchors and of skin, float64 (N,); 0 where one is not there."""
+    middles = [
+        [masked_quantiles(finding.lab[:, channel], where, [0.5])[:, 0] for channel in (1, 2)]
+        for where in (anchors, finding.skin)
+    ]
+    return np.nan_to_num(np.hypot(*(np.array(middles[0]) - np.array(middles[1]))))
 
 
 def _to_white(colours: NDArray[np.float64], known: NDArray[np.bool_]) -> NeutralGains:

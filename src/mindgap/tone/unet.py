@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
@@ -159,7 +159,7 @@ def predict_lesions(network: LesionNetwork, images: Tensor, *, batch_size: int =
         batch_size: images at a time.
     """
     found = [torch.zeros((0, *images.shape[2:]), dtype=torch.bool, device=images.device)]
-    sure = [np.zeros(0)]
+    chances = [torch.zeros((0, *images.shape[2:]), device=images.device)]
     mirrors = [
         (part.sigmoid() for part in _logits(network, images, batch_size, mirrored=dims))
         for dims in ((), (2,), (1,), (1, 2))
@@ -167,8 +167,9 @@ def predict_lesions(network: LesionNetwork, images: Tensor, *, batch_size: int =
     for parts in zip(*mirrors, strict=True):
         probabilities = torch.stack(parts).mean(dim=0)
         found.append((probabilities > 0.5).to(images.device))
-        sure.append(expected_jaccard(probabilities, probabilities > 0.5))
-    return judged_masks(torch.cat(found), method="unet", confidence=np.concatenate(sure))
+        chances.append(probabilities.to(images.device))
+    judged = judged_masks(torch.cat(found), method="unet")
+    return replace(judged, confidence=expected_jaccard(torch.cat(chances), judged.masks))
 
 
 def _logits(

@@ -20,7 +20,7 @@ from mindgap.data.image_store import Store
 from mindgap.data.table import column_of
 from mindgap.tone.classical_mask import classical_masks
 from mindgap.tone.mask_scores import jaccard
-from mindgap.tone.unet import LesionNetwork, load_unet, predict_lesions, predict_masks, save_unet
+from mindgap.tone.unet import LesionNetwork, load_unet, predict_lesions, save_unet
 from mindgap.tone.unet_training import UNetEpoch, UNetTraining, train_unet
 from mindgap.train.device import choose_device
 from mindgap.workflows.tone_pixels import BATCH, image_batch, new_map
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 MASK_SOURCES = ("stored", "predict", "classical")
 UNET_FILE = "lesion_unet.safetensors"
 LEAST_BATCH, LEAST_EPOCH_STEPS, LEAST_STEPS = 4, 20, 600  # of a U-Net's training
+USABLE_JACCARD = 0.5  # on the validation split
 STATE_FILE = "lesion_unet.training.safetensors"
 
 
@@ -144,8 +145,7 @@ def _written(store: Store, network: LesionNetwork | None, path: Path) -> Lesions
         flags += [",".join(names) for names in found.flags]
     masks.flush()
     columns: dict[str, Any] = {"has_mask": has_mask, "mask_flags": np.array(flags, dtype=object)}
-    if network is not None:
-        columns["mask_expected_jaccard"] = expected
+    columns["mask_expected_jaccard"] = expected
     counts = Counter(name for names in flags for name in names.split(",") if name)
     told = {"found": int(has_mask.sum()), "empty": int((~has_mask).sum())}
     return LesionsOfStore(masks, has_mask, columns, told | {f"flagged_{name}": n for name, n in sorted(counts.items())})
@@ -176,6 +176,11 @@ def _trained(store: Store, wanted: UNetTraining, folder: Path, *, seed: int) -> 
     except TrainingFailure as failure:
         raise DataError(f"{store.path}: {failure}; check the masks, or use --masks classical") from None
     scores = {split: _score(network, store.images, store.masks, rows[split]) for split in ("validation", "test")}
+    reached = scores["validation"]["mean"]
+    if reached is None or reached < USABLE_JACCARD:
+        note(
+            log, f"{store.path}: the lesion U-Net masks badly (Jaccard {reached} on the validation split); train longer"
+        )
     save_unet(network, folder / UNET_FILE)
     return network, {"file": UNET_FILE, "settings": settings.model_dump(), "jaccard": scores}
 
@@ -187,7 +192,8 @@ def _score(
     scores = [np.zeros(0)]
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        scores.append(jaccard(predict_masks(network, image_batch(images[some])), torch.from_numpy(masks[some] > 127)))
+        found = predict_lesions(network, image_batch(images[some])).masks
+        scores.append(jaccard(found, torch.from_numpy(masks[some] > 127)))
     known = np.concatenate(scores)
     known = known[np.isfinite(known)]
     return {"n": len(known), "mean": float(known.mean()) if len(known) else None}

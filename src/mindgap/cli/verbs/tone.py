@@ -26,12 +26,13 @@ def tone(
         Path | None, typer.Option("--mask-weights", help="U-Net for predict: lesion_unet.safetensors of another store.")
     ] = None,
     train_masks: Annotated[
-        bool, typer.Option("--train-masks", help="Train a U-Net on the store's masks, and keep it in the new store.")
+        bool,
+        typer.Option("--train-masks", help="Train a U-Net on the store's masks and keep it; --masks predict uses it."),
     ] = False,
     mask_epochs: Annotated[
-        int | None, typer.Option("--mask-epochs", min=1, help="Of that training [default: 20].")
+        int | None, typer.Option("--mask-epochs", min=1, help="Of that training [default: 20, more of few images].")
     ] = None,
-    mask_minutes: Annotated[float | None, typer.Option("--mask-minutes", help="That it may take.")] = None,
+    mask_minutes: Annotated[float | None, typer.Option("--mask-minutes", help="That it may take, about.")] = None,
     constancy: Annotated[
         str, typer.Option("--constancy", help="Correction of the light's colour: none, neutral_anchor or source.")
     ] = "none",
@@ -47,7 +48,7 @@ def tone(
         int, typer.Option("--steps", min=0, help="Of the search for a twin's colour; 1 as published.")
     ] = 1,
     edge: Annotated[
-        str, typer.Option("--edge", help="Of new skin at the lesion: blur, as published, or matte, without a seam.")
+        str, typer.Option("--edge", help="Of new skin at the lesion: blur, as published, or matte, with a softer seam.")
     ] = "blur",
     seed: SeedOption = 0,
     force: ForceOption = False,
