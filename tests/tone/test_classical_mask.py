@@ -46,6 +46,28 @@ def test_the_frame_is_neither_skin_nor_lesion():
     assert jaccard(classical_masks(images).masks[0], truth) > 0.9
 
 
+@pytest.mark.parametrize("radius", [30, 26, 20])
+def test_a_frame_over_the_whole_border_leaves_the_skin_inside_it_to_compare_with(radius):
+    images, truth = picture(radius=8, size=SIZE)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    images[:, :, torch.from_numpy(np.hypot(rows - 32, columns - 32) > radius)] = 0
+    assert jaccard(classical_masks(images).masks[0], truth) > 0.8
+
+
+def test_where_nothing_is_seen_there_is_no_lesion():
+    found = classical_masks(torch.zeros((2, 3, SIZE, SIZE), dtype=torch.uint8))
+    assert not found.masks.any()
+    assert found.flags == (("no_lesion",), ("no_lesion",))
+
+
+def test_many_regions_are_flagged():
+    images, _ = picture(radius=8)
+    for centre in ((0.2, 0.2), (0.8, 0.3), (0.25, 0.8)):
+        spot, where = picture(radius=7, centre=centre)
+        images[:, :, torch.from_numpy(where)] = spot[:, :, torch.from_numpy(where)]
+    assert classical_masks(images).flags == (("many_parts",),)
+
+
 def test_only_the_largest_region_stays_and_its_holes_are_filled():
     images, truth = picture()
     small, where = picture(radius=4, centre=(0.15, 0.8))

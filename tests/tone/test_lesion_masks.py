@@ -19,6 +19,7 @@ from mindgap.tone.unet import (
     UNet,
     UNetSettings,
     load_unet,
+    normalised,
     predict_lesions,
     predict_masks,
     save_unet,
@@ -66,14 +67,38 @@ def test_the_expected_jaccard_by_hand():
     assert np.isnan(found[2])
 
 
-def test_a_network_says_how_sure_it_is_and_the_fallback_does_not():
+def blobs(n: int) -> torch.Tensor:
+    coarse = 255 * torch.rand((n, 3, 4, 4), generator=torch.Generator().manual_seed(n))
+    return torch.nn.functional.interpolate(coarse, size=(24, 24), mode="bilinear").to(torch.uint8)
+
+
+def mixed_network() -> UNet:
+    """Drawn at random, its bias such that it masks a part of what is coarse."""
     torch.manual_seed(0)
-    images = torch.randint(0, 256, (3, 3, 24, 24), dtype=torch.uint8)
-    network = UNet(UNetSettings(width=2, input_px=24))
+    network = UNet(UNetSettings(width=2, input_px=24)).eval()
+    torch.nn.init.normal_(network.head.weight, std=100.0)
+    with torch.inference_mode():
+        middle = network(normalised(blobs(8), 24)).median()
+    torch.nn.init.constant_(network.head.bias, float(network.head.bias.detach() - middle))
+    return network
+
+
+@pytest.mark.parametrize("dims", [(2,), (3,), (2, 3)])
+def test_a_mirrored_image_has_the_mirrored_mask(dims):
+    """The network alone does not see it so; the mean over the mirror images does."""
+    network, images = mixed_network(), blobs(6)
+    found, other = predict_lesions(network, images), predict_lesions(network, images.flip(dims))
+    back = [dim - 1 for dim in dims]
+    assert 0.02 < float(found.masks.float().mean()) < 0.98
+    assert float((found.masks != other.masks.flip(back)).float().mean()) < 0.002
+    assert not torch.equal(predict_masks(network, images), predict_masks(network, images.flip(dims)).flip(back))
+
+
+def test_a_network_says_how_sure_it_is_and_the_fallback_does_not():
+    images, network = blobs(3), mixed_network()
     found = predict_lesions(network, images, batch_size=2)
-    raw = predict_masks(network, images)
     assert found.method == "unet"
-    assert torch.equal(found.masks, judged_masks(raw, method="unet").masks)
+    assert ((found.confidence > 0) & (found.confidence < 1)).all()
     fallback = classical_masks(images)
     assert fallback.method == "classical"
     assert np.isnan(fallback.confidence).all()

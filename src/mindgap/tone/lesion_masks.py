@@ -25,7 +25,7 @@ class LesionMasks:
         flags: n tuples of ``no_lesion`` (under 0.5 % of the image), ``all_lesion`` (over 90 %) and ``many_parts`` (the
             largest region has under 80 % of what is masked). A network's masks stay whatever their flags, as some
             lesions are so small or so large; the fallback's are empty where the first two say that it missed. Of many
-            parts a network's mask has the largest, the fallback's as well.
+            parts the mask has the largest, of which the first two speak.
         confidence: float64 (n,), 0..1: the Jaccard that the method expects its mask to have; NaN where it says
             nothing, as the classical fallback never does.
         method: ``unet``, or ``classical``, the fallback without weights.
@@ -50,14 +50,14 @@ def judged_masks(masks: Tensor, *, method: Method, confidence: NDArray[np.float6
         method: that found them.
         confidence: float64 (N,); without one it is NaN.
     """
+    parts = np.array([_largest_share(mask) < MAIN_SHARE for mask in masks.cpu().numpy()], dtype=np.bool_)
+    if len(masks):
+        masks = torch.from_numpy(np.stack([_main_region(mask) for mask in masks.cpu().numpy()])).to(masks.device)
     share = masks.flatten(1).double().mean(dim=1).cpu().numpy() if len(masks) else np.zeros(0)
-    table = {"no_lesion": share < LEAST_SHARE, "all_lesion": share > MOST_SHARE}
+    table = {"no_lesion": share < LEAST_SHARE, "all_lesion": share > MOST_SHARE, "many_parts": parts}
     if method == "classical":
         missed = torch.from_numpy(table["no_lesion"] | table["all_lesion"])
         masks = masks & ~missed.to(masks.device)[:, None, None]
-    table["many_parts"] = np.array([_largest_share(mask) < MAIN_SHARE for mask in masks.cpu().numpy()], dtype=np.bool_)
-    if len(masks):
-        masks = torch.from_numpy(np.stack([_main_region(mask) for mask in masks.cpu().numpy()])).to(masks.device)
     flags = tuple(tuple(name for name, where in table.items() if where[i]) for i in range(len(masks)))
     return LesionMasks(masks, flags, np.full(len(masks), np.nan) if confidence is None else confidence, method)
 
