@@ -24,6 +24,18 @@ def noise(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(20, 200, (24, 24, 3)).astype(np.uint8)
 
 
+def prepared_both_ways(folder):
+    """The stores ``grey`` and ``plain`` of one synthetic set, and what both were prepared with."""
+    synth(folder / "set", n=60, size=32, seed=0)
+    asked = {
+        "images": folder / "set" / "images", "metadata": folder / "set" / "metadata.csv", "id": "image_id",
+        "label": "label", "attributes": "sex", "size": 32,
+    }  # fmt: skip
+    prepare(**asked, out=folder / "grey", constancy="shades_of_grey")
+    prepare(**asked, out=folder / "plain")
+    return asked
+
+
 def test_two_pixels_by_hand():
     """Light of byte 188 is 0.503, of 255 it is 1: of means .503, 1, .503 the luminance is .858."""
     image = np.array([[[188, 255, 188]] * 2], dtype=np.uint8)
@@ -55,6 +67,12 @@ def test_a_channel_of_zeros_leaves_the_image_as_it_is():
     assert np.array_equal(under_gains(image, np.ones(3)), image)
 
 
+def test_a_colour_that_no_light_explains_is_left():
+    image = np.full((8, 8, 3), 150, dtype=np.uint8)
+    image[..., 2] = 1
+    assert (shades_of_grey_gains(image) == 1).all()
+
+
 def test_files_are_decoded_with_it(tmp_path):
     Image.fromarray(noise()).save(tmp_path / "a.png")
     plain = decode_image(str(tmp_path / "a.png"), Geometry(16, "squash"))
@@ -64,13 +82,7 @@ def test_files_are_decoded_with_it(tmp_path):
 
 
 def test_a_store_says_so_and_no_tone_is_measured_on_it(tmp_path):
-    synth(tmp_path / "set", n=40, size=32, seed=0)
-    asked = {
-        "images": tmp_path / "set" / "images", "metadata": tmp_path / "set" / "metadata.csv", "id": "image_id",
-        "label": "label", "attributes": "sex", "size": 32,
-    }  # fmt: skip
-    prepare(**asked, out=tmp_path / "grey", constancy="shades_of_grey")
-    prepare(**asked, out=tmp_path / "plain")
+    asked = prepared_both_ways(tmp_path)
     grey, plain = Store.open(tmp_path / "grey"), Store.open(tmp_path / "plain")
     assert grey.info.constancy == "shades_of_grey"
     assert plain.info.constancy == "none"
@@ -84,13 +96,7 @@ def test_a_store_says_so_and_no_tone_is_measured_on_it(tmp_path):
 
 def test_files_are_predicted_as_the_stores_images_are(tmp_path):
     """What decodes for a network of such a store corrects the colours too; a store without it is refused."""
-    synth(tmp_path / "set", n=60, size=32, seed=0)
-    asked = {
-        "images": tmp_path / "set" / "images", "metadata": tmp_path / "set" / "metadata.csv", "id": "image_id",
-        "label": "label", "attributes": "sex", "size": 32,
-    }  # fmt: skip
-    prepare(**asked, out=tmp_path / "grey", constancy="shades_of_grey")
-    prepare(**asked, out=tmp_path / "plain")
+    prepared_both_ways(tmp_path)
     train(tmp_path / "grey", network="resnet18", epochs=1, out=tmp_path / "run", bootstrap=0, permutations=0)
     predict(tmp_path / "run", tmp_path / "grey", split="all", out=tmp_path / "store.csv")
     predict(tmp_path / "run", tmp_path / "set" / "images", out=tmp_path / "files.csv")

@@ -70,6 +70,13 @@ def test_skin_that_is_lit_better_on_one_side_is_not_white():
     assert (found.gains == 1).all()
 
 
+def test_a_coloured_cloth_is_not_taken_for_white():
+    lab = torch.empty((1, 3, SIZE, SIZE))
+    lab[:] = torch.tensor([60.0, 14.0, 20.0])[:, None, None]
+    lab[:, :, :, :11] = torch.tensor([78.0, -35.0, 20.0])[:, None, None]
+    assert not found_in(bytes_of(rgb_of(lab))).known.any()
+
+
 def test_a_grey_picture_stays_grey_under_gains():
     images = torch.full((1, 3, SIZE, SIZE), 170, dtype=torch.uint8)
     found = measure_tone(images, nothing(images), gains=torch.tensor([[1.1, 1.0, 0.8]]))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 POWER = 6.0
+MOST_GAIN = 4.0  # between two colours
 _LEVELS = np.arange(256) / 255
 _LIGHT = np.where(_LEVELS > 0.04045, ((_LEVELS + 0.055) / 1.055) ** 2.4, _LEVELS / 12.92)
 _LUMINANCE = np.array([0.212671, 0.715160, 0.072169])
@@ -14,7 +15,8 @@ _LUMINANCE = np.array([0.212671, 0.715160, 0.072169])
 def shades_of_grey_gains(image: NDArray[np.uint8], *, power: float = POWER) -> NDArray[np.float64]:
     """Gains of red, green and blue light that make the Minkowski mean of an image grey, float64 (3,).
 
-    Grey keeps its luminance. Skin that fills an image is made grey too, so nothing can be said of its tone afterwards.
+    Grey keeps its luminance. An image in which one colour is four times another's is left as it is: that is no light.
+    Skin that fills an image is made grey too, so nothing can be said of its tone afterwards.
 
     Args:
         image: uint8 (H, W, 3), sRGB.
@@ -25,7 +27,7 @@ def shades_of_grey_gains(image: NDArray[np.uint8], *, power: float = POWER) -> N
     """
     counts = np.stack([np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)])
     means = (counts @ _LIGHT**power / counts.sum(axis=1)) ** (1 / power)
-    if not (means > 0).all():
+    if means.max() > MOST_GAIN * means.min():
         return np.ones(3)
     return (means @ _LUMINANCE) / means
 

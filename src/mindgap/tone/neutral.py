@@ -17,6 +17,7 @@ from mindgap.tone.windows import dilated
 
 BRIGHTER = 12.0  # L* over the median of the skin
 LEAST_LEVEL, MOST_LEVEL = 120, 249  # of 255, of every channel: below it may be skin, above it is cut off
+MOST_GAIN = 2.5  # between two colours; a light that asks for more is a coloured thing
 LEAST_APART = 8.0  # ΔE in a* and b* from the skin; nearer, it is skin under more light
 LEAST_PIXELS, LEAST_SHARE = 12, 0.001  # of the image
 LEAST_IMAGES = 3  # of a source, with anchors
@@ -87,6 +88,7 @@ def _apart(finding: SkinFinding, anchors: Tensor) -> NDArray[np.float64]:
 
 
 def _to_white(colours: NDArray[np.float64], known: NDArray[np.bool_]) -> NeutralGains:
-    usable = known & np.isfinite(colours).all(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        usable = known & (colours.max(axis=1) <= MOST_GAIN * colours.min(axis=1))
     safe = np.where(usable[:, None], colours, 1.0)
     return NeutralGains((safe @ np.array(_LUMINANCE))[:, None] / safe, usable)
