@@ -73,6 +73,11 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path):
     for change in ({"settings": SMALL.model_copy(update={"lr": 0.1})}, {"rows": other_rows}):
         with pytest.raises(RunError, match="holds a training with other settings or images; delete it"):
             trained(place, **change)
+    images, masks = pictures()
+    for other in ({"images": 255 - images}, {"masks": np.roll(masks, 3, axis=1)}):
+        with pytest.raises(RunError, match="holds a training with other settings or images; delete it"):
+            train_unet(**{"images": images, "masks": masks} | other, **ROWS, settings=SMALL, checkpoint=place)
+    trained(place, settings=SMALL.model_copy(update={"narrow": True}))  # another machine may go on
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     (tmp_path / "text.safetensors").write_text("no tensors here")
     for name in ("other", "text"):

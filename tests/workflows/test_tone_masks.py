@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 
 import numpy as np
 import pytest
@@ -62,6 +64,8 @@ def test_a_network_is_trained_judged_and_kept(place, taught):
 def test_another_store_is_masked_by_it(place, taught):
     tone(place / "unmasked", out=place / "masked", mask_weights=taught.path / "lesion_unet.safetensors")
     found = Store.open(place / "masked")
+    kept = found.path / "lesion_unet.safetensors"
+    assert torch.equal(load_unet(kept).head.weight, load_unet(taught.path / kept.name).head.weight)
     assert found.info.tone["masks"] == "predict"
     true = taught.masks > 127
     overlap = ((found.masks > 127) & true).sum() / ((found.masks > 127) | true).sum()
@@ -109,7 +113,7 @@ def test_killed_after_its_training_it_does_not_train_again(place, taught, tmp_pa
 
     asked = {"out": tmp_path / "new", "train_masks": True, "mask_epochs": 9}
     with monkeypatch.context() as patched:
-        patched.setattr(tone_workflow, "write_twins", killed)
+        patched.setattr(tone_workflow, "write_version", killed)
         with pytest.raises(KeyboardInterrupt):
             tone(place / "store", **asked)
     epochs = []
@@ -144,6 +148,8 @@ def test_a_failed_training_leaves_nothing(place, tmp_path, monkeypatch):
         ("store", {"mask_epochs": 3}, "are of a training; add --train-masks"),
         ("store", {"train_masks": True, "mask_epochs": 0}, "epochs"),
         ("store", {"train_masks": True, "mask_minutes": -1.0}, "minutes"),
+        ("store", {"train_masks": True, "mask_minutes": math.inf}, "minutes"),
+        ("store", {"mask_weights": "no.safetensors"}, "no such file; give lesion_unet.safetensors of a store"),
         ("store", {"constancy": "white"}, "no constancy 'white'; known: neutral_anchor, none, source"),
         ("store", {"constancy": "shades_of_grey"}, "mindgap prepare --constancy shades_of_grey"),
         ("store", {"constancy": "source"}, "needs --source-column"),
@@ -183,20 +189,34 @@ def test_other_weights_are_another_store(place, tmp_path):
 
 
 def test_the_light_is_corrected_by_source(place, tmp_path):
-    """No synthetic image shows anything white, so that every image says so and is measured as it is."""
-    plain = tone(place / "store", out=tmp_path / "plain")
-    asked = {
-        "neutral_anchor": {"constancy": "neutral_anchor"},
-        "source": {"constancy": "source", "source_column": "meta_site"},
-    }
-    for name, options in asked.items():
-        record = tone(place / "store", out=tmp_path / name, **options)
-        assert record["tone"]["constancy"] == name
-        without = record["tone"]["flags"]["no_anchor"]
-        assert 0 < without <= N
-        assert record["fingerprint"] != plain["fingerprint"]
-        flags = Store.open(tmp_path / name).table["ita_flags"]
-        assert sum("no_anchor" in words for words in flags) == without
+    """Half of the images of a site show a grey card, the others of the site are corrected by them."""
+    store, lit = Store.open(place / "store"), tmp_path / "lit"
+    shutil.copytree(store.path, lit)
+    at = store.table["meta_site"].eq("a").to_numpy()
+    images = np.memmap(lit / "images.bin", dtype=np.uint8, mode="r+", shape=store.images.shape)
+    cards = np.flatnonzero(at)[::2]
+    images[cards, :, -8:] = 190
+    images[at] = images[at] * np.array([1.0, 0.95, 1.2]).clip(None, 255 / 190)
+    images.flush()
+    plain = tone(lit, out=tmp_path / "plain", target="20") and Store.open(tmp_path / "plain")
+    tone(lit, out=tmp_path / "own", target="20", constancy="neutral_anchor")
+    tone(lit, out=tmp_path / "pooled", target="20", constancy="source", source_column="meta_site")
+    own, pooled = Store.open(tmp_path / "own"), Store.open(tmp_path / "pooled")
+    others = np.setdiff1d(np.flatnonzero(at), cards)
+
+    def moved(other, rows):
+        change = other.table["ita_degrees"] - plain.table["ita_degrees"]
+        return np.nanmedian(np.abs(change.to_numpy()[rows]))
+
+    assert moved(own, cards) > 3
+    assert moved(own, others) == 0
+    assert moved(pooled, others) > 3
+    assert moved(pooled, np.flatnonzero(~at)) == 0
+    for found, known in ((own, cards), (pooled, np.flatnonzero(at))):
+        without = found.table["ita_flags"].str.contains("no_anchor").to_numpy()
+        assert (~without)[known].mean() > 0.5
+        assert without[~at].all()
+        assert found.info.tone["flags"]["no_anchor"] == without.sum()
 
 
 def test_the_command_trains_and_says_how_well(place, tmp_path, capsys):

@@ -48,7 +48,7 @@ class UNetTraining(StrictModel):
     encoder_weights: str | None = None
     input_px: int | None = Field(default=None, ge=8)
     epochs: int = Field(default=20, ge=1)
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch_size: int = Field(default=32, ge=2)
     lr: float = Field(default=3e-3, gt=0)
     narrow: bool = False
@@ -128,7 +128,8 @@ def train_unet(
     form = UNetSettings(width=chosen.width, encoder=chosen.encoder)
     form = form.model_copy(update={"input_px": _input_px(images.shape[1], chosen.input_px, form.multiple_px)})
     task = _Task(images, masks, train_rows, validation_rows, chosen, form.input_px)
-    digest = task_digest(chosen.model_dump_json(), train_rows, validation_rows, np.array(images.shape))
+    settings_text = chosen.model_dump_json(exclude={"narrow"})  # another machine may go on
+    digest = task_digest(settings_text, train_rows, validation_rows, images, masks)
     found = None if checkpoint is None else read_checkpoint(checkpoint, task=digest)
     with torch.random.fork_rng(devices=[]):  # whoever calls keeps his own numbers
         torch.manual_seed(derive_seed(chosen.seed, "unet"))
@@ -210,10 +211,17 @@ def _planned_epochs(task: _Task, network: LesionNetwork) -> int:
     trial, begun = copy.deepcopy(network).train(), 0.0
     generator = torch.Generator().manual_seed(0)
     for _ in range(2):
-        begun = time.perf_counter()
+        begun = _clock(network)
         _loss(task, trial, task.train_rows[: task.settings.batch_size], generator).backward()
-    seconds = (time.perf_counter() - begun) * (task.steps + len(task.validation_rows) / task.settings.batch_size)
+    seconds = (_clock(network) - begun) * (task.steps + len(task.validation_rows) / task.settings.batch_size)
     return min(task.settings.epochs, max(1, int(60 * minutes / seconds)))
+
+
+def _clock(network: LesionNetwork) -> float:
+    """Seconds, when all that a GPU was asked for is done."""
+    if _device(network).type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _device(network: LesionNetwork) -> torch.device:

@@ -54,14 +54,14 @@ class LesionsOfStore:
     """Masks of a store.
 
     Attributes:
-        masks: uint8 (N, S, S), 0 or 255; None where the store has none and none were looked for.
+        masks: uint8 (N, S, S), 0 or 255.
         has_mask: bool (N,).
         columns: of the table, where they are new.
         counts: of what was found, for ``store.json``; None where the store's own are kept.
         training: what to say of a U-Net that was trained.
     """
 
-    masks: NDArray[np.uint8] | None
+    masks: NDArray[np.uint8]
     has_mask: NDArray[np.bool_]
     columns: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] | None = None
@@ -99,6 +99,8 @@ def mask_request(
         note(log, f"{store.path}: has no lesion masks; they are found without weights, which misses some")
     digest = None
     if weights is not None:
+        if not weights.is_file():
+            raise DataError(f"{weights}: no such file; give {UNET_FILE} of a store that mindgap tone wrote")
         load_unet(weights)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     training = _training(epochs, minutes) if trains else None
@@ -124,8 +126,10 @@ def lesions_of(store: Store, request: MaskRequest, folder: Path, *, seed: int) -
     if request.training is not None:
         network, training = _trained(store, request.training, folder, seed=seed)
     elif request.weights is not None:
-        network = load_unet(request.weights).to(choose_device("auto"))
-    if request.source == "stored":
+        network = load_unet(request.weights)
+        save_unet(network, folder / UNET_FILE)  # what the masks are from stays with them
+        network.to(choose_device("auto"))
+    if request.source == "stored" and store.masks is not None:
         has_mask = column_of(store.table, "has_mask").to_numpy(dtype=np.bool_)
         return LesionsOfStore(store.masks, has_mask, training=training)
     found = _written(store, network if request.source == "predict" else None, folder / "masks.bin")
