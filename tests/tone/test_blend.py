@@ -141,6 +141,17 @@ def test_probabilities_are_probabilities_and_the_expected_shares_sum_to_one(own,
         assert sum(made.record()["shares"].values()) == pytest.approx(1)
 
 
+def test_flatten_takes_no_twin_of_a_tone_that_is_not_rare():
+    """Of 90 images of II and 10 of V: twins of II and III (which is 0, so rare), of II itself, and of V."""
+    own = ["II"] * 90 + ["V"] * 10
+    for twin, replaced in (("II", False), ("III", True), ("V", True)):
+        assert bool(AdaptiveBlend(own, [twin] * 100, seed=0).record()["replaced"]) == replaced
+    both = AdaptiveBlend(["II"] * 50 + ["III"] * 50, ["III"] * 50 + ["II"] * 50, seed=0)
+    assert both.record()["replaced"] == 0, "each has more than a sixth"
+    both.look({"II": 0.5}, {"II": 99})
+    assert both.record()["replaced"] == pytest.approx(0.5 * 0.05), "but a tone that is told apart badly gets twins"
+
+
 def test_a_twin_per_image_is_needed():
     with pytest.raises(ShapeError, match="2 tones and 1 twins; give one of each per image"):
         AdaptiveBlend(["I", "II"], ["V"], seed=0)

@@ -139,22 +139,23 @@ def test_without_blending_nothing_changes_and_with_it_the_weights_do(twins, arch
 
 
 def test_batches_hold_the_twins_pixels(twins, architecture):
-    """With every image replaced and no augmentation, what the network sees is the twins."""
-    everything = {"share": 1e-6, "reading": "flatten"}
+    """Where an image is replaced, and without augmentation, what the network sees is its twin."""
     training = TrainingRun(
         architecture.build(seed=1),
         twins,
         train_rows=twins.rows("train"),
         groups=twins.groups("sex"),
-        settings=settings(blend=everything, augment=AugmentSettings.none()),
+        settings=settings(blend={"share": 0.11}, augment=AugmentSettings.none()),
         architecture=architecture,
     )
     positions, rows, draws = training._epoch(0)
-    assert float((rows >= twins.n).float().mean()) > 0.99
-    seen = training.batch_images(rows[0], draws[0])
-    expected = torch.from_numpy(twins.twins[twins.rows("train")[positions[0].numpy()]]).permute(0, 3, 1, 2) / 255
-    mean, std = (torch.tensor(values)[:, None, None] for values in (architecture.mean, architecture.std))
-    assert torch.allclose(seen, (expected - mean) / std, atol=1e-5)
+    replaced = (rows[0] >= twins.n).numpy()
+    assert 0.5 < float((rows >= twins.n).float().mean()) < 1
+    seen = training.batch_images(rows[0], draws[0]).numpy()
+    own = twins.rows("train")[positions[0].numpy()]
+    pixels = np.where(replaced[:, None, None, None], twins.twins[own], twins.images[own]).transpose(0, 3, 1, 2) / 255
+    mean, std = (np.array(values)[:, None, None] for values in (architecture.mean, architecture.std))
+    assert np.allclose(seen, (pixels - mean) / std, atol=1e-5)
 
 
 def test_tones_of_which_too_little_is_known_are_told_once(twins, caplog):
@@ -198,14 +199,12 @@ def test_an_image_that_is_there_twice_is_drawn_twice(twins):
     assert (np.ptp(drawn[chance > 0].astype(int), axis=1) == 1).mean() > 0.8
 
 
-def test_a_blend_that_does_nothing_or_too_much_is_said(twins, tmp_path):
+def test_a_blend_that_does_nothing_is_said(twins):
     rows = twins.rows("train")
     assert blend_doubts(None, twins, rows) == []
     assert blend_doubts(settings(blend={"share": 0.45}).blend, twins, rows) == []
     (nothing,) = blend_doubts(settings(blend={"share": 1.0}).blend, twins, rows)
     assert "the blend replaces no image" in nothing
-    (much,) = blend_doubts(settings(blend={"share": 0.001}).blend, twins, rows)
-    assert "more images are of tone band V (" in much
 
 
 def test_a_store_without_twins_is_refused(store):

@@ -22,8 +22,8 @@ class BlendSettings(StrictModel):
     """When images are replaced.
 
     Attributes:
-        reading: ``flatten`` replaces images of the tones that are too many, by twins of any other; ``original`` is the
-            paper to the letter: eq. 13 replaces images of the tones that are too few.
+        reading: ``flatten`` replaces images of the tones that are too many, by twins of those that are too few;
+            ``original`` is the paper to the letter: eq. 13 replaces images of the tones that are too few.
         share: P_target of eq. 13, the share that every tone should have.
         every: K of Alg. 1, epochs between two looks at the validation images.
         least_auc: τ, below which a tone's probability rises.
@@ -75,6 +75,7 @@ class AdaptiveBlend:
         else:
             first = np.where(shares > share, 1 - share / np.maximum(shares, share), 0.0)
         self.shares: Mapping[str, float] = dict(zip(BANDS, shares.tolist(), strict=True))
+        self._lacks = shares < share
         self._first: NDArray[np.float64] = first
         self._raised = np.zeros(len(BANDS), dtype=np.int64)
 
@@ -110,6 +111,8 @@ class AdaptiveBlend:
             raised = self._raised[tone]
         else:  # it is the twin's tone that gets more; images of a rare tone are left as they are
             raised = np.where(first > 0, self._raised[twin], 0)
+            changes &= tone != twin
+            first = np.where(self._lacks[twin], first, 0.0)
         later = np.maximum(first, np.minimum(first + self.settings.step * raised, self.settings.most))
         return np.where(changes, later, 0.0)
 

@@ -132,7 +132,7 @@ def check_blend(settings: BlendSettings | None, store: Store) -> NDArray[np.uint
     if not has_twin_bands(store):
         raise ConfigError(
             f"{store.path}: tones are named in another way than those of their twins, so no blend can count them; "
-            "make the store with mindgap tone without --cut-offs and --definition"
+            "make the store with mindgap tone without --cut-offs"
         )
     return store.twins
 
@@ -155,8 +155,7 @@ def blend_doubts(settings: BlendSettings | None, store: Store, train_rows: NDArr
 
 def has_twin_bands(store: Store) -> bool:
     """Whether the tones of images are named as those of their twins always are: by CIELAB and the paper's cut-offs."""
-    asked = store.info.tone or {}
-    return asked.get("cut_offs", "wei") == "wei" and asked.get("definition", "cielab") == "cielab"
+    return (store.info.tone or {}).get("cut_offs", "wei") == "wei"
 
 
 def _words(store: Store, column: str) -> NDArray[np.object_]:

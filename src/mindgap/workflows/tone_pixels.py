@@ -61,12 +61,12 @@ class ToneInput:
 
     Attributes:
         images: uint8 (N, S, S, 3).
-        lesions: uint8 (N, S, S), 0 or 255; None where no lesion is known.
+        lesions: uint8 (N, S, S), 0 or 255.
         gains: float64 (N, 3), of the light's correction; None without one.
     """
 
     images: NDArray[np.uint8]
-    lesions: NDArray[np.uint8] | None
+    lesions: NDArray[np.uint8]
     gains: Floats | None = None
 
     def batches(self) -> Iterator[ToneBatch]:
@@ -74,10 +74,7 @@ class ToneInput:
         for start in range(0, len(self.images), BATCH):
             rows = slice(start, min(start + BATCH, len(self.images)))
             images = image_batch(self.images[rows])
-            if self.lesions is None:
-                masks = torch.zeros((len(images), *images.shape[2:]), dtype=torch.bool)
-            else:
-                masks = torch.from_numpy(self.lesions[rows] > 127)
+            masks = torch.from_numpy(self.lesions[rows] > 127)
             yield ToneBatch(rows, images, masks, None if self.gains is None else torch.from_numpy(self.gains[rows]))
 
 
@@ -114,7 +111,7 @@ def measure_store(seen: ToneInput, *, definition: Definition = "cielab") -> Tone
 def write_twins(
     path: Path, seen: ToneInput, *, shift: Shift, lightness: Floats, edge: Edge
 ) -> tuple[ToneColumns, Floats]:
-    """Writes ``twins.bin``, and measures the twins; and which share of each lesion's pixels differs, NaN of none.
+    """Writes ``twins.bin``, and measures the twins on the skin of their images; and which share of each mask differs.
 
     Args:
         path: the file.
@@ -127,7 +124,7 @@ def write_twins(
         CapacityError: the disk is full or cannot be written.
     """
     twins = new_map(path, seen.images.shape)
-    changed = np.full(len(seen.images), np.nan)
+    changed, found = np.full(len(seen.images), np.nan), []
     for batch in seen.batches():
         finding = find_skin(batch.images, batch.lesions, gains=batch.gains)
         part = Shift(shift.lightness[batch.rows], shift.yellowness[batch.rows], shift.possible[batch.rows])
@@ -140,8 +137,9 @@ def write_twins(
         pixels = batch.lesions.sum(dim=(1, 2)).double()
         changed[batch.rows] = (differs.sum(dim=(1, 2)) / torch.where(pixels > 0, pixels, torch.nan)).numpy()
         twins[batch.rows] = made.permute(0, 2, 3, 1).numpy()
+        found.append(measure_tone(made, batch.lesions, gains=batch.gains, skin=finding.skin))
     twins.flush()
-    return measure_store(replace(seen, images=twins)), changed
+    return _joined(found), changed
 
 
 def _joined(parts: Sequence[ToneMeasure]) -> ToneColumns:
