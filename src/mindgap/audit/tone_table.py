@@ -25,11 +25,13 @@ class Tones:
         degrees: float64 (n,), individual typology angle; NaN where it could not be measured.
         bands: object (n,), tone band or None; None as a whole where the table has no bands.
         flags: object (n,), words with commas between, why a measurement is doubtful; None as a whole where not kept.
+        is_cielab: whether the angle is in the range in which bands have their cut-offs.
     """
 
     degrees: Floats
     bands: NDArray[np.object_] | None = None
     flags: NDArray[np.object_] | None = None
+    is_cielab: bool = True
 
 
 def tone_record(
@@ -61,7 +63,7 @@ def tone_record(
         "quartiles_degrees": quartiles,
         "edges_degrees": EDGES.tolist(),
         "counts": counts.tolist(),
-        "darker_than_iii": int((angles <= DARK_DEGREES).sum()),
+        "darker_than_iii": int((angles <= DARK_DEGREES).sum()) if tones.is_cielab else None,
         "bands": _bands(tones.bands, of_split),
         "flags": _flag_counts(tones, np.ones(len(known), dtype=np.bool_)),
         "overall": _row(tones, np.ones(len(known), dtype=np.bool_)),

@@ -188,7 +188,7 @@ class Store:
     def twins(self) -> NDArray[np.uint8] | None:
         """uint8 (N, S, S, 3), each image with its skin of another tone; None before ``mindgap tone``.
 
-        Where ``twin_tone`` of the table is empty the twin is the image itself.
+        Where ``twin_target_degrees`` of the table is empty the twin is the image itself.
         """
         if self.info.tone is None:
             return None

@@ -57,7 +57,10 @@ def write_version(
     with atomic_path(folder / "table.parquet") as path:
         table.to_parquet(path, index=False)
     whole = store.info.model_dump(mode="json") | dict(record)
-    whole["attributes"] = store.info.model_dump(mode="json")["attributes"] | _attributes(table, attributes)
+    specs = tuple(attributes)
+    older = store.info.model_dump(mode="json")["attributes"]
+    kept_attributes = {name: one for name, one in older.items() if name not in {spec.name for spec in specs}}
+    whole["attributes"] = kept_attributes | _attributes(table, specs)
     whole["fingerprint"] = _fingerprint(store, table, list(columns), [folder / name for name in sorted(made)])
     plain = jsonable(whole)
     write_json(folder / "store.json", plain)

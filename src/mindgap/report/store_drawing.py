@@ -84,9 +84,9 @@ def draw_label(label: str, shares: Mapping[str, float | None]) -> Markup:
     return _cell(alt, marks)
 
 
-def draw_tones(edges: Sequence[float], counts: Sequence[int], *, cut_offs: str = "wei") -> Markup:
-    """Histogram of the individual typology angle, dark skin on the left, with the cut-offs of the tone bands."""
-    bands, lows = zip(*CUT_OFFS[cut_offs], strict=True)
+def draw_tones(edges: Sequence[float], counts: Sequence[int], *, cut_offs: str | None = "wei") -> Markup:
+    """Histogram of the individual typology angle, dark skin on the left, with the cut-offs of the tone bands if any."""
+    bands, lows = zip(*CUT_OFFS[cut_offs], strict=True) if cut_offs else ((), ())
     lines_of_names = 3 if any(len(band) > _SHORT_NAME for band in bands) else 1
     most = max([1, *counts])
     plot = Plot(
@@ -106,7 +106,7 @@ def draw_tones(edges: Sequence[float], counts: Sequence[int], *, cut_offs: str =
         if low > edges[0]
     ]
     names = []
-    for place, (band, low, high) in enumerate(zip(bands, lows, (_LIGHTEST, *lows[:-1]), strict=True)):
+    for place, (band, low, high) in enumerate(zip(bands, lows, (_LIGHTEST, *lows)[: len(lows)], strict=True)):
         x, y = plot.px((low + high) / 2), plot.top_px + 10 + 15 * (place % lines_of_names)
         names.append(element("text", band.replace("_", " "), x=x, y=y, class_="note middle"))
     alt = f"Skin tones of {count(sum(counts))} images; the angle of most is near {decimal(_mode(edges, counts), 0)}°."

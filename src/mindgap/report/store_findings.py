@@ -204,6 +204,8 @@ def _tone(record: Record) -> StoreFinding:
     if not tone["n"]:
         return StoreFinding("No image's skin tone is known", ("Flags say why, image by image.",), "shown")
     dark = tone["darker_than_iii"]
+    if dark is None:  # the angle is of another range
+        return StoreFinding(f"The skin tone of {n_of(tone['n'], 'image')} is measured", (), "shown")
     title = f"{count(dark)} of {count(tone['n'])} measured images are darker than tone band III"
     few = dark < SMALL_GROUP
     line = f"The angle was not measured on {n_of(tone['unknown'], 'image')}."

@@ -120,7 +120,7 @@ def _flags(tone: Record, total: int) -> list[dict[str, Any]]:
 
 
 def _twin_rows(bands: Record) -> list[dict[str, Any]]:
-    """Table 2 of Wei & Chakraborti: images per band before, and with every image's twin in its place."""
+    """Table 2 of Wei & Chakraborti: images per band before, and with every image's twin in its place, if known."""
     found = {"before": bands.get("before") or {}, "with the twins": bands.get("after") or {}}
     return [
         {"name": name, "n": sum(counts.values()), "bands": [_cell(n, sum(counts.values())) for n in counts.values()]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -47,7 +47,12 @@ class ToneMeasure:
 
 
 def measure_tone(
-    images: Tensor, lesions: Tensor, *, definition: Definition = "cielab", gains: Tensor | None = None
+    images: Tensor,
+    lesions: Tensor,
+    *,
+    definition: Definition = "cielab",
+    gains: Tensor | None = None,
+    skin: Tensor | None = None,
 ) -> ToneMeasure:
     """Measures skin tones from pixels.
 
@@ -61,6 +66,7 @@ def measure_tone(
         definition: ``cielab``, or ``lab8``: atan((2.55·L* − 50)/(b* + 128)), which 8-bit images of OpenCV give and a
             widely used published table holds; its angles are in another range.
         gains: (N, 3), of each channel's light, see ``neutral_gains``; without them pixels count as they are.
+        skin: bool (N, H, W), where it is known which pixels are skin, as of a twin, whose dark skin is no frame.
 
     Raises:
         ShapeError: they do not fit together.
@@ -69,6 +75,8 @@ def measure_tone(
         Chardon et al. 1991; Wei & Chakraborti, eq. 1.
     """
     finding = find_skin(images, lesions, gains=gains)
+    if skin is not None:
+        finding = replace(finding, skin=skin)
     lightness, a, b = finding.lab.unbind(1)
     above = lightness - 50
     if definition == "lab8":
@@ -77,19 +85,19 @@ def measure_tone(
         usable = finding.skin & (b > 0) & (above.square() + b.square() >= LEAST_RADIUS**2)
         slope = above / b
     low, middle, high = np.degrees(np.arctan(masked_quantiles(slope, usable, [0.25, 0.5, 0.75]))).T
-    pixels, skin = (part.sum(dim=(1, 2)).cpu().numpy() for part in (usable, finding.skin))
+    pixels, whole = (part.sum(dim=(1, 2)).cpu().numpy() for part in (usable, finding.skin))
     medians = [masked_quantiles(values, finding.skin, [0.5])[:, 0] for values in (lightness, a, b)]
     seen = finding.lab if gains is None else lab_of(images)  # a correction of the light colours a grey picture
     chroma = np.hypot(*(masked_quantiles(seen[:, channel], finding.skin, [0.5])[:, 0] for channel in (1, 2)))
-    grey = (skin > 0) & (chroma < LEAST_CHROMA)
-    odd = (skin > 0) & (2 * pixels < skin) & ~grey
+    grey = (whole > 0) & (chroma < LEAST_CHROMA)
+    odd = (whole > 0) & (2 * pixels < whole) & ~grey
     hue = np.degrees(np.arctan2(medians[2], medians[1]))
     known = ~odd & ~grey & (pixels > 0)
     spread = np.where(known, high - low, np.nan)
     with np.errstate(invalid="ignore"):
-        strange = (skin > 0) & ~grey & ((hue < HUES_DEGREES[0]) | (hue > HUES_DEGREES[1]))
+        strange = (whole > 0) & ~grey & ((hue < HUES_DEGREES[0]) | (hue > HUES_DEGREES[1]))
         colours = {"grey": grey, "cast": odd | strange, "wide": spread > WIDE_DEGREES}
-    flags = _flags(finding, pixels=pixels, skin=skin, colours=colours)
+    flags = _flags(finding, pixels=pixels, skin=whole, colours=colours)
     return ToneMeasure(
         ita_degrees=np.where(known, middle, np.nan),
         ita_iqr_degrees=spread,

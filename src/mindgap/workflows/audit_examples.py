@@ -76,8 +76,8 @@ def draw_rows(tones: Tones, number: int, generator: np.random.Generator) -> list
 def _in_turn(rows: list[int], tones: Tones, generator: np.random.Generator) -> list[int]:
     """Rows in random order, one without a flag and one with flags in turn while there are both."""
     shuffled = generator.permutation(rows).astype(np.int64).tolist()
-    flagged = [row for row in shuffled if tones.flags is not None and flag_words(tones.flags[row])]
-    clear = sorted(set(shuffled) - set(flagged), key=shuffled.index)
+    is_flagged = {row: tones.flags is not None and bool(flag_words(tones.flags[row])) for row in shuffled}
+    clear, flagged = ([row for row in shuffled if is_flagged[row] == kind] for kind in (False, True))
     places = {row: (turn, kind) for kind, queue in enumerate((clear, flagged)) for turn, row in enumerate(queue)}
     return sorted(shuffled, key=places.__getitem__)
 

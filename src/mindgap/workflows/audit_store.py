@@ -74,7 +74,7 @@ def audit_store(
 
 
 def _examples(store: Store, number: int, *, seed: int) -> ExampleSheet | None:
-    tones = _tones(store.table) if number else None
+    tones = _tones(store) if number else None
     return None if tones is None else examples_of(store, tones, number=number, seed=seed)
 
 
@@ -91,7 +91,7 @@ def _arrays(store: Store, grouped: Mapping[str, StoreAttribute]) -> DatasetArray
         groups={name: one.groups for name, one in grouped.items()},
         identical=hashes.identical,
         perceptual=hashes.perceptual,
-        tones=_tones(store.table),
+        tones=_tones(store),
     )
 
 
@@ -115,12 +115,15 @@ def _check(store: Store) -> None:
         raise DataError(f"{store.path}: table.parquet has label {seen!r}, no class of store.json; prepare it again")
 
 
-def _tones(table: pd.DataFrame) -> Tones | None:
+def _tones(store: Store) -> Tones | None:
     """What ``mindgap tone`` measured; None before."""
+    table = store.table
     if "ita_degrees" not in table.columns:
         return None
     degrees = cast("pd.Series", pd.to_numeric(column_of(table, "ita_degrees"), errors="coerce"))
-    return Tones(degrees.to_numpy(dtype=np.float64, na_value=np.nan), _words(table, "tone"), _words(table, "ita_flags"))
+    angles = degrees.to_numpy(dtype=np.float64, na_value=np.nan)
+    is_cielab = (store.info.tone or {}).get("definition", "cielab") == "cielab"
+    return Tones(angles, _words(table, "tone"), _words(table, "ita_flags"), is_cielab=is_cielab)
 
 
 def _words(table: pd.DataFrame, name: str) -> np.ndarray | None:

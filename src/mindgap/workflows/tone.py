@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -26,7 +27,7 @@ from mindgap.tone.targets import FLATTEN, draw_targets
 from mindgap.train.memory import keep_freed_memory
 from mindgap.workflows.partial_folder import is_finished_store, partial_folder, removed_by_a_mistake
 from mindgap.workflows.tone_masks import STATE_FILE, LesionsOfStore, MaskRequest, lesions_of, mask_request
-from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, write_twins
+from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, new_map, write_twins
 from mindgap.workflows.tone_record import tone_record
 
 CONSTANCIES = ("none", "neutral_anchor", "source")
@@ -72,8 +73,9 @@ def tone(
             is white in an image; ``source``, one correction for all images of a source. Twins stay under the image's
             own light.
         source_column: of the table, that names an image's source.
-        target: tone of the twins: a tone band, degrees (``20``), a range of degrees (``10/28``), or ``flatten``.
-        definition: of the angle; ``lab8`` is in another range, and its twins are made by ``cielab`` all the same.
+        target: tone of the twins: a tone band, degrees (``20``), a range of degrees (``10/28``), or ``flatten``, by
+            what the training images lack.
+        definition: of the angle; ``lab8`` is in another range, so bands and twins are by ``cielab`` all the same.
         cut_offs: which bands the tones are named by: ``wei``, ``kinyanjui`` or ``groh``.
         steps: of the search for the twin's colour; 1 is Wei & Chakraborti's, 0 meets the angle exactly.
         edge: where new skin meets the lesion: ``blur``, as published, or ``matte``, which moves skin that a mask
@@ -135,23 +137,25 @@ def _build(
     folder: Path, store: Store, masks: MaskRequest, asked: dict[str, Any], *, sources: list[str | None] | None
 ) -> dict[str, Any]:
     keep_freed_memory()
+    new_map(folder / "twins.bin", store.images.shape)  # a disk that is too small is to be known before a training
     lesions = lesions_of(store, masks, folder, seed=asked["seed"])
     seen, anchored = _under_light(ToneInput(store.images, lesions.masks), asked["constancy"], sources)
     doubts = _doubts(lesions) | ({} if anchored is None else {"no_anchor": ~anchored})
     measured = measure_store(seen, definition=asked["definition"]).flagged(**doubts)
     angles = measured if asked["definition"] == "cielab" else measure_store(seen)
     bands = bands_of(angles.ita_degrees)
-    shares = {str(band): float(np.mean(bands == band)) for band in set(bands.tolist()) - {None}}
+    shares = _shares(bands[store.rows("train")])
     targets = draw_targets(asked["target"], store.ids.tolist(), seed=asked["seed"], shares=shares)
     settings = ShiftSettings(steps=asked["steps"])
-    lightness = np.where(np.isnan(angles.ita_degrees), np.nan, angles.lightness)  # of an unknown tone there is no twin
+    unsure = np.isnan(angles.ita_degrees) | doubts["no_mask"] | doubts["empty_mask"]  # the lesion would be recoloured
+    lightness = np.where(unsure, np.nan, angles.lightness)
     shift = find_shift(lightness, angles.yellowness, targets, settings=settings)
     twins, changed = write_twins(
         folder / "twins.bin", seen, shift=shift, lightness=angles.lightness, edge=asked["edge"]
     )
     reached = np.where(shift.possible, twins.ita_degrees, np.nan)
     columns = lesions.columns | measured.columns() | {
-        "tone": bands_of(measured.ita_degrees, asked["cut_offs"]),
+        "tone": bands_of(angles.ita_degrees, asked["cut_offs"]),
         "twin_target_degrees": np.where(shift.possible, targets, np.nan),
         "twin_ita_degrees": reached,
         "twin_tone": bands_of(reached),
@@ -161,17 +165,22 @@ def _build(
         | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
     }
     made = ["twins.bin", *([] if lesions.counts is None else ["masks.bin"])]
+    whole = write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record, made=made)
     (folder / STATE_FILE).unlink(missing_ok=True)
-    return write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record, made=made)
+    return whole
 
 
 def _doubts(lesions: LesionsOfStore) -> dict[str, NDArray[np.bool_]]:
     """Where all of an image was taken for skin, as no mask was there, or an empty one."""
     has = lesions.has_mask
-    if lesions.masks is None:
-        return {"no_mask": ~has}
     empty = np.array([not mask.any() for mask in lesions.masks], dtype=np.bool_)
     return {"no_mask": ~has, "empty_mask": has & empty}
+
+
+def _shares(bands: NDArray[np.object_]) -> dict[str, float]:
+    """Shares of the bands among images of known tone."""
+    known = [str(band) for band in bands.tolist() if band is not None]
+    return {band: count / len(known) for band, count in Counter(known).items()}
 
 
 def _under_light(

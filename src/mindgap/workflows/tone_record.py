@@ -26,12 +26,13 @@ def tone_record(
     """The entry ``tone`` of ``store.json``.
 
     ``bands`` counts images by the bands of Wei & Chakraborti before and in their twins (an image without one counts as
-    it is), as their Table 2 does. ``error_degrees`` is |achieved − target| over the twins whose angle is known, and
-    ``delta_e`` the shift of the skin in CIELAB, as quartiles and the 90 % point. ``lesions_changed`` are the twins that
-    differ from their images in any pixel of the lesion, and ``lesion_share_changed`` the mean share of those pixels.
+    it is), as their Table 2 does; ``twins_not_known`` are twins whose angle nobody can measure, which count nowhere.
+    ``error_degrees`` is |achieved − target| over the twins whose angle is known, and ``delta_e`` the shift of the skin
+    in CIELAB, as quartiles and the 90 % point. ``lesions_changed`` are the twins that differ from their images in any
+    pixel of the mask, and ``lesion_share_changed`` the mean share of those pixels.
     """
     twins = columns["twin_tone"]
-    after = np.where([band is None for band in twins], source_bands, twins)
+    after = np.where(shift.possible, twins, source_bands)
     error = np.abs(columns["twin_ita_degrees"] - columns["twin_target_degrees"])
     flags = Counter(flag for words in measured.flags for flag in words.split(",") if flag)
     return {
@@ -40,6 +41,7 @@ def tone_record(
         "not_measured": int((~np.isfinite(measured.ita_degrees)).sum()),
         "flags": dict(sorted(flags.items())),
         "twins": int(shift.possible.sum()),
+        "twins_not_known": int(sum(band is None for band in twins[shift.possible])),
         "no_twin": int((~shift.possible).sum()),
         "bands": {"before": _counts(source_bands), "after": _counts(after)},
         "error_degrees": _spread(error),

@@ -75,7 +75,8 @@ def tone_lines(out: Path, record: dict[str, Any]) -> list[str]:
         f"{out}: tone measured on {found['measured']} of {record['n']} images, {found['not_measured']} not known",
         *([f"flags: {_counted(found['flags'])}"] if found["flags"] else []),
         f"tone bands before: {_counted(bands['before'])}",
-        f"with every twin: {_counted(bands['after'])}",
+        f"with every twin: {_counted(bands['after'])}"
+        + (f", {found['twins_not_known']} not known" if found.get("twins_not_known") else ""),
     ]
     if told := found.get("mask_training"):
         scores = [(name, score) for name, score in told["jaccard"].items() if score["n"]]
