@@ -13,12 +13,12 @@ that was saved, as one of the epochs, width and seed that are given.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from csv_rows import append_rows, read_rows
 from numpy.typing import NDArray
 
 from mindgap.core.seed import numpy_generator
@@ -56,8 +56,9 @@ def main() -> None:
             return
     key = {"seed": str(options.seed), "epochs": str(options.epochs), "width": str(options.width)}
     key |= {"input_px": str(options.input_px)}
+    done = [{name: row[name] for name in KEY} for row in read_rows(TABLE)]
     missing = {
-        name: [m for m in ("unet", "classical") if {"set": name, "method": m} | key not in done()] for name in names
+        name: [m for m in ("unet", "classical") if {"set": name, "method": m} | key not in done] for name in names
     }
     if not any(missing.values()):
         print("all rows are there")
@@ -70,8 +71,8 @@ def main() -> None:
         store = Store.open(place)
         rows = _masked(store, "test" if place is options.ham else None)
         for method in missing[name]:
-            append({"set": name, "method": method} | judged(store, rows, network if method == "unet" else None) | key
-                   | {"cpu_minutes": f"{minutes:.1f}"})  # fmt: skip
+            found = judged(store, rows, network if method == "unet" else None)
+            append_rows(TABLE, [{"set": name, "method": method} | found | key | {"cpu_minutes": f"{minutes:.1f}"}])
 
 
 def trained(ham: Store, options: argparse.Namespace) -> tuple[LesionNetwork, float]:
@@ -126,14 +127,6 @@ def judged(store: Store, rows: NDArray[np.int64], network: LesionNetwork | None)
     return row | {"expected": f"{expected[known].mean():.4f}" if known.any() else ""}
 
 
-def done() -> list[dict[str, str]]:
-    """Keys of the rows that are there."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        return [{name: row[name] for name in KEY} for row in csv.DictReader(file)]
-
-
 def _masked(store: Store, split: str | None) -> NDArray[np.int64]:
     rows = np.arange(store.n) if split is None else store.rows(split)
     return rows[store.table["has_mask"].to_numpy(dtype=np.bool_)[rows]]
@@ -147,16 +140,6 @@ def interval(scores: NDArray[np.float64], clusters: NDArray[np.int64]) -> tuple[
     means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
-
-
-def append(row: dict[str, str]) -> None:
-    print(row, flush=True)
-    new = not TABLE.exists()
-    with TABLE.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

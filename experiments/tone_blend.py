@@ -21,13 +21,13 @@ prints the differences from `plain`, paired by seed, with t intervals over seeds
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from csv_rows import append_rows, read_rows
 from scipy import stats
 
 from mindgap.api import audit, predict, prepare, synth, tone, train
@@ -44,7 +44,6 @@ ARMS: dict[str, dict[str, bool | dict[str, Any]]] = {
 }
 SIZE, EPOCHS = 48, {"synthetic": 12, "ham": 6}
 NETWORK = "resnet18"
-FIELDS: tuple[str, ...] = ("data", "seed", "arm", "epochs", "group", "n", "accuracy", "unfairness", "noise", "replaced")
 
 
 def main() -> None:
@@ -64,18 +63,14 @@ def main() -> None:
         print("no store of HAM10000 (--store): nothing is measured on it")
         return
     torch.set_num_threads(1)
+    done = {(row["data"], row["seed"], row["arm"]) for row in read_rows(TABLE)}
     for seed in range(options.seeds):
         for arm in ARMS[options.data]:
-            if (options.data, str(seed), arm) not in done():
-                measured = (
-                    synthetic(options.work, seed, arm) if options.data == "synthetic" else ham(options, seed, arm)
-                )
-                append(
-                    [
-                        {"data": options.data, "seed": seed, "arm": arm, "epochs": EPOCHS[options.data]} | row
-                        for row in measured
-                    ]
-                )
+            if (options.data, str(seed), arm) in done:
+                continue
+            found = synthetic(options.work, seed, arm) if options.data == "synthetic" else ham(options, seed, arm)
+            key = {"data": options.data, "seed": seed, "arm": arm, "epochs": EPOCHS[options.data]}
+            append_rows(TABLE, [key | row for row in found])
 
 
 def synthetic(work: Path, seed: int, arm: str) -> list[dict[str, Any]]:
@@ -130,12 +125,12 @@ def rows_of(record: dict[str, Any], attribute: str, run: Path) -> list[dict[str,
         {"group": name, "n": group["n"], "accuracy": group["accuracy"]["value"]}
         for name, group in part["groups"].items()
     ]
-    return [row | {"unfairness": gap["value"], "noise": gap["noise_mean"], "replaced": replaced} for row in rows]
+    said = {"unfairness": gap["value"], "noise": gap["noise_mean"], "replaced": replaced}
+    return [{name: round(v, 5) if isinstance(v, float) else v for name, v in (row | said).items()} for row in rows]
 
 
 def show(data: str) -> None:
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["data"] == data]
+    rows = [row for row in read_rows(TABLE) if row["data"] == data]
     seeds = sorted({row["seed"] for row in rows})
     groups = list(dict.fromkeys(row["group"] for row in rows))
     for what in [*groups, "U"]:
@@ -149,23 +144,6 @@ def show(data: str) -> None:
                 half = stats.t.ppf(0.975, len(pairs) - 1) * stats.sem(pairs)
                 line += f"; plain {np.mean(pairs):+.4f} [{np.mean(pairs) - half:+.4f}, {np.mean(pairs) + half:+.4f}]"
             print(line)
-
-
-def done() -> set[tuple[str, str, str]]:
-    if not TABLE.exists():
-        return set()
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        return {(row["data"], row["seed"], row["arm"]) for row in csv.DictReader(file)}
-
-
-def append(rows: list[dict[str, Any]]) -> None:
-    new = not TABLE.exists()
-    with TABLE.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerows({name: round(v, 5) if isinstance(v, float) else v for name, v in row.items()} for row in rows)
-    print(rows[0], flush=True)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ flagged `cast`, and the median difference between images of one lesion, over the
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from csv_rows import append_rows, read_rows
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -66,12 +66,13 @@ def main() -> None:
     parser.add_argument("--ham", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    done = [{name: row[name] for name in ("set", "constancy", "images", "seed")} for row in read_rows(TABLE)]
     sets, flags = painted(options.n, options.seed)
     for name, some in sets.items():
         for constancy, gains_of in CONSTANCIES.items():
             key = {"set": name, "constancy": constancy, "images": str(len(some.true)), "seed": str(options.seed)}
-            if key not in done():
-                append(key | judged(some, gains_of(some)))
+            if key not in done:
+                append_rows(TABLE, [key | judged(some, gains_of(some))])
     for name, where in flags.items():
         print(f"flag cast is set on {where.mean():.3f} of {len(where)} images {name}")
     if options.ham is None or not options.ham.exists():
@@ -231,23 +232,6 @@ def real(ham: Store) -> None:
         print(
             f"{name}: images of a lesion differ by {middle:.1f} degrees (median), {mean:.1f} (mean), n = {both.sum()}"
         )
-
-
-def done() -> list[dict[str, str]]:
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        return [{name: row[name] for name in ("set", "constancy", "images", "seed")} for row in csv.DictReader(file)]
-
-
-def append(row: dict[str, str]) -> None:
-    print(row, flush=True)
-    new = not TABLE.exists()
-    with TABLE.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

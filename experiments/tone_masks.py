@@ -13,13 +13,13 @@ not measured again.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from csv_rows import append_rows, read_rows
 from tone_constancy import BATCH, Set, angles, interval, painted
 
 from mindgap.api import prepare, synth, tone
@@ -44,8 +44,9 @@ def main() -> None:
     networks = {"U-Net, synthetic": str(trained(options.work))} | networks
     makers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"classical": without_weights}
     makers |= {name: predicts(Path(file)) for name, file in networks.items()}
+    done = {row["masks"] for row in read_rows(TABLE)}
     for name in ("true", *makers):
-        if name not in done():
+        if name not in done:
             masks = (
                 some.lesions if name == "true" else torch.cat([makers[name](part) for part in some.images.split(BATCH)])
             )
@@ -83,18 +84,7 @@ def append(name: str, some: Set, masks: torch.Tensor) -> None:
         middle, far = np.quantile(error[known], [0.5, 0.9])
         values = (name, skin, where.sum(), f"{overlap[where].mean():.3f}", known.sum())
         rows.append((*values, *(f"{value:.2f}" for value in (middle, low, high, far))))
-    new = not TABLE.exists()
-    with TABLE.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerows([FIELDS, *rows] if new else rows)
-    print(*rows, sep="\n", flush=True)
-
-
-def done() -> set[str]:
-    if not TABLE.exists():
-        return set()
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        return {row["masks"] for row in csv.DictReader(file)}
+    append_rows(TABLE, [dict(zip(FIELDS, row, strict=True)) for row in rows])
 
 
 if __name__ == "__main__":
