@@ -430,7 +430,7 @@ def listening(register):
             self.calls.append("extra_step")
 
         def finish(self, network, data):
-            assert len(data.rows) == len(data.labels) == len(data.groups.ids)
+            assert len(data.train.rows) == len(data.train.labels) == len(data.train.groups.ids)
             self.calls.append("finish")
 
     return register("listening", Listening)

@@ -76,8 +76,9 @@ class MitigationConformance:
         """The step up to the optimiser's: the objective and the batch; the gradients are in the network."""
         network.train()
         network.zero_grad(set_to_none=True)
-        features = network.features(images) if mitigation.needs_features else None
-        logits = network(images) if features is None else network.classifier(network.dropout(features))
+        if mitigation.needs_teacher:
+            mitigation.take_teacher(tiny_network(seed=1).eval().requires_grad_(requires_grad=False))
+        features, logits = mitigation.forward(network, images, torch.tensor(groups))
         labels = torch.tensor(LABELS)
         positions = torch.arange(len(images))
         batch = Batch(images, labels, torch.tensor(groups), positions, logits, step=0, epoch=0)

@@ -9,7 +9,7 @@ from mindgap.core.groups import Groups
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
 from mindgap.space.network import Network
 from mindgap.train.loss import LOSSES
-from mindgap.train.mitigation import TrainingData, TrainingFacts
+from mindgap.train.mitigation import LabelledRows, TrainingData, TrainingFacts
 
 SIZE_PX, CLASSES = 16, 3
 GROUPS = (0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, -1)
@@ -27,8 +27,8 @@ def tiny_facts() -> TrainingFacts:
     return TrainingFacts(groups.names, groups.counts(), num_classes=CLASSES, loss=LOSSES.get("ce")())
 
 
-def tiny_network() -> Network:
-    """A network of one block, the same weights each time."""
+def tiny_network(*, seed: int = 0) -> Network:
+    """A network of one block, the same weights for the same seed."""
     architecture = Architecture(
         name="tiny",
         input_px=SIZE_PX,
@@ -37,7 +37,7 @@ def tiny_network() -> Network:
         blocks=(BlockSpec(type="cb", out_channels=4, choices={"kernel": 3, "hidden_channels": 4}),),
         head=Head(width=8),
     )
-    return architecture.build(seed=0)
+    return architecture.build(seed=seed)
 
 
 def tiny_images() -> torch.Tensor:
@@ -46,8 +46,9 @@ def tiny_images() -> torch.Tensor:
 
 
 def tiny_data() -> TrainingData:
-    """The same images as a store keeps them, all of them for training."""
+    """The same images as a store keeps them, all of them for training and all for validation."""
     half = (0.5, 0.5, 0.5)
     pixels = (255 * (tiny_images() / 2 + 0.5).clamp(0, 1)).to(torch.uint8).permute(0, 2, 3, 1)
     rows = torch.arange(len(GROUPS))
-    return TrainingData(pixels, rows, torch.tensor(LABELS), tiny_groups(), mean=half, std=half)
+    every = LabelledRows(rows, torch.tensor(LABELS), tiny_groups())
+    return TrainingData(pixels, every, every, mean=half, std=half)

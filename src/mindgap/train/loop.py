@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ from mindgap.space.network import Network
 from mindgap.train.checkpoint import STEM_FILE, load_checkpoint, save_checkpoint
 from mindgap.train.device import is_out_of_memory
 from mindgap.train.memory import keep_freed_memory
-from mindgap.train.mitigation import AbstractMitigation
+from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation
 from mindgap.train.modes import Mode
 from mindgap.train.precision import PrecisionPlan, make_plan
 from mindgap.train.settings import TrainSettings
 from mindgap.train.training_run import EpochRecord, OnEpoch, TrainingRun
 
 __all__ = ["EpochRecord", "OnEpoch", "TrainResult", "TrainSettings", "TrainingRun", "train_network"]
+
+TEACHER = "teacher"
+"""The folder, within that of the checkpoint, of the plain network that a mitigation learns from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +40,8 @@ class TrainResult:
         mitigation: with its final state.
         history: one record per epoch, those before a resume included.
         modes: how each part of the network was computed.
-        image_passes: images passed through the network in training.
-        seconds: time of all epochs.
+        image_passes: images passed through a network in training, those of a teacher included.
+        seconds: time of all epochs, likewise.
     """
 
     network: Network
@@ -62,6 +66,7 @@ def train_network(
     precision_plan: PrecisionPlan | None = None,
     keep_stem: bool = False,
     may_look: bool = True,
+    more_groups: Sequence[Groups] = (),
 ) -> TrainResult:
     """Trains a network in place.
 
@@ -84,7 +89,9 @@ def train_network(
             stop without losing anything.
         precision_plan: how to compute each part; None makes a plan as ``settings.precision`` says.
         keep_stem: whether a longer run may follow.
-        may_look: whether the validation images may steer a blend; not if some of them are held out, as of a fold.
+        may_look: whether the validation images may steer a blend or a mitigation; not if some of them are held out, as
+            of a fold.
+        more_groups: further attributes over all rows, for a mitigation that treats several at once.
 
     Raises:
         TrainingFailure: a loss or weight became NaN or infinite, or the loss diverged.
@@ -93,6 +100,20 @@ def train_network(
         UnknownNameError: no loss or mitigation has the name.
     """
     keep_freed_memory()
+    teacher = None
+    if MITIGATIONS.get(settings.mitigation).needs_teacher:
+        teacher = train_network(
+            deepcopy(network),
+            store,
+            train_rows=train_rows,
+            groups=groups,
+            settings=settings.model_copy(update={"mitigation": "erm", "mitigation_options": {}}),
+            architecture=architecture,
+            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir) / TEACHER,
+            before_epoch=None if before_epoch is None else lambda _: before_epoch(0),
+            precision_plan=precision_plan,
+            may_look=may_look,
+        )
     try:
         run = TrainingRun(
             network,
@@ -101,8 +122,11 @@ def train_network(
             groups=groups,
             settings=settings,
             architecture=architecture,
+            more_groups=more_groups,
             may_look=may_look,
         )
+        if teacher is not None:
+            run.mitigation.take_teacher(teacher.network.eval().requires_grad_(requires_grad=False))
         state = None if checkpoint_dir is None else _saved(Path(checkpoint_dir), run)
         if state is None:
             plan = precision_plan or make_plan(
@@ -123,13 +147,14 @@ def train_network(
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryFailure(settings.batch_size) from error
+    own = round(run.mitigation.passes_per_image * sum(record.images for record in run.history))
     return TrainResult(
         network=run.network,
         mitigation=run.mitigation,
         history=tuple(run.history),
         modes=run.modes,
-        image_passes=sum(record.images for record in run.history),
-        seconds=sum(record.seconds for record in run.history),
+        image_passes=own + (0 if teacher is None else teacher.image_passes),
+        seconds=sum(record.seconds for record in run.history) + (0.0 if teacher is None else teacher.seconds),
     )
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mindgap.core.config import StrictModel, parse
+from mindgap.core.errors import ConfigError
 from mindgap.core.groups import Groups
 from mindgap.core.registry import Registry
 from mindgap.space.network import Network
@@ -21,15 +22,31 @@ from mindgap.train.loss import AbstractLoss
 
 
 @dataclass(frozen=True, eq=False)
+class AttributeFacts:
+    """Another attribute whose groups a mitigation is to treat.
+
+    Attributes:
+        name: of the attribute.
+        group_names: its groups, in the order of their numbers.
+        group_counts: int64 (G,), training images per group.
+    """
+
+    name: str
+    group_names: tuple[str, ...]
+    group_counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingFacts:
     """What a mitigation knows before training.
 
     Attributes:
-        group_names: the G groups, in the order of their numbers.
+        group_names: the G groups of the first attribute, in the order of their numbers.
         group_counts: int64 (G,), training images per group.
         num_classes: classes, or labels if multi-label.
         loss: the loss of the run; (logits, labels) → one value per sample.
         seed: of the run.
+        more_attributes: further attributes, for a mitigation with ``several_attributes``; for others there is none.
     """
 
     group_names: tuple[str, ...]
@@ -37,6 +54,7 @@ class TrainingFacts:
     num_classes: int
     loss: AbstractLoss
     seed: int = 0
+    more_attributes: tuple[AttributeFacts, ...] = ()
 
     @property
     def group_shares(self) -> NDArray[np.float64]:
@@ -51,11 +69,12 @@ class Batch:
     Attributes:
         images: (B, 3, H, W), augmented, normalised, channels_last.
         labels: int64 (B,) or float32 (B, L).
-        groups: int64 (B,), group numbers, -1 where unknown.
+        groups: int64 (B,), group numbers of the first attribute, -1 where unknown.
         positions: int64 (B,), positions into the training rows.
         logits: float32 (B, C), with their graph.
         step: number of the step since the start of training.
         epoch: number of the epoch, from 0.
+        more_groups: int64 (B,) group numbers of each of ``TrainingFacts.more_attributes``.
     """
 
     images: Tensor
@@ -65,6 +84,7 @@ class Batch:
     logits: Tensor
     step: int
     epoch: int
+    more_groups: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,22 +101,35 @@ class BatchWish:
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """Some rows of a store.
+
+    Attributes:
+        rows: int64 (n,), on the images' device.
+        labels: int64 (n,) or float32 (n, L).
+        groups: of the rows.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    groups: Groups
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The training images, for a mitigation's last step.
+    """The images, for a mitigation's last step.
 
     Attributes:
         images: uint8 (N, S, S, 3), all images of the store.
-        rows: int64 (n,), the training rows.
-        labels: int64 (n,) or float32 (n, L), of the training rows.
-        groups: of the training rows.
+        train: the training rows.
+        validation: rows that may steer; None where all that are held out are judged, as in cross-validation.
         mean: channel means the network expects.
         std: channel standard deviations the network expects.
     """
 
     images: Tensor
-    rows: Tensor
-    labels: Tensor
-    groups: Groups
+    train: LabelledRows
+    validation: LabelledRows | None
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -113,11 +146,17 @@ class AbstractMitigation:
     Attributes:
         options_model: the options the mitigation takes.
         needs_features: whether ``objective`` is given the penultimate features; otherwise it gets None.
+        needs_teacher: whether a plain network is trained first, in the same way, and given to ``take_teacher``.
+        several_attributes: whether it treats more attributes than one at once.
+        passes_per_image: images passed through a network, per image of a batch.
         searchable: whether a search that decides about the loss (``--space full``) offers it without being told.
     """
 
     options_model: ClassVar[type[StrictModel]] = NoOptions
     needs_features: ClassVar[bool] = False
+    needs_teacher: ClassVar[bool] = False
+    several_attributes: ClassVar[bool] = False
+    passes_per_image: ClassVar[float] = 1.0
     searchable: ClassVar[bool] = False
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
@@ -132,6 +171,25 @@ class AbstractMitigation:
     def adapt(self, network: Network) -> Network:
         """Changes the network before training, in place or by another one; its parameters are then optimised."""
         return network
+
+    def take_teacher(self, teacher: Network) -> None:
+        """Takes the trained plain network, if ``needs_teacher``; it is on the run's device and is not trained again."""
+
+    def forward(self, network: Network, images: Tensor, groups: Tensor) -> tuple[Tensor | None, Tensor]:
+        """A training batch through the network; ``predict`` is what is done afterwards.
+
+        Args:
+            network: the adapted network, in training mode.
+            images: (B, 3, H, W), augmented and normalised.
+            groups: int64 (B,), -1 where unknown.
+
+        Returns:
+            Penultimate features float32 (B, F) if ``needs_features``, else None, and logits (B, C).
+        """
+        if not self.needs_features:
+            return None, network(images)
+        features = network.features(images).float()
+        return features, network.classifier(network.dropout(features))
 
     def objective(self, losses: Tensor, batch: Batch, features: Tensor | None) -> Tensor:
         """The scalar that is minimised.
@@ -155,6 +213,10 @@ class AbstractMitigation:
     def predict(self, network: Network, images: Tensor, groups: Tensor | None) -> Tensor:
         """Logits (B, C) of normalised images; ``groups`` int64 (B,), -1 unknown, or None if not to be used."""
         return network(images)
+
+    def without_groups(self, network: Network) -> Network:
+        """A network, ready to predict alone, that gives what ``predict`` gives where no group is known."""
+        return network
 
     @classmethod
     def predicts_by_network_alone(cls) -> bool:
@@ -181,6 +243,21 @@ def make_mitigation(name: str, facts: TrainingFacts, options: Mapping[str, Any] 
     """
     kind = MITIGATIONS.get(name)
     return kind(facts, parse(kind.options_model, options or {}, source=f"mitigation {name}"))
+
+
+def refuse_several_attributes(name: str, attributes: Sequence[str]) -> None:
+    """Refuses more than one attribute for a mitigation that treats one.
+
+    Raises:
+        ConfigError: it does.
+        UnknownNameError: no mitigation has the name.
+    """
+    if len(attributes) > 1 and not MITIGATIONS.get(name).several_attributes:
+        able = [other for other in MITIGATIONS.names() if MITIGATIONS.get(other).several_attributes]
+        raise ConfigError(
+            f"mitigation {name!r} treats one attribute, got {','.join(attributes)}; give one, their intersection "
+            f"{'*'.join(attributes)} if the store has it" + (f", or take {', '.join(able)}" if able else "")
+        )
 
 
 def group_sums(values: Tensor, groups: Tensor, *, count: int) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +32,12 @@ def run_keys(
     store: Store,
     train_rows: NDArray[np.int64],
     *,
-    groups: Groups,
+    groups: Sequence[Groups],
     settings: TrainSettings,
     architecture: Architecture,
 ) -> RunKeys:
-    """The digests of a run on these rows (int64 (n,)) of a store."""
-    rows = run_key(train_rows.tobytes().hex(), groups.take(train_rows).ids.tobytes().hex())
+    """The digests of a run on these rows (int64 (n,)) of a store, and the groups of its attributes there."""
+    rows = run_key(train_rows.tobytes().hex(), *(of.take(train_rows).ids.tobytes().hex() for of in groups))
     of_any_length = settings.model_copy(update={"epochs": 1, "decay_epochs": None})
 
     def key(of: TrainSettings) -> str:

@@ -26,7 +26,7 @@ from mindgap.train.device import choose_device, image_tensor
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.loss import make_loss
 from mindgap.train.memory import channels_last
-from mindgap.train.mitigation import Batch, TrainingData, TrainingFacts, make_mitigation
+from mindgap.train.mitigation import AttributeFacts, Batch, LabelledRows, TrainingData, TrainingFacts, make_mitigation
 from mindgap.train.modes import Mode, in_modes, is_narrow
 from mindgap.train.run_keys import run_keys
 from mindgap.train.schedule import SCHEDULES, Length, set_lr
@@ -77,17 +77,21 @@ class TrainingRun:
         groups: Groups,
         settings: TrainSettings,
         architecture: Architecture,
+        more_groups: Sequence[Groups] = (),
         may_look: bool = True,
     ) -> None:
-        self.settings, self.architecture = settings, architecture
-        self.keys = run_keys(store, train_rows, groups=groups, settings=settings, architecture=architecture)
+        self.settings, self.architecture, self.store, self.may_look = settings, architecture, store, may_look
+        self.keys = run_keys(
+            store, train_rows, groups=(groups, *more_groups), settings=settings, architecture=architecture
+        )
         self.device = choose_device(settings.device)
         self.all_groups, self.groups, self.task = groups, groups.take(train_rows), store.task
+        more = [other.take(train_rows) for other in more_groups]
         self.images = image_tensor(store, self.device)
         self.rows = torch.from_numpy(train_rows).to(self.images.device)
         labels = torch.from_numpy(store.labels[train_rows])
         self.labels = (labels if labels.ndim == 1 else labels.float()).to(self.device)
-        self.group_ids = torch.from_numpy(self.groups.ids).to(self.device)
+        self.group_ids, *self.more_ids = (torch.from_numpy(of.ids).to(self.device) for of in (self.groups, *more))
         self.loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
         facts = TrainingFacts(
             group_names=groups.names,
@@ -95,6 +99,7 @@ class TrainingRun:
             num_classes=len(store.classes),
             loss=self.loss,
             seed=settings.seed,
+            more_attributes=tuple(AttributeFacts(of.attribute, of.names, of.counts()) for of in more),
         )
         self.mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
         self.plan = batch_plan(self.groups, self.mitigation, settings)
@@ -178,16 +183,18 @@ class TrainingRun:
     def _step(self, positions: Tensor, rows: Tensor, draws: Tensor, *, epoch: int, step: int) -> Tensor:
         """One step; float32 (3,) of mean loss, objective and accuracy, not waited for."""
         set_lr(self.optimizer, self.lr * self.schedule.rate(step, self.length))
-        images = self.batch_images(rows, draws)
-        features, logits = self._forward(images)
+        images, groups = self.batch_images(rows, draws), self.group_ids[positions]
+        features, logits = self.mitigation.forward(self.network, images, groups)
+        logits = logits.float()
         batch = Batch(
             images=images,
             labels=self.labels[positions],
-            groups=self.group_ids[positions],
+            groups=groups,
             positions=positions,
             logits=logits,
             step=step,
             epoch=epoch,
+            more_groups=tuple(ids[positions] for ids in self.more_ids),
         )
         losses = self.loss(logits, batch.labels)
         objective = self.mitigation.objective(losses, batch, features)
@@ -214,12 +221,6 @@ class TrainingRun:
         dtype = torch.bfloat16 if narrow else torch.float32
         return self.augment.apply(chosen, draws, mean=self.mean, std=self.std, dtype=dtype)
 
-    def _forward(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
-        if not self.mitigation.needs_features:
-            return None, self.network(images).float()
-        features = self.network.features(images).float()
-        return features, self.network.classifier(self.network.dropout(features)).float()
-
     def _record(self, epoch: int, totals: Tensor, *, seconds: float) -> EpochRecord:
         loss, objective, accuracy = (totals / self.steps).tolist()
         return EpochRecord(
@@ -234,9 +235,14 @@ class TrainingRun:
         )
 
     def _finish(self) -> None:
+        validation = None
+        if self.may_look and len(held_out := self.store.rows("validation")):
+            labels = torch.from_numpy(self.store.labels[held_out]).to(self.labels)
+            rows = torch.from_numpy(held_out).to(self.rows)
+            validation = LabelledRows(rows, labels, self.all_groups.take(held_out))
+        train = LabelledRows(self.rows, self.labels, self.groups)
         mean, std = self.architecture.mean, self.architecture.std
-        data = TrainingData(self.images, self.rows, self.labels, self.groups, mean, std)
-        self.mitigation.finish(self.network, data)
+        self.mitigation.finish(self.network, TrainingData(self.images, train, validation, mean, std))
 
     def state_dict(self, *, key: str) -> dict[str, Any]:
         """What a resumed run needs, and whose it is."""

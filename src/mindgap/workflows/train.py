@@ -58,6 +58,7 @@ def train(
         blend: replaces images by their twins of another tone, which a store has after ``mindgap tone``; a table sets
             its numbers, such as ``reading``.
         attribute: whose groups the mitigation and the ratios use; None is the store's default. All are audited.
+            Several, as ``sex,age``, are for a mitigation that treats several at once; the ratios are of the first.
         epochs: passes over the training rows.
         schedule: ``onecycle`` or ``paper``.
         batch_size: images per batch.
@@ -80,11 +81,12 @@ def train(
         TrainingFailure: training diverged or ran out of memory.
     """
     store = store if isinstance(store, Store) else Store.open(store)
+    first, *more = [name.strip() for name in (attribute or store.info.default_attribute).split(",")]
     options = {
         "store": str(store.path.resolve()),
         "fingerprint": store.fingerprint,
         "network": str(network),
-        "attribute": attribute or store.info.default_attribute,
+        "attribute": first,
         "folds": folds,
         "bootstrap": bootstrap,
         "permutations": permutations,
@@ -110,9 +112,9 @@ def train(
     architecture = resolve_network(network, num_classes=len(store.classes), input_px=store.size_px)
     if folds is not None and folds < 2:
         raise ConfigError(f"folds={folds}: cross-validation needs 2 folds or more; leave it out to train once")
-    job = TrainJob(store, architecture, settings, options["attribute"], bootstrap, permutations)
+    job = TrainJob(store, architecture, settings, first, bootstrap, permutations, more_attributes=tuple(more))
     parts = None if folds is None else job.fold_numbers(folds)
-    options |= settings.model_dump(mode="json", exclude={"augment"})
+    options |= settings.model_dump(mode="json", exclude={"augment"}) | ({"more_attributes": more} if more else {})
     asked: Asked = {"verb": "train", "options": options, "force": force, "inputs": (store.path,)}
     if RunFolder.check(out, **asked) != "finished":
         job.check(parts)

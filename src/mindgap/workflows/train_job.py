@@ -30,7 +30,7 @@ from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
-from mindgap.train.mitigation import TrainingFacts, make_mitigation
+from mindgap.train.mitigation import AttributeFacts, TrainingFacts, make_mitigation, refuse_several_attributes
 from mindgap.train.store_predictions import to_predictions
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class TrainJob:
         architecture: the network.
         settings: how it is trained.
         attribute: whose groups mitigation and batches use.
+        more_attributes: further ones that the mitigation treats at once.
         bootstrap: replicates of the audit's intervals.
         permutations: of the audit's noise floors.
     """
@@ -57,11 +58,17 @@ class TrainJob:
     attribute: str
     bootstrap: int
     permutations: int
+    more_attributes: tuple[str, ...] = ()
 
     @property
     def groups(self) -> Groups:
         """Groups of the attribute over all rows."""
         return self.store.groups(self.attribute)
+
+    @property
+    def more_groups(self) -> tuple[Groups, ...]:
+        """Groups of the further attributes over all rows."""
+        return tuple(self.store.groups(name) for name in self.more_attributes)
 
     def fold_numbers(self, folds: int) -> Rows:
         """int64 (N,): the fold of every row, 0..folds-1, without a cluster in two.
@@ -88,7 +95,11 @@ class TrainJob:
         for line in blend_doubts(settings.blend, store, store.rows("train")):
             note(log, line)
         loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
-        facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)
+        refuse_several_attributes(settings.mitigation, (self.attribute, *self.more_attributes))
+        more = tuple(AttributeFacts(of.attribute, of.names, of.counts()) for of in self.more_groups)
+        facts = TrainingFacts(
+            groups.names, groups.counts(), num_classes=len(store.classes), loss=loss, more_attributes=more
+        )
         mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
         held_out = [] if folds is None else [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
         for own in [groups, *(self.groups.take(np.setdiff1d(np.arange(store.n), rows)) for rows in held_out)]:
@@ -130,6 +141,7 @@ class TrainJob:
             checkpoint_dir=folder / "checkpoint",
             on_epoch=on_epoch,
             may_look=fold is None,
+            more_groups=self.more_groups,
         )
 
     def _watch(self, run: TrainingRun, rows: Rows) -> dict[str, float | None]:
@@ -183,6 +195,7 @@ class TrainJob:
             "ratios": None if ratios is None else dict(zip(groups.names, ratios.tolist(), strict=True)),
             "mitigation": settings.mitigation,
             "attribute": self.attribute,
+            "more_attributes": list(self.more_attributes),
             "warnings": self.warnings(),
         }
 
