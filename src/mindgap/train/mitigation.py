@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from mindgap.core.groups import Groups
 from mindgap.core.registry import Registry
 from mindgap.space.network import Network
 from mindgap.train.loss import AbstractLoss
+from mindgap.train.tuning_range import TuningRanges
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +151,7 @@ class AbstractMitigation:
         needs_teacher: whether a plain network is trained first, in the same way, and given to ``take_teacher``.
         several_attributes: whether it treats more attributes than one at once.
         passes_per_image: images passed through a network, per image of a batch.
+        tuned: the few options of its own that a comparison of methods tunes, in their ranges; defaults are tried first.
         searchable: whether a search that decides about the loss (``--space full``) offers it without being told.
     """
 
@@ -157,6 +160,7 @@ class AbstractMitigation:
     needs_teacher: ClassVar[bool] = False
     several_attributes: ClassVar[bool] = False
     passes_per_image: ClassVar[float] = 1.0
+    tuned: ClassVar[TuningRanges] = MappingProxyType({})
     searchable: ClassVar[bool] = False
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
