@@ -183,6 +183,8 @@ def test_no_step_waits_for_the_device(store, architecture, name, precision):
         architecture=architecture,
     )
     training.modes = make_plan(precision, architecture, batch_size=BATCH).modes(architecture)
+    if training.mitigation.needs_teacher:
+        training.mitigation.take_teacher(architecture.build(seed=2).eval().requires_grad_(requires_grad=False))
     batch = [tensor[0] for tensor in training._epoch(0)]
     with in_modes(training.network, training.modes), NoWaiting():
         training._step(*batch, epoch=0, step=0)
