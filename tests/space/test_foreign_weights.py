@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from mindgap.core.errors import DataError
 from mindgap.space.architecture import save_network
-from mindgap.space.foreign_weights import load_foreign_weights, map_weights
+from mindgap.space.foreign_weights import ForeignWeights, load_foreign_weights, map_weights
 from mindgap.space.network import resolve_network
 
 ANALOG_CLOCK, CROSSWORD = 409, 918
@@ -98,6 +98,51 @@ def test_a_shape_that_does_not_fit_is_named(tmp_path):
     tensors = network.state_dict() | {"head.conv.weight": torch.zeros(640, 320, 1, 1)}
     with pytest.raises(DataError, match=r"head\.conv\.weight needs \(1280, 320, 1, 1\)"):
         map_weights(network, tensors)
+
+
+def test_what_differs_is_named_first_and_counted(tmp_path):
+    source = resolve_network("mobilenet_v2", num_classes=3, input_px=32)
+    network, tensors = source.build(), source.build().state_dict()
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("blocks")}
+    more = {f"{name}.weight": torch.zeros(1) for name in "abcd"}
+    with pytest.raises(DataError, match=r"lacks blocks\.0.*, and \d+ more and has a, b, c, and 1 more, which the"):
+        map_weights(network, kept | more)
+    wrong = {name: torch.zeros(1) if name.startswith("blocks.1.") else tensor for name, tensor in tensors.items()}
+    with pytest.raises(DataError, match=r"is \(1,\), blocks\.1\.\S+ needs .*; and \d+ more; give") as refused:
+        map_weights(network, wrong)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("named", ["ours", "foreign"])
+def test_weights_without_a_classifier_start_the_rest(tmp_path, named):
+    source = resolve_network("mobilenet_v2", num_classes=3, input_px=32)
+    tensors = {name: of for name, of in source.build(seed=1).state_dict().items() if "classifier" not in name}
+    if named == "foreign":
+        tensors = {f"features.{name}": tensor for name, tensor in tensors.items()}
+    torch.save(tensors, tmp_path / "body.pth")
+    network = source.build(seed=2)
+    drawn = network.classifier.weight.detach().clone()
+    assert load_foreign_weights(network, tmp_path / "body.pth") == ("classifier.weight", "classifier.bias")
+    assert torch.equal(network.classifier.weight, drawn)
+    assert torch.equal(network.head.conv.weight, source.build(seed=1).head.conv.weight)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    network = resolve_network("mobilenet_v2", num_classes=3, input_px=32).build()
+    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    tensors["stem.conv.weight"][0] = float("nan")
+    torch.save(tensors, tmp_path / "spoilt.pt")
+    with pytest.raises(DataError, match=r"a value of stem\.conv\.weight is NaN or infinite"):
+        load_foreign_weights(network, tmp_path / "spoilt.pt")
+
+
+def test_the_digest_is_of_the_content(tmp_path):
+    network = resolve_network("mobilenet_v2", num_classes=3, input_px=32).build()
+    for name in ("a.safetensors", "b.safetensors"):
+        save_file(network.state_dict(), tmp_path / name)
+    save_file(network.state_dict() | {"classifier.bias": torch.ones(3)}, tmp_path / "c.safetensors")
+    a, b, c = (ForeignWeights.read(tmp_path / f"{name}.safetensors").digest for name in "abc")
+    assert a == b != c
 
 
 class Runs:

@@ -1,14 +1,17 @@
-"""Weights of the same network written by another library, mapped onto ours."""
+"""Weights of the same network from a file, ours or another library's, mapped onto ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as read_safetensors
 from torch import Tensor
 
 from mindgap.core.errors import DataError
@@ -17,14 +20,63 @@ from mindgap.space.network import Network
 CLASSIFIER = "classifier"
 SAFETENSORS = ".safetensors"
 NOT_LEARNT = "num_batches_tracked"
+_NAMED = 3  # differences that an error names
+Layers = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignWeights:
+    """A file of weights, read once: what is loaded is what the digest is of.
+
+    Attributes:
+        path: of the file.
+        digest: BLAKE2b of its bytes, 32 hexadecimal digits.
+        tensors: by the file's own names.
+    """
+
+    path: Path
+    digest: str
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def read(cls, path: Path | str) -> ForeignWeights:
+        """Reads a ``.pt``/``.pth`` state dict, executing nothing in it, or a ``.safetensors``.
+
+        A ``state_dict`` or ``model`` entry around the tensors is unwrapped.
+
+        Raises:
+            DataError: the file is missing, damaged, or holds anything but tensors.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise DataError(f"{path}: cannot read the weights ({error.strerror}); check the path") from None
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        return cls(Path(path), digest, _tensors_in(content, path=Path(path)))
+
+    def load_into(self, network: Network) -> tuple[str, ...]:
+        """Replaces the network's weights, as ``load_foreign_weights`` does.
+
+        Returns:
+            Names of the network's tensors that were left as drawn: the classifier's or none.
+
+        Raises:
+            DataError: the weights are another network's, or one is NaN or infinite.
+        """
+        mapped = map_weights(network, self.tensors, source=str(self.path))
+        for name, tensor in mapped.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise DataError(f"{self.path}: a value of {name} is NaN or infinite; give weights of a whole training")
+        missing = network.load_state_dict(mapped, strict=False).missing_keys
+        return tuple(name for name in missing if not name.endswith(NOT_LEARNT))
 
 
 def load_foreign_weights(network: Network, path: Path | str) -> tuple[str, ...]:
-    """Loads torchvision's or timm's weights of the same network; a classifier for other classes is left as drawn.
+    """Loads torchvision's, timm's or our weights of the same network; a classifier of other classes stays as drawn.
 
     Args:
         network: a built network; its weights are replaced.
-        path: a ``.pt``/``.pth`` state dict (read without executing anything in it), or our own ``.safetensors``.
+        path: see ``ForeignWeights.read``.
 
     Returns:
         Names of our tensors that were left as drawn: the classifier's or none.
@@ -32,22 +84,15 @@ def load_foreign_weights(network: Network, path: Path | str) -> tuple[str, ...]:
     Raises:
         DataError: the file is missing, damaged, or holds another network.
     """
-    mapped = map_weights(network, read_weights(path), source=str(path))
-    missing = network.load_state_dict(mapped, strict=False).missing_keys
-    return tuple(name for name in missing if not name.endswith(NOT_LEARNT))
+    return ForeignWeights.read(path).load_into(network)
 
 
-def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """Reads a state dict of tensors, unwrapping a ``state_dict`` or ``model`` entry.
-
-    Raises:
-        DataError: the file is missing, damaged, or holds anything but tensors.
-    """
+def _tensors_in(content: bytes, *, path: Path) -> dict[str, Tensor]:
     try:
-        if Path(path).suffix == SAFETENSORS:
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        if path.suffix == SAFETENSORS:
+            return read_safetensors(content)
+        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: cannot read the weights ({reason}); give a file of tensors only") from None
     for wrapper in ("state_dict", "model"):
@@ -62,36 +107,67 @@ def map_weights(network: Network, tensors: Mapping[str, Tensor], *, source: str 
     """Renames foreign tensors to ours: by name if they are ours, else layer by layer in order of definition.
 
     torchvision, timm and we define the layers of these networks in the same order. A safetensors file forgets the
-    order, so only our own names can be read from one.
+    order, so only our own names can be read from one. A classifier that is missing or of other classes is left out.
 
     Raises:
         DataError: the layers differ in number, kind or shape.
     """
     ours, theirs = _by_layer(network.state_dict()), _by_layer(tensors)
-    if set(ours) == set(theirs):
-        theirs = {layer: theirs[layer] for layer in ours}
-    elif source.endswith(SAFETENSORS):
-        raise DataError(f"{source}: names of another library, whose order this file has lost; give a .pt state dict")
-    if len(ours) != len(theirs):
-        raise DataError(
-            f"{source}: {len(theirs)} layers with weights, the network has {len(ours)}; give its own weights"
-        )
     mapped: dict[str, Tensor] = {}
-    for (layer, own), (foreign, given) in zip(ours.items(), theirs.items(), strict=True):
-        odd = [name for name in own if name != NOT_LEARNT and _shape(own, name) != _shape(given, name)]
-        if odd and layer == CLASSIFIER and given["weight"].shape[1:] == own["weight"].shape[1:]:
+    odd: list[str] = []
+    for layer, foreign in _pairs(ours, theirs, source=source).items():
+        own, given = ours[layer], theirs[foreign]
+        differing = [name for name in own if name != NOT_LEARNT and _shape(own, name) != _shape(given, name)]
+        if differing and layer == CLASSIFIER and _takes_alike(own, given):
             continue
-        if odd:
-            raise DataError(
-                f"{source}: {foreign}.{odd[0]} is {_shape(given, odd[0])}, {layer}.{odd[0]} needs "
-                f"{_shape(own, odd[0])}; give this network's weights"
-            )
+        odd += [
+            f"{foreign}.{name} is {_shape(given, name) or 'missing'}, {layer}.{name} needs {_shape(own, name)}"
+            for name in differing
+        ]
         mapped |= {f"{layer}.{name}": given[name] for name in own if name in given}
+    if odd:
+        raise DataError(f"{source}: {_first(odd, separator='; ')}; give this network's weights")
     return mapped
 
 
-def _by_layer(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    layers: dict[str, dict[str, Tensor]] = {}
+def _pairs(ours: Layers, theirs: Layers, *, source: str) -> dict[str, str]:
+    """Our layers, each with the foreign one that holds its weights; without the classifier if there is none for it."""
+    needed, given = [name for name in ours if name != CLASSIFIER], [name for name in theirs if name != CLASSIFIER]
+    if set(needed) == set(given):
+        return {layer: layer for layer in ours if layer in theirs}
+    if set(needed) & set(given):
+        raise DataError(f"{source}: {_names_differ(set(needed), set(given))}; give this network's weights")
+    if source.endswith(SAFETENSORS):
+        raise DataError(f"{source}: names of another library, whose order this file has lost; give a .pt state dict")
+    if len(theirs) not in {len(ours), len(needed)}:
+        raise DataError(
+            f"{source}: {len(theirs)} layers with weights, the network has {len(ours)}; give its own weights"
+        )
+    return dict(zip(ours, theirs, strict=False))
+
+
+def _names_differ(needed: set[str], given: set[str]) -> str:
+    said = []
+    if needed - given:
+        said.append(f"lacks {_first(sorted(needed - given))}")
+    if given - needed:
+        said.append(f"has {_first(sorted(given - needed))}, which the network has not")
+    return " and ".join(said)
+
+
+def _first(names: Iterable[str], *, separator: str = ", ") -> str:
+    listed = list(names)
+    more = len(listed) - _NAMED
+    return separator.join(listed[:_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
+
+
+def _takes_alike(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> bool:
+    """Whether two classifiers take the same features."""
+    return "weight" in given and given["weight"].shape[1:] == own["weight"].shape[1:]
+
+
+def _by_layer(tensors: Mapping[str, Tensor]) -> Layers:
+    layers: Layers = {}
     for name, tensor in tensors.items():
         layer, _, leaf = name.rpartition(".")
         layers.setdefault(layer, {})[leaf] = tensor

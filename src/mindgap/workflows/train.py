@@ -12,6 +12,7 @@ from mindgap.core.files import read_json
 from mindgap.core.run import Asked, RunFolder
 from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
+from mindgap.space.foreign_weights import ForeignWeights
 from mindgap.space.network import resolve_network
 from mindgap.train.settings import TrainSettings
 from mindgap.workflows.train_job import TrainJob
@@ -42,6 +43,7 @@ def train(
     precision: str = "auto",
     device: str = "auto",
     mitigation_options: dict[str, Any] | None = None,
+    weights: Path | str | None = None,
 ) -> dict[str, Any]:
     """Trains one network on a store and audits it on validation and test rows, or by cross-validation.
 
@@ -72,6 +74,9 @@ def train(
         precision: ``auto``, ``fp32`` or ``bf16``.
         device: ``auto``, ``cpu`` or ``cuda``.
         mitigation_options: options of the mitigation.
+        weights: file of this network's weights to start from, a ``.safetensors`` or a ``.pt``/``.pth`` state dict by
+            our, torchvision's or timm's names; nothing in it is executed. A classifier of other classes is drawn anew.
+            Each fold starts from it.
 
     Returns:
         The record of ``metrics.json``.
@@ -112,10 +117,16 @@ def train(
     architecture = resolve_network(network, num_classes=len(store.classes), input_px=store.size_px)
     if folds is not None and folds < 2:
         raise ConfigError(f"folds={folds}: cross-validation needs 2 folds or more; leave it out to train once")
-    job = TrainJob(store, architecture, settings, first, bootstrap, permutations, more_attributes=tuple(more))
+    given = None if weights is None else ForeignWeights.read(weights)
+    job = TrainJob(
+        store, architecture, settings, first, bootstrap, permutations, more_attributes=tuple(more), weights=given
+    )
     parts = None if folds is None else job.fold_numbers(folds)
     options |= settings.model_dump(mode="json", exclude={"augment"}) | ({"more_attributes": more} if more else {})
-    asked: Asked = {"verb": "train", "options": options, "force": force, "inputs": (store.path,)}
+    if given is not None:
+        options |= {"weights": str(given.path.resolve()), "weights_digest": given.digest}
+    inputs = (store.path,) if given is None else (store.path, given.path)
+    asked: Asked = {"verb": "train", "options": options, "force": force, "inputs": inputs}
     if RunFolder.check(out, **asked) != "finished":
         job.check(parts)
         for warning in job.warnings():
@@ -123,6 +134,8 @@ def train(
     with RunFolder.hold(out, **asked) as run:
         if run.state != "finished":
             run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
+            if given is not None:
+                run.record(weights={"path": str(given.path), "digest": given.digest, "drawn": list(job.start()[1])})
             details = train_once(job, run.path) if parts is None else train_folds(job, run.path, parts)
             write_report(run.path)
             run.finish(**details)

@@ -23,6 +23,8 @@ from mindgap.data.split import cluster_folds
 from mindgap.metrics.unfairness import unfairness
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost, measure_latency_ms
+from mindgap.space.foreign_weights import ForeignWeights
+from mindgap.space.network import Network
 from mindgap.train.batch_ratios import batch_plan, batch_ratios
 from mindgap.train.blending import blend_doubts, check_blend
 from mindgap.train.device import choose_device
@@ -50,6 +52,7 @@ class TrainJob:
         more_attributes: further ones that the mitigation treats at once.
         bootstrap: replicates of the audit's intervals.
         permutations: of the audit's noise floors.
+        weights: what the network, and that of every fold, starts from; None draws it.
     """
 
     store: Store
@@ -59,6 +62,7 @@ class TrainJob:
     bootstrap: int
     permutations: int
     more_attributes: tuple[str, ...] = ()
+    weights: ForeignWeights | None = None
 
     @property
     def groups(self) -> Groups:
@@ -69,6 +73,15 @@ class TrainJob:
     def more_groups(self) -> tuple[Groups, ...]:
         """Groups of the further attributes over all rows."""
         return tuple(self.store.groups(name) for name in self.more_attributes)
+
+    def start(self) -> tuple[Network, tuple[str, ...]]:
+        """The network before training, and which of its tensors are drawn although weights were given.
+
+        Raises:
+            DataError: the weights are those of another network.
+        """
+        network = self.architecture.build(seed=derive_seed(self.settings.seed, "weights"))
+        return network, () if self.weights is None else self.weights.load_into(network)
 
     def fold_numbers(self, folds: int) -> Rows:
         """int64 (N,): the fold of every row, 0..folds-1, without a cluster in two.
@@ -87,12 +100,14 @@ class TrainJob:
             folds: the fold of every row, if the job is done by folds.
 
         Raises:
-            MindgapError: the attribute, loss, mitigation, device, batch size or a ratio does not fit.
+            MindgapError: the attribute, loss, mitigation, device, weights, batch size or a ratio does not fit.
         """
         settings, store, groups = self.settings, self.store, self.groups.take(self.store.rows("train"))
         choose_device(settings.device)
         check_blend(settings.blend, store)
         for line in blend_doubts(settings.blend, store, store.rows("train")):
+            note(log, line)
+        for line in self.doubts_of_start():
             note(log, line)
         loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
         refuse_several_attributes(settings.mitigation, (self.attribute, *self.more_attributes))
@@ -104,6 +119,19 @@ class TrainJob:
         held_out = [] if folds is None else [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
         for own in [groups, *(self.groups.take(np.setdiff1d(np.arange(store.n), rows)) for rows in held_out)]:
             batch_plan(own, mitigation, settings)
+
+    def doubts_of_start(self) -> list[str]:
+        """What a user should know of the network before training, one line each.
+
+        Raises:
+            DataError: the weights are those of another network.
+        """
+        network, drawn = self.start()
+        if not drawn or self.weights is None:
+            return []
+        tensors = network.state_dict()
+        shapes = ", ".join(f"{name} {tuple(tensors[name].shape)}" for name in drawn)
+        return [f"{self.weights.path}: has no classifier for these {len(self.store.classes)} classes; drawn: {shapes}"]
 
     def warnings(self) -> list[str]:
         """What a user should know before training starts, one line each."""
@@ -123,7 +151,7 @@ class TrainJob:
         fold: int | None = None,
     ) -> TrainResult:
         """Trains on some rows, or goes on with it, and logs each epoch with its accuracy on the watched rows."""
-        network = self.architecture.build(seed=derive_seed(self.settings.seed, "weights"))
+        network, _ = self.start()
 
         def on_epoch(record: EpochRecord, run: TrainingRun) -> Mapping[str, float | None]:
             extra = self._watch(run, watched_rows)

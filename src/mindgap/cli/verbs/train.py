@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,9 @@ def train(
     folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cluster-disjoint cross-validation.")] = None,
     precision: Annotated[str, typer.Option("--precision", help="auto takes the faster of fp32 and bf16.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="cpu or cuda; auto takes a GPU if there is one.")] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="Start from these weights of the network.")
+    ] = None,
     seed: SeedOption = 0,
     bootstrap: BootstrapOption = 2000,
     permutations: PermutationsOption = 1000,
@@ -80,6 +84,7 @@ def train(
         precision=precision,
         device=device,
         mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
+        weights=weights,
     )
     say_if_nothing_was_done(out, before)
     for line in [*audit_lines(record), f"report: {out / 'report.html'}"]:
