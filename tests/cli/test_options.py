@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.main import get_command
 
 from mindgap.cli.main import build_app, run
 from mindgap.cli.options import read_pairs
 from mindgap.core.errors import ConfigError
+from mindgap.space.network import resolve_network
 from mindgap.testing.tiny_search import write_tiny_config
 from mindgap.testing.tiny_store import write_tiny_store
 
@@ -81,10 +83,22 @@ def test_train_takes_rate_precision_device_and_mitigation_options_by_flag(store:
     assert json.loads((out / "metrics.json").read_text())["training"]["mitigation"] == "biasless"
 
 
+def test_train_takes_weights_and_frozen_parts_by_flag(store: Path, tmp_path: Path):
+    network = resolve_network("mobilenet_v2", num_classes=4, input_px=32).build()
+    torch.save(network.state_dict(), tmp_path / "start.pt")
+    flags = ["--weights", str(tmp_path / "start.pt"), "--freeze", "18", "--precision", "fp32"]
+    assert run(["train", str(store), "--network", "mobilenet_v2", "--out", str(tmp_path / "run"), *TINY, *flags]) == 0
+    options = options_of(tmp_path / "run")
+    assert (options["weights"], options["freeze"]) == (str(tmp_path / "start.pt"), 18)
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--lr", "0"], "train: lr is 0.0"),
+        (["--freeze", "19"], "mobilenet_v2 has 18 parts"),
+        (["--freeze", "-1"], "--freeze"),
+        (["--weights", "nowhere.pt"], "nowhere.pt: cannot read the weights"),
         (["--lr", "fast"], "got 'fast'"),
         (["--precision", "fp8"], "train: precision is 'fp8'"),
         (["--device", "tpu"], "train: device is 'tpu'"),

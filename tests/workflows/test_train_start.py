@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from mindgap.core.errors import DataError, RunError
+from mindgap.core.errors import ConfigError, DataError, RunError
 from mindgap.core.notes import NOTE
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem, load_network
@@ -120,6 +120,28 @@ def test_a_network_pretrained_on_imagenet_starts_a_run(store, shared_data, tmp_p
     run(store, "mobilenet_v2", tmp_path / "run", weights=weights, epochs=1, lr=1e-12)
     theirs = torch.load(weights, weights_only=True)["features.0.0.weight"]
     torch.testing.assert_close(load_network(tmp_path / "run")[1].stem.conv.weight.detach(), theirs.float())
+
+
+def test_the_front_of_a_pretrained_network_stays_as_it_was(store, network, taught, tmp_path, caplog):
+    with caplog.at_level(NOTE):
+        run(store, network, tmp_path / "run", weights=taught[0], freeze=2, lr=0.01)
+    assert not [record for record in caplog.records if "freeze=" in record.message]
+    before, after = (load_network(folder)[1].state_dict() for folder in (taught[0].parent, tmp_path / "run"))
+    kept = {name.split(".")[0] + name.split(".")[1] for name in before if torch.equal(before[name], after[name])}
+    assert kept == {"stemconv", "stemnorm", "blocks0"}
+    with pytest.raises(RunError, match="was run with freeze=2, now None"):
+        run(store, network, tmp_path / "run", weights=taught[0], lr=0.01)
+
+
+def test_freezing_what_is_drawn_is_noted_and_more_than_there_is_refused(store, network, tmp_path, caplog):
+    with caplog.at_level(NOTE):
+        run(store, network, tmp_path / "run", freeze=1, epochs=1)
+    said = [record.message for record in caplog.records if "freeze=" in record.message]
+    assert said == ["freeze=1: these parts stay as they are drawn; --weights starts them from a file"]
+    with pytest.raises(ConfigError, match="freeze is 9: tiny has 3 parts") as refused:
+        run(store, network, tmp_path / "more", freeze=9)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "more").exists()
 
 
 def test_the_run_whose_weights_are_read_is_not_replaced(store, network, taught, tmp_path):

@@ -127,13 +127,17 @@ def check_training(settings: TrainSettings, store: Store, groups: Groups) -> Non
     """Makes the loss, the mitigation and the batches of the settings; ``groups`` are those of the training rows.
 
     Raises:
-        ConfigError: one of them does not fit the store, or the mitigation cannot be used in a search.
+        ConfigError: one of them does not fit the store, the mitigation cannot be used in a search, or parts are frozen.
         UnknownNameError: a loss or a mitigation is not known.
     """
     if not MITIGATIONS.get(settings.mitigation).predicts_by_network_alone():
         raise ConfigError(
             f"mitigation {settings.mitigation!r} predicts in its own way, which a search does not carry over; "
             "take biasless, maxgroup or erm"
+        )
+    if settings.freeze:
+        raise ConfigError(
+            f"training.freeze is {settings.freeze}: a search trains all parts of its candidates; leave it out"
         )
     loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
     facts = TrainingFacts(groups.names, groups.counts(), num_classes=len(store.classes), loss=loss)

@@ -33,6 +33,8 @@ class TrainSettings(StrictModel):
         blend: which images are replaced by their twins of another tone; true is with the usual numbers, None none. The
             store needs twins, which ``mindgap tone`` makes.
         augment: how images are changed; None is the default for the store's kind of images (upright or not).
+        freeze: how many of the network's first parts, the stem and then its blocks, are not trained: their weights and
+            the statistics of their batch norms stay as they are.
         precision: ``auto`` times every part of the network and takes the fastest mode, unless a plan is given.
         device: ``auto`` takes a GPU if there is one.
         seed: of batches, augmentation and dropout; not of the weights.
@@ -51,6 +53,7 @@ class TrainSettings(StrictModel):
     ratios: str | dict[str, float] = "natural"
     blend: BlendSettings | None = None
     augment: AugmentSettings | None = None
+    freeze: int = Field(default=0, ge=0)
     precision: Precision = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0

@@ -24,6 +24,7 @@ from mindgap.train.batch_ratios import batch_plan
 from mindgap.train.blending import Blending
 from mindgap.train.device import choose_device, image_tensor
 from mindgap.train.evaluate import predict_probabilities
+from mindgap.train.freezing import freeze, train_unfrozen
 from mindgap.train.loss import make_loss
 from mindgap.train.memory import channels_last
 from mindgap.train.mitigation import AttributeFacts, Batch, LabelledRows, TrainingData, TrainingFacts, make_mitigation
@@ -108,6 +109,7 @@ class TrainingRun:
             seed = derive_seed(settings.seed, "blend")
             self.blending = Blending(store, train_rows, settings=settings.blend, seed=seed, may_look=may_look)
         self.network = channels_last(self.mitigation.adapt(network).to(self.device))
+        self.frozen = freeze(self.network, settings.freeze)
         self.schedule = SCHEDULES[settings.schedule]
         weight_decay = self.schedule.weight_decay if settings.weight_decay is None else settings.weight_decay
         self.lr = settings.lr or self.schedule.lr
@@ -130,7 +132,7 @@ class TrainingRun:
     def train_epoch(self, epoch: int, on_epoch: OnEpoch | None) -> None:
         """Trains one epoch and adds its record."""
         begin = time.perf_counter()
-        self.network.train()
+        train_unfrozen(self.network, self.frozen)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), in_modes(self.network, self.modes):
             # Both streams start anew with every epoch: a resumed run draws the same numbers.

@@ -44,6 +44,7 @@ def train(
     device: str = "auto",
     mitigation_options: dict[str, Any] | None = None,
     weights: Path | str | None = None,
+    freeze: int = 0,
 ) -> dict[str, Any]:
     """Trains one network on a store and audits it on validation and test rows, or by cross-validation.
 
@@ -77,6 +78,7 @@ def train(
         weights: file of this network's weights to start from, a ``.safetensors`` or a ``.pt``/``.pth`` state dict by
             our, torchvision's or timm's names; nothing in it is executed. A classifier of other classes is drawn anew.
             Each fold starts from it.
+        freeze: how many of the network's first parts, the stem and then its blocks, are not trained.
 
     Returns:
         The record of ``metrics.json``.
@@ -111,6 +113,7 @@ def train(
             "lr": lr,
             "precision": precision,
             "device": device,
+            "freeze": freeze,
         },
         source="train",
     )
@@ -122,7 +125,8 @@ def train(
         store, architecture, settings, first, bootstrap, permutations, more_attributes=tuple(more), weights=given
     )
     parts = None if folds is None else job.fold_numbers(folds)
-    options |= settings.model_dump(mode="json", exclude={"augment"}) | ({"more_attributes": more} if more else {})
+    left_out = {"augment"} if settings.freeze else {"augment", "freeze"}
+    options |= settings.model_dump(mode="json", exclude=left_out) | ({"more_attributes": more} if more else {})
     if given is not None:
         options |= {"weights": str(given.path.resolve()), "weights_digest": given.digest}
     inputs = (store.path,) if given is None else (store.path, given.path)

@@ -30,6 +30,7 @@ from mindgap.train.blending import blend_doubts, check_blend
 from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
+from mindgap.train.freezing import check_freeze
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import AttributeFacts, TrainingFacts, make_mitigation, refuse_several_attributes
@@ -100,13 +101,15 @@ class TrainJob:
             folds: the fold of every row, if the job is done by folds.
 
         Raises:
-            MindgapError: the attribute, loss, mitigation, device, weights, batch size or a ratio does not fit.
+            MindgapError: the attribute, loss, mitigation, device, weights, frozen parts, batch size or a ratio does not
+                fit.
         """
         settings, store, groups = self.settings, self.store, self.groups.take(self.store.rows("train"))
         choose_device(settings.device)
         check_blend(settings.blend, store)
         for line in blend_doubts(settings.blend, store, store.rows("train")):
             note(log, line)
+        check_freeze(settings.freeze, self.architecture)
         for line in self.doubts_of_start():
             note(log, line)
         loss = make_loss(settings.loss, task=store.task, label_smoothing=settings.label_smoothing)
@@ -127,11 +130,15 @@ class TrainJob:
             DataError: the weights are those of another network.
         """
         network, drawn = self.start()
-        if not drawn or self.weights is None:
-            return []
-        tensors = network.state_dict()
-        shapes = ", ".join(f"{name} {tuple(tensors[name].shape)}" for name in drawn)
-        return [f"{self.weights.path}: has no classifier for these {len(self.store.classes)} classes; drawn: {shapes}"]
+        frozen = self.settings.freeze
+        doubts = []
+        if drawn and self.weights is not None:
+            tensors, classes = network.state_dict(), len(self.store.classes)
+            shapes = ", ".join(f"{name} {tuple(tensors[name].shape)}" for name in drawn)
+            doubts.append(f"{self.weights.path}: has no classifier for these {classes} classes; drawn: {shapes}")
+        if frozen and self.weights is None:
+            doubts.append(f"freeze={frozen}: these parts stay as they are drawn; --weights starts them from a file")
+        return doubts
 
     def warnings(self) -> list[str]:
         """What a user should know before training starts, one line each."""

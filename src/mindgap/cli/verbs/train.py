@@ -54,6 +54,9 @@ def train(
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="Start from these weights of the network.")
     ] = None,
+    freeze: Annotated[
+        int, typer.Option("--freeze", min=0, help="Leave that many first parts (stem, then blocks) as they are.")
+    ] = 0,
     seed: SeedOption = 0,
     bootstrap: BootstrapOption = 2000,
     permutations: PermutationsOption = 1000,
@@ -85,6 +88,7 @@ def train(
         device=device,
         mitigation_options=read_pairs(MITIGATION_OPTION, mitigation_option),
         weights=weights,
+        freeze=freeze,
     )
     say_if_nothing_was_done(out, before)
     for line in [*audit_lines(record), f"report: {out / 'report.html'}"]:
