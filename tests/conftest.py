@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,16 @@ def make_audit_of() -> Callable[..., dict[str, Any]]:
         return audit_predictions(predictions, bootstrap=resamples, permutations=resamples, seed=0)
 
     return make
+
+
+@pytest.fixture
+def fake_timm(monkeypatch: pytest.MonkeyPatch) -> Generator[Any]:
+    """A package named timm that creates small networks."""
+    from mindgap.space import timm_backbone
+    from mindgap.testing.made_timm import MadeTimm
+
+    made = MadeTimm()
+    monkeypatch.setitem(sys.modules, "timm", made)
+    timm_backbone._facts.cache_clear()
+    yield made
+    timm_backbone._facts.cache_clear()

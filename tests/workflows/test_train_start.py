@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import pytest
 import torch
 
-from mindgap.core.errors import ConfigError, DataError, RunError
+from mindgap.core.errors import CapacityError, ConfigError, DataError, RunError
 from mindgap.core.notes import NOTE
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem, load_network
 from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
+from mindgap.workflows.predict import predict
 from mindgap.workflows.train import train
 
 N = 120
@@ -142,6 +144,29 @@ def test_freezing_what_is_drawn_is_noted_and_more_than_there_is_refused(store, n
         run(store, network, tmp_path / "more", freeze=9)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "more").exists()
+
+
+def test_a_network_of_another_package_is_trained_audited_and_used(store, fake_timm, tmp_path):
+    theirs = fake_timm.create_model("mini", pretrained=False, num_classes=10)
+    torch.save(theirs.state_dict(), tmp_path / "mini.pt")
+    options = {"weights": tmp_path / "mini.pt", "freeze": 1, "precision": "auto"}
+    record = run(store, "timm:mini", tmp_path / "run", **options)
+    architecture, trained = load_network(tmp_path / "run")
+    assert architecture.name == "timm:mini"
+    after = trained.state_dict()
+    body = {name: tensor for name, tensor in theirs.state_dict().items() if not name.startswith("fc.")}
+    assert all(torch.equal(tensor, after[f"stem.{name}"]) for name, tensor in body.items())
+    assert record["cost"]["params"] == sum(parameter.numel() for parameter in trained.parameters())
+    assert "timm: mini" in (tmp_path / "run" / "report.html").read_text()
+    predict(tmp_path / "run", store.path, out=tmp_path / "table.csv", split="test")
+    assert (tmp_path / "table.csv").exists()
+
+
+@pytest.mark.skipif(find_spec("timm") is not None, reason="timm is here")
+def test_without_its_package_such_a_network_leaves_no_folder(store, tmp_path):
+    with pytest.raises(CapacityError, match=r"pip install 'mindgap\[backbones\]'"):
+        run(store, "timm:resnet18", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_run_whose_weights_are_read_is_not_replaced(store, network, taught, tmp_path):

@@ -6,7 +6,8 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -108,9 +109,9 @@ def _without_none(value: object) -> Any:
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "value"
+    names, fields = _place(model, problem["loc"])
+    where = ".".join(names) or "value"
     if problem["type"] == "extra_forbidden":
-        fields = _fields_at(model, problem["loc"][:-1])
         return f"unknown key {where!r}; {near_names(str(problem['loc'][-1]), fields)}"
     if problem["type"] == "missing":
         return f"{where} is missing; add it"
@@ -130,10 +131,28 @@ def plain_words(message: str) -> str:
     return message
 
 
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            break
-        model = field.annotation
-    return list(model.model_fields)
+def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """The names on the way to a value, without the member that was tried of a union, and the keys known around it."""
+    names: list[str] = []
+    tried: dict[str, type[BaseModel]] = {}
+    for part in map(str, location):
+        if part in tried:
+            model, tried = tried[part], {}
+            continue
+        names.append(part)
+        field = model.model_fields.get(part)
+        models = [] if field is None else _models(field.annotation)
+        if len(models) == 1:
+            model = models[0]
+        tried = {member.__name__: member for member in models[1:] and models}
+    return names, list(model.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models among the members of an annotation."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _models(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        return [model for member in get_args(annotation) for model in _models(member)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

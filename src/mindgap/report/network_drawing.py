@@ -15,7 +15,7 @@ from mindgap.core.errors import MindgapError
 from mindgap.data.batches import parse_ratios
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import amount, count, percent
-from mindgap.space.architecture import Architecture, BlockSpec
+from mindgap.space.architecture import Architecture, Backbone, BlockSpec
 from mindgap.space.cost import Cost, block_cost, head_cost, stem_cost, stem_px
 from mindgap.space.layers import shrunk
 
@@ -64,7 +64,9 @@ def draw_network(architecture: Architecture) -> list[DrawnBlock]:
     """
     px, channels = stem_px(architecture.stem, architecture.input_px), architecture.stem.channels
     rows: list[tuple[str, str, list[str], int, int, Cost]] = []
-    lines = [architecture.stem.kind, f"3 → {channels} channels", _map(architecture.input_px, px)]
+    stem = architecture.stem
+    named = f"timm: {stem.name}" if isinstance(stem, Backbone) else stem.kind
+    lines = [named, f"3 → {channels} channels", _map(architecture.input_px, px)]
     rows.append(("end", "stem", lines, px, channels, stem_cost(architecture.stem, architecture.input_px)))
     for number, spec in enumerate(architecture.blocks, start=1):
         cost, after = block_cost(spec, channels, px), shrunk(px, spec.stride)

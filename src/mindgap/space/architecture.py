@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
@@ -39,6 +39,30 @@ class Stem(StrictModel):
         return 2 if self.kind == "3x3" else 4
 
 
+class Backbone(StrictModel):
+    """A whole network of timm without its pool and classifier, in the place of a stem; needs ``mindgap[backbones]``.
+
+    Attributes:
+        kind: the package it is of.
+        name: its name there.
+        channels: of its last maps.
+        stride: pixels of the image per pixel of its last maps.
+    """
+
+    kind: Literal["timm"] = "timm"
+    name: str
+    channels: int = Field(gt=0)
+    stride: int = Field(gt=0)
+
+
+def _member(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "Backbone" if kind == "timm" else "Stem"
+
+
+AnyStem = Annotated[Annotated[Stem, Tag("Stem")] | Annotated[Backbone, Tag("Backbone")], Discriminator(_member)]
+
+
 class BlockSpec(StrictModel):
     """One block: its registered type, C3, its stride and its choices; C1 is the C3 before it."""
 
@@ -65,7 +89,7 @@ class Architecture(StrictModel):
         num_classes: number of logits.
         mean: per-channel mean of pixel/255 that is taken off the input.
         std: per-channel standard deviation of pixel/255 that the input is divided by.
-        stem: the first layer.
+        stem: the first layer, or another package's network.
         blocks: the blocks in order.
         head: what follows them.
         dropout: rate before the classifier, 0..1.
@@ -77,7 +101,7 @@ class Architecture(StrictModel):
     num_classes: int = Field(ge=1)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    stem: Stem
+    stem: AnyStem
     blocks: tuple[BlockSpec, ...]
     head: Head
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -95,6 +119,7 @@ class Architecture(StrictModel):
         Raises:
             ConfigError: a block's choices do not fit.
             UnknownNameError: a block's type is not registered.
+            CapacityError: the package of a backbone is not installed.
         """
         from mindgap.space.network_builder import build_network
 

@@ -10,10 +10,11 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from mindgap.space.architecture import Architecture, BlockSpec, Choice, Head, Stem
+from mindgap.space.architecture import AnyStem, Architecture, Backbone, BlockSpec, Choice, Head
 from mindgap.space.block import BLOCKS, AbstractBlock
 from mindgap.space.latency_table import BlockLatencyTable
 from mindgap.space.layers import Cost, conv_cost, shrunk
+from mindgap.space.timm_backbone import backbone_cost
 
 __all__ = [
     "BlockLatencyTable",
@@ -38,6 +39,7 @@ def count_cost(architecture: Architecture) -> Cost:
     Raises:
         ConfigError: a block's choices do not fit.
         UnknownNameError: a block's type is not registered.
+        CapacityError: the package of a backbone is not installed.
     """
     channels = architecture.stem.channels
     px = stem_px(architecture.stem, architecture.input_px)
@@ -48,13 +50,15 @@ def count_cost(architecture: Architecture) -> Cost:
     return total + head_cost(architecture.head, channels, px, num_classes=architecture.num_classes)
 
 
-def stem_px(stem: Stem, input_px: int) -> int:
+def stem_px(stem: AnyStem, input_px: int) -> int:
     """Side of the map after the stem."""
     return shrunk(input_px, stem.stride)
 
 
-def stem_cost(stem: Stem, input_px: int) -> Cost:
+def stem_cost(stem: AnyStem, input_px: int) -> Cost:
     """Cost of the stem; its pool is free."""
+    if isinstance(stem, Backbone):
+        return backbone_cost(stem, input_px)
     return conv_cost(3, stem.channels, kernel=3 if stem.kind == "3x3" else 7, px=shrunk(input_px, 2))
 
 

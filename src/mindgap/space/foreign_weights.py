@@ -20,6 +20,7 @@ from mindgap.space.network import Network
 CLASSIFIER = "classifier"
 SAFETENSORS = ".safetensors"
 NOT_LEARNT = "num_batches_tracked"
+_STEM = "stem."
 _NAMED = 3  # differences that an error names
 Layers = dict[str, dict[str, Tensor]]
 
@@ -135,6 +136,9 @@ def _pairs(ours: Layers, theirs: Layers, *, source: str) -> dict[str, str]:
     needed, given = [name for name in ours if name != CLASSIFIER], [name for name in theirs if name != CLASSIFIER]
     if set(needed) == set(given):
         return {layer: layer for layer in ours if layer in theirs}
+    bare = {layer.removeprefix(_STEM): layer for layer in needed if layer.startswith(_STEM)}
+    if len(bare) == len(needed) and set(bare) & set(theirs):
+        return _backbone_pairs(bare, theirs, source=source)
     if set(needed) & set(given):
         raise DataError(f"{source}: {_names_differ(set(needed), set(given))}; give this network's weights")
     if source.endswith(SAFETENSORS):
@@ -144,6 +148,15 @@ def _pairs(ours: Layers, theirs: Layers, *, source: str) -> dict[str, str]:
             f"{source}: {len(theirs)} layers with weights, the network has {len(ours)}; give its own weights"
         )
     return dict(zip(ours, theirs, strict=False))
+
+
+def _backbone_pairs(bare: Mapping[str, str], theirs: Layers, *, source: str) -> dict[str, str]:
+    """As ``_pairs`` for a network that is another package's but for its classifier, by that package's names."""
+    more = [name for name in theirs if name not in bare]
+    if set(bare) - set(theirs) or len(more) > 1:
+        raise DataError(f"{source}: {_names_differ(set(bare), set(theirs))}; give this network's weights")
+    classifier = {CLASSIFIER: more[0]} if more else {}
+    return {layer: name for name, layer in bare.items()} | classifier
 
 
 def _names_differ(needed: set[str], given: set[str]) -> str:

@@ -10,6 +10,7 @@ from torch import nn
 
 from mindgap.core.registry import Registry
 from mindgap.space.architecture import Architecture, read_architecture
+from mindgap.space.timm_backbone import TIMM_PREFIX, backbone_architecture
 
 
 class Network(nn.Module):
@@ -67,14 +68,19 @@ NETWORKS: Registry[ReferenceNetwork] = Registry("networks", package="mindgap.spa
 
 
 def resolve_network(name_or_path: str | Path, *, num_classes: int, input_px: int) -> Architecture:
-    """The architecture of a registered name, or of an ``architecture.json`` (or the folder that holds one).
+    """The architecture of a registered name, of ``timm:NAME``, or of an ``architecture.json`` (or its folder).
 
     A file's architecture is taken over for this number of classes and this image size.
 
     Raises:
         UnknownNameError: no network has the name.
         DataError: the file is missing or damaged.
+        CapacityError: timm is not installed.
+        ConfigError: timm's network gives no maps.
     """
+    if str(name_or_path).startswith(TIMM_PREFIX):
+        name = str(name_or_path).removeprefix(TIMM_PREFIX)
+        return backbone_architecture(name, num_classes=num_classes, input_px=input_px)
     path = Path(name_or_path)
     if path.is_dir() and (path / "architecture.json").exists():
         path /= "architecture.json"

@@ -9,25 +9,29 @@ import torch
 from torch import nn
 
 from mindgap.core.errors import ConfigError
-from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+from mindgap.space.architecture import AnyStem, Architecture, Backbone, BlockSpec, Head
 from mindgap.space.block import BLOCKS
 from mindgap.space.layers import conv_unit
 from mindgap.space.network import Network
+from mindgap.space.timm_backbone import build_backbone
 
 CLASSIFIER_STD = 0.01
 
 
 def build_network(architecture: Architecture, *, seed: int = 0) -> Network:
-    """Builds the network; weights depend on the architecture and the seed alone.
+    """Builds the network; weights depend on the architecture and the seed alone. A backbone draws its own.
 
     Raises:
         ConfigError: a block's choices do not fit.
         UnknownNameError: a block's type is not registered.
+        CapacityError: the package of a backbone is not installed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = _assemble(architecture)
-        initialise(network)
+        own = [network.blocks, network.head, network.classifier]
+        for part in own if isinstance(architecture.stem, Backbone) else [network]:
+            initialise(part)
     return network
 
 
@@ -52,8 +56,10 @@ def initialise(network: nn.Module) -> None:
             own()
 
 
-def build_stem(stem: Stem) -> nn.Sequential:
-    """(B, 3, H, W) to (B, channels, H/2, W/2), or a quarter with the pool."""
+def build_stem(stem: AnyStem) -> nn.Module:
+    """(B, 3, H, W) to (B, channels, H/2, W/2), or a quarter with the pool; a backbone has a stride of its own."""
+    if isinstance(stem, Backbone):
+        return build_backbone(stem.name)
     if stem.kind == "3x3":
         return conv_unit(3, stem.channels, kernel=3, stride=2, act=stem.activation)
     unit = conv_unit(3, stem.channels, kernel=7, stride=2, act=stem.activation)

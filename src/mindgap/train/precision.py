@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mindgap.core.config import StrictModel
-from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+from mindgap.space.architecture import AnyStem, Architecture, BlockSpec, Head
 from mindgap.space.layers import shrunk
 from mindgap.space.network_builder import build_block, build_head, build_stem
 from mindgap.train.depthwise import is_depthwise
@@ -46,7 +46,7 @@ class Part(StrictModel):
     """
 
     kind: Literal["stem", "block", "head"]
-    spec: Stem | BlockSpec | Head
+    spec: AnyStem | BlockSpec | Head
     in_channels: int
     px: int
 
@@ -54,7 +54,7 @@ class Part(StrictModel):
         """The part with weights of no matter."""
         if isinstance(self.spec, BlockSpec):
             return build_block(self.spec, self.in_channels)
-        return build_stem(self.spec) if isinstance(self.spec, Stem) else build_head(self.spec, self.in_channels)
+        return build_head(self.spec, self.in_channels) if isinstance(self.spec, Head) else build_stem(self.spec)
 
     @property
     def family(self) -> tuple[object, ...]:
@@ -67,10 +67,11 @@ class Part(StrictModel):
     def sizes(self) -> tuple[float, ...]:
         """Logarithms of map side and channels, between which distance is measured."""
         width = self.spec.width if isinstance(self.spec, Head) else None
-        out = self.spec.channels if isinstance(self.spec, Stem) else width
         choices: Mapping[str, object] = {}
         if isinstance(self.spec, BlockSpec):
             out, choices = self.spec.out_channels, self.spec.choices
+        else:
+            out = width if isinstance(self.spec, Head) else self.spec.channels
         hidden = choices.get("hidden_channels") or self.in_channels * int(str(choices.get("expand") or 1))
         return tuple(math.log2(float(str(value or 1))) for value in (self.px, self.in_channels, hidden, out))
 
@@ -129,7 +130,7 @@ def network_parts(architecture: Architecture) -> tuple[Part, ...]:
     """Stem, blocks and head of a network, each with the size of the map it is given."""
     px, stem = architecture.input_px, architecture.stem
     parts = [Part(kind="stem", spec=stem, in_channels=3, px=px)]
-    px, channels = shrunk(px, 4 if stem.kind == "7x7+pool" else 2), stem.channels
+    px, channels = shrunk(px, stem.stride), stem.channels
     for block in architecture.blocks:
         parts.append(Part(kind="block", spec=block, in_channels=channels, px=px))
         px, channels = shrunk(px, block.stride), block.out_channels

@@ -19,6 +19,11 @@ REGISTRIES = {
     "exporters": "mindgap.export.exporter:EXPORTERS",
 }
 
+MORE_NAMES = {
+    "networks": {"timm:NAME": "A convolutional network of timm, which pip install 'mindgap[backbones]' brings."}
+}
+"""What can be named besides the plug-ins, likewise."""
+
 
 def registry_of(kind: str) -> Registry[Any]:
     """The registry of a kind of plug-in.
@@ -35,7 +40,9 @@ def registry_of(kind: str) -> Registry[Any]:
 def list_plugins(kind: str) -> dict[str, str]:
     """The names of a kind's plug-ins, those of installed packages included, each with its first docstring line.
 
+    What another package names, such as ``timm:NAME``, is one line.
+
     Raises:
         UnknownNameError: there is no such kind.
     """
-    return registry_of(kind).describe()
+    return registry_of(kind).describe() | MORE_NAMES.get(kind, {})

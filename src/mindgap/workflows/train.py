@@ -53,7 +53,7 @@ def train(
 
     Args:
         store: the store or its folder.
-        network: registered name, or ``architecture.json``.
+        network: registered name, ``timm:NAME``, or ``architecture.json``.
         out: the run folder.
         loss: name of the loss; None is ``ce``, or ``bce`` for multi-label data.
         mitigation: name of the mitigation.

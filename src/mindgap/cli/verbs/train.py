@@ -34,7 +34,9 @@ def add_to(app: typer.Typer) -> None:
 def train(
     store: StoreArgument,
     out: OutOption,
-    network: Annotated[str, typer.Option("--network", help="Name (`mindgap list networks`) or architecture.json.")],
+    network: Annotated[
+        str, typer.Option("--network", help="Name (`mindgap list networks`), timm:NAME, or architecture.json.")
+    ],
     loss: Annotated[str | None, typer.Option("--loss", help="Loss [default: ce, or bce for several labels].")] = None,
     mitigation: Annotated[str, typer.Option("--mitigation", help="See `mindgap list mitigations`.")] = "erm",
     mitigation_option: MitigationOption = None,
