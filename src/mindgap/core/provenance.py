@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("mindgap", "torch", "numpy", "scipy", "pandas", "optuna", "Pillow")
+_IF_INSTALLED = ("timm",)
 
 
 def provenance(*, seed: int | None = None, fingerprint: str | None = None) -> dict[str, Any]:
@@ -21,7 +22,9 @@ def provenance(*, seed: int | None = None, fingerprint: str | None = None) -> di
         "seed": seed,
         "fingerprint": fingerprint,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {
+            name: _version(name) for name in (*_PACKAGES, *(more for more in _IF_INSTALLED if _version(more)))
+        },
         "git": git_state(Path(__file__).resolve()),
         "hardware": {"machine": platform.machine(), "processor": _processor(), "cores": os.cpu_count()},
         "platform": platform.platform(),
