@@ -1,0 +1,143 @@
+"""Domain heads: small networks that learn to tell a sample's groups from what a classifier computes of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Adam
+
+from mindgap.core.config import StrictModel
+from mindgap.core.seed import derive_seed
+from mindgap.train.mitigation import Batch, TrainingFacts
+
+
+class HeadOptions(StrictModel):
+    """Options of domain heads.
+
+    Attributes:
+        head_width: hidden units of a head.
+        head_lr: learning rate of the heads' own Adam, the same in all steps whatever the run's schedule.
+        head_steps: steps of the heads after every step of the network, all on that step's batch.
+    """
+
+    head_width: int = Field(default=64, ge=1, le=4096)
+    head_lr: float = Field(default=1e-3, gt=0, le=1)
+    head_steps: int = Field(default=1, ge=1, le=100)
+
+
+class DomainHeads:
+    """One head per attribute, linear–ReLU–linear from (B, F) to its groups, with an optimiser of their own.
+
+    They come into being at the first batch, on its device, with weights that depend on the run's seed alone. ``logits``
+    and ``loss`` hold the heads fixed: a gradient reaches the inputs and never a head. ``train`` holds the inputs fixed:
+    a gradient reaches the heads and never a network.
+    """
+
+    def __init__(self, facts: TrainingFacts, options: HeadOptions) -> None:
+        self._group_counts = [len(of.group_names) for of in (facts, *facts.more_attributes)]
+        self._seed = derive_seed(facts.seed, "domain heads")
+        self._options = options
+        self._built: tuple[nn.ModuleList, Adam] | None = None
+        self._saved: dict[str, Any] = {}
+
+    def logits(self, inputs: Tensor) -> list[Tensor]:
+        """Logits float32 (B, G) of every attribute's groups, from inputs float32 (B, F)."""
+        heads, _ = self._ready(inputs)
+        return [functional_call(head, _detached(head), (inputs,)) for head in heads]
+
+    def loss(self, inputs: Tensor, batch: Batch) -> Tensor:
+        """What the heads minimise, with the heads fixed: the sum of ``group_cross_entropy`` over attributes, scalar."""
+        return _summed(self.logits(inputs), batch)
+
+    def train(self, inputs: Tensor, batch: Batch) -> None:
+        """Trains the heads by ``head_steps`` steps to tell the batch's groups from inputs float32 (B, F)."""
+        heads, optimizer = self._ready(inputs)
+        fixed = inputs.detach()
+        for _ in range(self._options.head_steps):
+            optimizer.zero_grad(set_to_none=True)
+            _summed([head(fixed) for head in heads], batch).backward()
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and optimiser; what was loaded, or nothing, before the first batch."""
+        if self._built is None:
+            return self._saved
+        heads, optimizer = self._built
+        return {"heads": heads.state_dict(), "optimizer": optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back what ``state_dict`` gave, at the next batch, when device and width are known."""
+        self._built, self._saved = None, state
+
+    def _ready(self, inputs: Tensor) -> tuple[nn.ModuleList, Adam]:
+        if self._built is None:
+            self._built = self._build(inputs.shape[1], inputs.device)
+        return self._built
+
+    def _build(self, width: int, device: torch.device) -> tuple[nn.ModuleList, Adam]:
+        # A generator of their own: a resumed run, which builds them anew, must not disturb the run's dropout.
+        generator = torch.Generator().manual_seed(self._seed)
+        hidden = self._options.head_width
+        heads = nn.ModuleList(
+            nn.Sequential(_linear(width, hidden, generator), nn.ReLU(), _linear(hidden, groups, generator))
+            for groups in self._group_counts
+        ).to(device)
+        optimizer = Adam(heads.parameters(), lr=self._options.head_lr, fused=True)
+        if self._saved:
+            heads.load_state_dict(self._saved["heads"])
+            optimizer.load_state_dict(self._saved["optimizer"])
+            self._saved = {}
+        return heads, optimizer
+
+
+def group_cross_entropy(logits: Tensor, groups: Tensor) -> Tensor:
+    """Mean of −log softmax(d)_a over the samples whose group a is known, scalar; 0 if none is.
+
+    Args:
+        logits: float32 (B, G), d.
+        groups: int64 (B,), a, -1 where unknown.
+
+    Example:
+        Logits (0, log 3) and groups 1, -1: −log 3/4 = 0.2877, of the first sample alone.
+    """
+    total = F.cross_entropy(logits, groups, ignore_index=-1, reduction="sum")
+    return total / (groups >= 0).sum().clamp(min=1)
+
+
+def uniform_confusion(logits: Tensor) -> Tensor:
+    """Mean over samples of −(1/G) Σ_g log softmax(d)_g, scalar: the cross-entropy of the uniform distribution.
+
+    Alvi et al. 2018 ("Turning a blind eye"). Its least value, log G, is that of a head that cannot tell.
+
+    Args:
+        logits: float32 (B, G), d.
+
+    Example:
+        Logits (0, 0) give log 2 = 0.6931; (0, log 3), of probabilities 1/4 and 3/4, −½ log 3/16 = 0.8370.
+    """
+    return -logits.log_softmax(dim=1).mean()
+
+
+def _summed(logits: list[Tensor], batch: Batch) -> Tensor:
+    pairs = zip(logits, (batch.groups, *batch.more_groups), strict=True)
+    return torch.stack([group_cross_entropy(of, groups) for of, groups in pairs]).sum()
+
+
+def _detached(head: nn.Module) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in head.named_parameters()}
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with PyTorch's usual first weights, uniform in ±1/√inputs, drawn from the generator."""
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # draws nothing
+    limit = 1.0 / math.sqrt(inputs)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-limit, limit, generator=generator)
+    return layer
