@@ -10,6 +10,7 @@ from torch.func import functional_call, jacrev
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
 from mindgap.space.block import BLOCKS
 from mindgap.space.network import NETWORKS, resolve_network
+from mindgap.testing.tiny_training import LABELS, tiny_images, tiny_network
 from mindgap.train.curvature import hessian_diagonal, sample_losses
 from mindgap.train.squared_gradients import prunable_weights, squared_gradients, squared_gradients_by_sample
 
@@ -110,6 +111,13 @@ def test_two_unequal_classes_by_hand():
 @pytest.mark.parametrize("labels", [torch.arange(6) % 4, torch.eye(6)[:, :4]], ids=["classes", "labels"])
 def test_ggn_of_a_linear_model_is_its_hessian(labels):
     network, images = nn.Linear(5, 4), randn(6, 5)
+    close(hessian_diagonal(network, [(images, labels)]), exact(network, images, labels))
+
+
+def test_ggn_of_a_network_of_relus_is_its_hessian():
+    network, images, labels = tiny_network().eval(), tiny_images()[:3], torch.tensor(LABELS[:3])
+    start_anywhere(network)
+    network.classifier.weight.data *= 50  # to be sure of its classes
     close(hessian_diagonal(network, [(images, labels)]), exact(network, images, labels))
 
 

@@ -4,11 +4,13 @@ The loss ℓ is the softmax cross-entropy of a sample or, where a sample has sev
 cross-entropies; without label smoothing. With logits f, J = ∂f/∂θ and probabilities p the diagonal is, per kind,
 
 * ``ggn``: exactly that of the generalised Gauss-Newton matrix, the mean of diag(Jᵀ(diag(p) − ppᵀ)J), which is the
-  expected Fisher information Σ_c p_c (∂ log p_c/∂θ_j)². It is the Hessian's own where the logits are linear in the
-  weights, and never negative. For several labels it is Σ_l p_l(1 − p_l) J_lj².
+  expected Fisher information Σ_c p_c (∂ log p_c/∂θ_j)², and never negative. It is the Hessian's own where the logits
+  are piecewise linear in every single weight: in networks of convolutions, ReLUs, maxima and batch norms in evaluation
+  mode whose layers are each called once. For several labels it is Σ_l p_l(1 − p_l) J_lj².
 * ``fisher``: the mean of (∂ℓ/∂θ_j)², the empirical Fisher information, by the samples' own labels.
-* ``hutchinson``: the mean over draws of z ⊙ Hz with z_j = ±1, unbiased for the Hessian's own diagonal, of either sign,
-  and noisy (Hutchinson 1989; Bekas et al. 2007).
+* ``hutchinson``: the mean over draws of z ⊙ Hz with z_j = ±1, unbiased for the Hessian's own diagonal, of either sign
+  (Hutchinson 1989; Bekas et al. 2007). Its variance is Σ_{k≠j} H_jk² per draw: where n weights act together it
+  takes more than n draws to tell one weight from another, which only small networks allow.
 """
 
 from __future__ import annotations
@@ -92,7 +94,8 @@ def _ggn_roots(logits: Tensor, labels: Tensor) -> Tensor:
         return torch.diag_embed((chances * (1.0 - chances)).sqrt())
     chances = logits.softmax(dim=1)
     tiny = torch.finfo(chances.dtype).tiny
-    tails = chances.flip(1).cumsum(dim=1).flip(1)[:, 1:]
+    later_ones = torch.ones(chances.shape[1], chances.shape[1], dtype=chances.dtype, device=chances.device).tril(-1)
+    tails = (chances @ later_ones)[:, :-1]  # a cumulative sum has no reproducible form on a GPU
     heads = chances[:, :-1]
     scale = (heads * (tails / (heads + tails).clamp(min=tiny))).sqrt()
     later = (chances[:, None, :] / tails.clamp(min=tiny)[:, :, None]).triu(diagonal=1)
