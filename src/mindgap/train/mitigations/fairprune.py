@@ -35,10 +35,12 @@ class FairPruneOptions(StrictModel):
 
     Attributes:
         fraction: p, share of the convolution and linear weights that is set to zero, over all layers together.
-        beta: β, how much a weight's use to the privileged group counts towards its removal.
+        beta: β, how much a weight's use to the privileged group counts towards its removal. Weights of a negative score
+            go first; near 1 there are many, and few of them can cost every group accuracy.
         curvature: the Hessian's diagonal: ``ggn`` is exact in the Gauss-Newton form, ``fisher`` uses the gradients of
-            the samples' own labels (one backward pass instead of one per class), ``hutchinson`` estimates the
-            Hessian's own.
+            the samples' own labels (one backward pass instead of one per class). ``hutchinson`` estimates the
+            Hessian's own, which for networks of ReLUs is that of ``ggn``; in networks of over some thousand weights
+            its noise alone decides which weights go, and may leave a network that knows nothing.
         samples: training images per group on which it is taken, drawn without replacement; all if there are fewer.
         draws: random vectors per 16 images, for ``hutchinson``.
     """
@@ -64,7 +66,8 @@ class FairPrune(AbstractMitigation):
     Without validation images that may steer, as in cross-validation, the training images measure it, on which a network
     that has learnt them by heart shows no gap. Where no two groups can be told apart nothing is removed, and a note
     says so. Nothing becomes faster, since the zeros stay in full tensors, and nothing promises that the unprivileged
-    group gains: it can only be spared. With many classes ``ggn`` takes long: ``fisher``, or fewer ``samples``.
+    group gains, or keeps its accuracy: a score is that of one weight alone, and many go together. With many classes
+    ``ggn`` takes long: take ``fisher``, or fewer ``samples``.
 
     Example:
         Weights 2 and 1, H = 3 and 1 of the unprivileged, 1 and 4 of the privileged group, β = ½:
@@ -117,7 +120,7 @@ class FairPrune(AbstractMitigation):
         ranked = sorted(chosen, key=merits.__getitem__)
         reason = None
         if len(ranked) < 2:
-            reason = f"fewer than two groups of {judged.groups.attribute} have {where} images"
+            reason = f"fewer than two groups of {judged.groups.attribute} have {where} images to compare"
         elif merits[ranked[0]] == merits[ranked[-1]]:
             reason = f"all groups of {judged.groups.attribute} have the same accuracy and loss"
         return {
@@ -138,8 +141,8 @@ class FairPrune(AbstractMitigation):
         count = int(Fraction(str(self.options.fraction)) * sum(weight.numel() for weight in weights.values()))
         if not count:
             return dict.fromkeys(weights, 0.0)
-        harm, help_ = (self._curvature(network, data, group) for group in (worst, best))
-        scores = [0.5 * weight.square() * (harm[name] - beta * help_[name]) for name, weight in weights.items()]
+        of_worst, of_best = (self._curvature(network, data, group) for group in (worst, best))
+        scores = [0.5 * weight.square() * (of_worst[name] - beta * of_best[name]) for name, weight in weights.items()]
         removed = smallest(scores, count=count)
         for weight, gone in zip(weights.values(), removed, strict=True):
             weight.masked_fill_(gone, 0.0)
