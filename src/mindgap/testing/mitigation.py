@@ -166,6 +166,18 @@ class MitigationConformance:
         for groups in (None, torch.tensor(GROUPS)):
             assert mitigation.predict(network, images, groups).shape == (len(images), CLASSES)
 
+    def test_without_groups_it_predicts_as_where_none_is_known(
+        self, mitigation: AbstractMitigation, network: Network, images: torch.Tensor
+    ) -> None:
+        self.step(mitigation, network, images)
+        network.eval()
+        with torch.no_grad():
+            alone = mitigation.without_groups(network)(images)
+            unknown = mitigation.predict(network, images, torch.full((len(images),), -1))
+            not_used = mitigation.predict(network, images, None)
+        torch.testing.assert_close(alone, not_used, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(unknown, not_used, rtol=1e-4, atol=1e-5)
+
     def test_has_one_line_that_says_what_it_is(self, name: str) -> None:
         assert MITIGATIONS.describe()[name].endswith(".")
 
