@@ -27,8 +27,12 @@ class HeadOptions(StrictModel):
     """
 
     head_width: int = Field(default=64, ge=1, le=4096)
-    head_lr: float = Field(default=1e-3, gt=0, le=1)
-    head_steps: int = Field(default=1, ge=1, le=100)
+    # A head that lags is not hidden from but fooled: the features turn around faster than it learns. On 1,000 made-up
+    # images, 15 epochs at 6e-3, three seeds, another head tells the group from the predictions of advrev in .93 to 1.00
+    # of cases at 1e-3 and 1 step, .50 to .86 at 1e-2 and 2, .49 to .52 at 1e-2 and 5 (plain training: .86, chance: .5);
+    # from the features of advconf .89 to .98, 1.00 and .58 to .69 (plain training: .98).
+    head_lr: float = Field(default=1e-2, gt=0, le=1)
+    head_steps: int = Field(default=5, ge=1, le=100)
 
 
 class DomainHeads:

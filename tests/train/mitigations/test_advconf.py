@@ -85,12 +85,13 @@ def test_with_alpha_0_the_network_is_trained_plainly_and_the_heads_learn_all_the
     assert float(mitigation.heads.loss(mitigation._features, batch)) < before
 
 
-def test_a_ratio_of_3_is_two_steps_of_the_heads_after_one_of_the_network():
-    mitigation = make_mitigation("advconf", tiny_facts())
+@pytest.mark.parametrize(("options", "expected"), [({"head_steps": 2}, 2), ({}, 5)])
+def test_the_heads_take_their_steps_after_one_of_the_network(options, expected):
+    mitigation = make_mitigation("advconf", tiny_facts(), options)
     _, batch = one_step(mitigation, tiny_network())
     mitigation.extra_step(batch)
     (steps,) = {int(state["step"]) for state in mitigation.state_dict()["optimizer"]["state"].values()}
-    assert steps == 2
+    assert steps == expected
 
 
 def test_confusion_is_of_all_samples_known_or_not():

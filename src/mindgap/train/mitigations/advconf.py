@@ -22,12 +22,9 @@ class ConfusionOptions(HeadOptions):
 
     Attributes:
         alpha: weight α of the confusion; with 0 the heads learn and the network is trained plainly.
-        head_steps: steps of the heads after every step of the network, all on that step's batch. Two of them is the
-            usual ratio of 3: of three turns one is the network's.
     """
 
     alpha: float = Field(default=1.0, ge=0, le=1000)
-    head_steps: int = Field(default=2, ge=1, le=100)
 
 
 @MITIGATIONS.register("advconf")
@@ -42,10 +39,11 @@ class UniformConfusion(AbstractMitigation):
     The heads leave out samples of unknown group; the confusion, which needs no group, is of all samples. Where nobody's
     group is known the heads' gradient is 0, and only the momentum of their optimiser moves them.
 
-    Where this differs: public code lets network and heads take turns by whole epochs, one of three the network's, so
-    that it sees a third of the passes that other methods have. Here they take turns by steps: each step of the network
-    is followed by ``head_steps`` of the heads, on the features of the same batch as they were before that step. This
-    costs no pass through the network. A head has a hidden layer, where the public code's is linear.
+    Where this differs: public code lets network and heads take turns by whole epochs, one of three the network's (a
+    ratio of 3), so that it learns from a third of the passes that other methods have. Here they take turns by steps:
+    each step of the network is followed by ``head_steps`` of the heads, on the features of the same batch as they were
+    before that step, which costs no pass through the network. That ratio is ``head_steps`` 2; more are the default, as
+    heads that lag leave the group plain to see. A head has a hidden layer, where the public code's is linear.
 
     It does not promise that another head, trained afterwards, cannot tell the groups; nor that errors are the same in
     all groups. Where groups differ in their mix of classes, features that hide the group hide some of the class too.
@@ -58,7 +56,7 @@ class UniformConfusion(AbstractMitigation):
     options_model: ClassVar[type[StrictModel]] = ConfusionOptions
     needs_features: ClassVar[bool] = True
     several_attributes: ClassVar[bool] = True
-    tuned: ClassVar[TuningRanges] = MappingProxyType({"alpha": Range(0.1, 10.0), "head_lr": Range(1e-4, 1e-2)})
+    tuned: ClassVar[TuningRanges] = MappingProxyType({"alpha": Range(0.1, 10.0), "head_lr": Range(1e-3, 3e-2)})
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
         super().__init__(facts, options)

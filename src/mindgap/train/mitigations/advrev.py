@@ -49,9 +49,10 @@ class ProjectedAdversary(AbstractMitigation):
 
     Where this differs: α stays the same (the paper's experiment on UCI Adult lets it grow as √t while the learning rate
     falls as 1/t, against divergence); the adversary is a small network for any number of classes and groups in place of
-    logistic regression on (s, s·y, s·(1 − y)); the step that follows is the run's optimiser's, which rescales it. The
-    paper asks for equalised odds of an adversary that also sees the label; the default does not show it, as the public
-    code for images does.
+    logistic regression on (s, s·y, s·(1 − y)); it takes several steps to one of the network, as one that lags is fooled
+    and leaves the group plain to see; the step that follows is the run's optimiser's, which rescales it. The paper asks
+    for equalised odds of an adversary that also sees the label; by default it does not see it, as in public code for
+    images.
 
     It does not promise that another adversary cannot tell the groups, nor that training settles: the two may chase each
     other. It takes a second backward pass through the network.
@@ -64,7 +65,7 @@ class ProjectedAdversary(AbstractMitigation):
     needs_features: ClassVar[bool] = True
     several_attributes: ClassVar[bool] = True
     tuned: ClassVar[TuningRanges] = MappingProxyType(
-        {"alpha": Range(0.03, 3.0), "sees": OneOf(("prediction", "prediction_and_label"))}
+        {"alpha": Range(0.03, 3.0), "sees": OneOf(("prediction", "prediction_and_label")), "head_lr": Range(1e-3, 3e-2)}
     )
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
