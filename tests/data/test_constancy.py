@@ -60,17 +60,26 @@ def test_a_cast_on_grey_noise_is_taken_off(cast):
     assert np.ptp(mended.astype(int), axis=-1).max() <= 3
 
 
-def test_a_channel_of_zeros_leaves_the_image_as_it_is():
-    image = noise()
-    image[..., 2] = 0
+def test_a_black_image_is_left():
+    image = np.zeros((8, 8, 3), dtype=np.uint8)
     assert (shades_of_grey_gains(image) == 1).all()
-    assert np.array_equal(under_gains(image, np.ones(3)), image)
+    assert np.array_equal(under_gains(noise(), np.ones(3)), noise())
 
 
-def test_a_colour_that_no_light_explains_is_left():
+@pytest.mark.parametrize("blue", [0, 1, 40, 75])
+def test_no_colour_is_raised_more_than_four_times_as_much_as_another(blue):
     image = np.full((8, 8, 3), 150, dtype=np.uint8)
-    image[..., 2] = 1
-    assert (shades_of_grey_gains(image) == 1).all()
+    image[..., 2] = blue
+    gains = shades_of_grey_gains(image)
+    assert gains.max() / gains.min() == pytest.approx(4.0)
+    assert gains.argmax() == 2
+
+
+def test_what_is_just_beyond_the_bound_is_treated_as_what_is_just_within():
+    gains = [shades_of_grey_gains(np.full((8, 8, 3), (150, 150, blue), dtype=np.uint8)) for blue in (77, 78, 79, 80)]
+    assert gains[0].max() / gains[0].min() == pytest.approx(4.0)
+    assert gains[3].max() / gains[3].min() < 4.0
+    assert np.abs(np.diff(gains, axis=0)).max() < 0.1
 
 
 def test_files_are_decoded_with_it(tmp_path):

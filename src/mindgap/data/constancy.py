@@ -15,7 +15,8 @@ _LUMINANCE = np.array([0.212671, 0.715160, 0.072169])
 def shades_of_grey_gains(image: NDArray[np.uint8], *, power: float = POWER) -> NDArray[np.float64]:
     """Gains of red, green and blue light that make the Minkowski mean of an image grey, float64 (3,).
 
-    Grey keeps its luminance. An image in which one colour is four times another's is left as it is: that is no light.
+    Grey keeps its luminance. No colour is raised more than four times as much as another: what would need more is a
+    coloured thing, of which no light is the cause, and then the rest of its colour stays. A black image is left.
     Skin that fills an image is made grey too, so nothing can be said of its tone afterwards.
 
     Args:
@@ -27,8 +28,9 @@ def shades_of_grey_gains(image: NDArray[np.uint8], *, power: float = POWER) -> N
     """
     counts = np.stack([np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)])
     means = (counts @ _LIGHT**power / counts.sum(axis=1)) ** (1 / power)
-    if means.max() > MOST_GAIN * means.min():
+    if not means.any():
         return np.ones(3)
+    means = np.maximum(means, means.max() / MOST_GAIN)
     return (means @ _LUMINANCE) / means
 
 
