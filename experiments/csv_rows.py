@@ -17,11 +17,21 @@ def read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def append_rows(table: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Adds rows of the same columns, under a heading if they are the first; prints them."""
-    found, new = list(rows), not table.exists()
+    """Adds rows under the heading that is there, or their own if they are the first; prints them.
+
+    Raises:
+        ValueError: a row has a column that the heading has not.
+    """
+    found = list(rows)
+    if not found:
+        return
+    heading = None
+    if table.exists():
+        with table.open(newline="", encoding="utf-8") as file:
+            heading = next(csv.reader(file))
     with table.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(found[0]))
-        if new:
+        writer = csv.DictWriter(file, fieldnames=heading or list(found[0]))
+        if heading is None:
             writer.writeheader()
         writer.writerows(found)
     print(*found, sep="\n", flush=True)

@@ -161,7 +161,8 @@ def test_the_plots_show_bands_that_have_a_share_from_before_and_when_looks_raise
 def test_the_settings_are_in_words(blended):
     tone = {"target": "IV", "twins": 200, "no_twin": 10}
     said = words(blended(store={"tone": tone}))
-    assert "more than 16.7 % and have a twin, each with probability 1 − 16.7 % / share" in said
+    assert "more than 16.7 % whose twin is of a band that has less (or of one that is told badly, see below)" in said
+    assert "each with probability 1 − 16.7 % / share" in said
     assert "after every 2 epochs" in said
     assert "macro AUROC (each class against the rest) below 0.70" in said
     assert "a probability higher by 5.0 points, up to 90 %" in said

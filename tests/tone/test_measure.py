@@ -98,6 +98,15 @@ def test_a_hue_that_no_skin_has_is_flagged_and_kept():
     assert found.ita_degrees[0] == pytest.approx(math.degrees(math.atan2(10, 3)), abs=4)
 
 
+def test_very_dark_skin_at_the_border_is_a_frame_unless_it_is_known_to_be_skin():
+    dark = image(12.0, 4.0, 8.0)
+    assert np.isnan(measure(dark).ita_degrees[0])
+    known = measure(dark, skin=torch.ones((1, SIZE, SIZE), dtype=torch.bool))
+    assert known.ita_degrees[0] == pytest.approx(math.degrees(math.atan(-38 / 8)), abs=1.5)
+    with pytest.raises(ShapeError, match="give one map each"):
+        measure(dark, skin=torch.ones((1, 8, 8), dtype=torch.bool))
+
+
 def test_half_of_odd_pixels_is_the_most_that_is_borne():
     images = torch.cat([image(60, 12, 20), image(60, 12, 20)])
     blue = image(60, 12, -5)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+
+from mindgap.data.image_store import Store
+from mindgap.workflows.prepare import prepare
+from mindgap.workflows.synth import synth
+from mindgap.workflows.tone import tone
 
 
 def _made(n=240, seed=0):
@@ -37,3 +44,26 @@ def table(tmp_path):
         return tmp_path / name
 
     return write
+
+
+TONE_N, TONE_SIZE = 160, 48
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory) -> Path:
+    """A folder with a synthetic set, its store with masks, and one without."""
+    folder = tmp_path_factory.mktemp("tone")
+    synth(folder / "set", n=TONE_N, size=TONE_SIZE, dark_share=0.4, seed=1)
+    asked = {
+        "images": folder / "set" / "images", "metadata": folder / "set" / "metadata.csv", "id": "image_id",
+        "label": "label", "attributes": "sex", "cluster": "lesion_id", "size": TONE_SIZE,
+    }  # fmt: skip
+    prepare(**asked, masks=folder / "set" / "masks", out=folder / "store")
+    prepare(**asked, out=folder / "unmasked")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toned(place) -> Store:
+    tone(place / "store", out=place / "toned")
+    return Store.open(place / "toned")

@@ -12,6 +12,7 @@ from mindgap.audit.record import Record
 from mindgap.metrics.counts import Floats
 from mindgap.tone.bands import CUT_OFFS
 
+WEI_BANDS = {name for name, _ in CUT_OFFS["wei"]}
 EDGES = np.arange(-90.0, 91.0, 5.0)
 DARK_DEGREES = 28.0
 """Images at or below this angle are darker than tone band III (Wei & Chakraborti, Table 1)."""
@@ -63,13 +64,23 @@ def tone_record(
         "quartiles_degrees": quartiles,
         "edges_degrees": EDGES.tolist(),
         "counts": counts.tolist(),
-        "darker_than_iii": int((angles <= DARK_DEGREES).sum()) if tones.is_cielab else None,
+        "darker_than_iii": _darker(tones, angles),
+        "is_cielab": tones.is_cielab,
         "bands": _bands(tones.bands, of_split),
         "flags": _flag_counts(tones, np.ones(len(known), dtype=np.bool_)),
         "overall": _row(tones, np.ones(len(known), dtype=np.bool_)),
         "by_split": {name: _row(tones, mine) for name, mine in of_split.items()},
         "by_class": {name: _row(tones, mine) for name, mine in (classes or {}).items()},
     }
+
+
+def _darker(tones: Tones, angles: Floats) -> int | None:
+    """Images darker than band III: by the angle, or, where that is of another range, by bands of the same cut-offs."""
+    if tones.is_cielab:
+        return int((angles <= DARK_DEGREES).sum())
+    if tones.bands is None or not {band for band in tones.bands if band} <= WEI_BANDS:
+        return None
+    return int(np.isin(tones.bands, ["IV", "V", "VI"]).sum())
 
 
 def band_rank(band: str) -> tuple[int, str]:

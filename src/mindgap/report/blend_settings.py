@@ -98,7 +98,8 @@ def _reading(reading: str, share: str) -> str:
             "of Wei & Chakraborti to the letter (reading “original”), which takes from bands that are rare already"
         )
     return (
-        f"images of bands that have more than {share} and have a twin, each with probability 1 − {share} / share "
+        f"images of bands that have more than {share} whose twin is of a band that has less (or of one that is told "
+        f"badly, see below), each with probability 1 − {share} / share "
         "(reading “flatten”); images of rarer bands are left as they are. What comes in their place is of the bands "
         "that the twins were made of"
     )

@@ -108,7 +108,7 @@ def _cluster_sizes(sizes: Mapping[str, int], *, most: int = 8) -> list[tuple[str
 def _tones(record: Record) -> dict[str, Any]:
     tone = record["tone"]
     drawn = tone and tone["n"]
-    cut_offs = None if tone and tone["darker_than_iii"] is None else cut_offs_of(record)
+    cut_offs = cut_offs_of(record) if tone and tone["is_cielab"] else None
     drawing = draw_tones(tone["edges_degrees"], tone["counts"], cut_offs=cut_offs) if drawn else None
     words = {"tone": tone, "tone_reason": record["tone_reason"], "tone_drawing": drawing}
     return words | tone_tables(record)

@@ -43,7 +43,7 @@ def classical_masks(images: Tensor) -> LesionMasks:
     known = (~hidden).to(lab.dtype)
     both = blurred(torch.stack([distance * known, known], dim=1), sigma=max(0.5, SMOOTH_SHARE * images.shape[-1]))
     smooth = both[:, 0] / both[:, 1].clamp_min(1e-3)
-    far = (smooth > otsu_threshold(smooth)[:, None, None]) & reference.flatten(1).any(dim=1)[:, None, None]
+    far = smooth > otsu_threshold(smooth)[:, None, None]  # nothing is, where nothing is seen
     return judged_masks(far, method="classical")
 
 

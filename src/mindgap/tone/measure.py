@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mindgap.core.errors import ShapeError
 from mindgap.tone.lab import lab_of
 from mindgap.tone.quantiles import masked_quantiles
 from mindgap.tone.skin import SkinFinding, find_skin
@@ -76,6 +77,8 @@ def measure_tone(
     """
     finding = find_skin(images, lesions, gains=gains)
     if skin is not None:
+        if skin.shape != lesions.shape:
+            raise ShapeError(f"skin {tuple(skin.shape)} is not of the images {tuple(lesions.shape)}; give one map each")
         finding = replace(finding, skin=skin)
     lightness, a, b = finding.lab.unbind(1)
     above = lightness - 50

@@ -144,7 +144,8 @@ def blend_doubts(settings: BlendSettings | None, store: Store, train_rows: NDArr
     tones, twins = (_words(store, name)[train_rows] for name in ("tone", "twin_tone"))
     record = AdaptiveBlend(tones, twins, settings=settings, seed=0).record()
     if not record["replaced"]:
-        return [f"{store.path}: the blend replaces no image, as none of a band that it takes from has a twin"]
+        why = "none of a band that it takes from has a twin of one that lacks images"
+        return [f"{store.path}: the blend replaces no image, as {why}"]
     most = max(*record["shares_before"].values(), settings.share)
     over = [f"{band} ({share:.0%})" for band, share in record["shares"].items() if share > most + TOO_MUCH]
     if not over:
@@ -155,7 +156,9 @@ def blend_doubts(settings: BlendSettings | None, store: Store, train_rows: NDArr
 
 def has_twin_bands(store: Store) -> bool:
     """Whether the tones of images are named as those of their twins always are: by CIELAB and the paper's cut-offs."""
-    return (store.info.tone or {}).get("cut_offs", "wei") == "wei"
+    said = store.info.tone or {}
+    banded_otherwise = said.get("definition") == "lab8" and "twins_not_known" not in said  # as earlier versions did
+    return said.get("cut_offs", "wei") == "wei" and not banded_otherwise
 
 
 def _words(store: Store, column: str) -> NDArray[np.object_]:

@@ -20,6 +20,7 @@ from mindgap.data.request import PathLike
 from mindgap.data.store_version import write_version
 from mindgap.data.table import column_of
 from mindgap.tone.bands import bands_of
+from mindgap.tone.measure import Definition
 from mindgap.tone.neutral import pooled_gains
 from mindgap.tone.normalize import Edge
 from mindgap.tone.shift import ShiftSettings, find_shift
@@ -27,7 +28,14 @@ from mindgap.tone.targets import FLATTEN, draw_targets
 from mindgap.train.memory import keep_freed_memory
 from mindgap.workflows.partial_folder import is_finished_store, partial_folder, removed_by_a_mistake
 from mindgap.workflows.tone_masks import STATE_FILE, LesionsOfStore, MaskRequest, lesions_of, mask_request
-from mindgap.workflows.tone_pixels import ToneInput, measure_anchors, measure_store, new_map, write_twins
+from mindgap.workflows.tone_pixels import (
+    ToneColumns,
+    ToneInput,
+    measure_anchors,
+    measure_store,
+    new_map,
+    write_twins,
+)
 from mindgap.workflows.tone_record import tone_record
 
 CONSTANCIES = ("none", "neutral_anchor", "source")
@@ -141,8 +149,8 @@ def _build(
     lesions = lesions_of(store, masks, folder, seed=asked["seed"])
     seen, anchored = _under_light(ToneInput(store.images, lesions.masks), asked["constancy"], sources)
     doubts = _doubts(lesions) | ({} if anchored is None else {"no_anchor": ~anchored})
-    measured = measure_store(seen, definition=asked["definition"]).flagged(**doubts)
-    angles = measured if asked["definition"] == "cielab" else measure_store(seen)
+    angles = measure_store(seen).flagged(**doubts)
+    measured = angles if asked["definition"] == "cielab" else _written(seen, angles, asked["definition"])
     bands = bands_of(angles.ita_degrees)
     shares = _shares(bands[store.rows("train")])
     targets = draw_targets(asked["target"], store.ids.tolist(), seed=asked["seed"], shares=shares)
@@ -162,12 +170,22 @@ def _build(
     }  # fmt: skip
     record = ({} if lesions.counts is None else {"masks": lesions.counts}) | {
         "tone": {**asked, "masks": masks.source, "mask_training": lesions.training}
-        | tone_record(measured, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
+        | tone_record(angles, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
     }
     made = ["twins.bin", *([] if lesions.counts is None else ["masks.bin"])]
     whole = write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record, made=made)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return whole
+
+
+def _written(seen: ToneInput, angles: ToneColumns, definition: Definition) -> ToneColumns:
+    """The same measurements with the angle of another definition, where the one that bands are by is known."""
+    other, known = measure_store(seen, definition=definition), ~np.isnan(angles.ita_degrees)
+    return replace(
+        angles,
+        ita_degrees=np.where(known, other.ita_degrees, np.nan),
+        ita_iqr_degrees=np.where(known, other.ita_iqr_degrees, np.nan),
+    )
 
 
 def _doubts(lesions: LesionsOfStore) -> dict[str, NDArray[np.bool_]]:
