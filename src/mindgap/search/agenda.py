@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mindgap.core.config import StrictModel
 from mindgap.search.reward import Reward
-from mindgap.search.searcher import AbstractSearcher, Outcome
+from mindgap.search.searcher import AbstractOrder, Outcome
 from mindgap.search.slot import Slot
 
 SLOTS_PER_TRIAL = 4
@@ -61,7 +61,7 @@ class Job:
     slot: int = -1
 
 
-def next_job(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) -> Job:
+def next_job(slots: Sequence[Slot], searcher: AbstractOrder, target: Target) -> Job:
     """Left and promoted slots first, then a new one as soon as its past is known, and the control group last."""
     left = [slot for slot in slots if slot.state == "open"]
     promoted = next((slot for slot in left if not slot.is_control), None)
@@ -74,7 +74,7 @@ def next_job(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) 
     return Job("done") if is_done(slots, target) else Job("wait")
 
 
-def _can_begin(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) -> bool:
+def _can_begin(slots: Sequence[Slot], searcher: AbstractOrder, target: Target) -> bool:
     """Whether another slot is wanted and all that its candidate depends on is known."""
     past = slots[searcher.told : searcher.visible(len(slots))]
     return target.wants_more(slots) and all(slot.outcome is not None for slot in past)
@@ -85,7 +85,7 @@ def rung_due(slot: Slot) -> int:
     return slot.rung if slot.last.result is None else slot.rung + 1
 
 
-def closing_due(slots: Sequence[Slot], searcher: AbstractSearcher, target: Target) -> bool:
+def closing_due(slots: Sequence[Slot], searcher: AbstractOrder, target: Target) -> bool:
     """Whether candidates wait for others that will never come into their bracket.
 
     The search ends within it, or the next slot depends on what the bracket is still to decide: brackets need not lie on
@@ -102,7 +102,7 @@ def is_done(slots: Sequence[Slot], target: Target) -> bool:
     return not target.wants_more(slots) and all(slot.settled for slot in slots)
 
 
-def propose(searcher: AbstractSearcher, slots: Sequence[Slot], slot: int, *, reward: Reward) -> tuple[int, ...]:
+def propose(searcher: AbstractOrder, slots: Sequence[Slot], slot: int, *, reward: Reward) -> tuple[int, ...]:
     """Tells the searcher the outcomes that the slot depends on and asks for its tokens."""
     for known in slots[searcher.told : searcher.visible(slot)]:
         searcher.tell(outcome(known, reward=reward))

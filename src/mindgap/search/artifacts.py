@@ -24,15 +24,16 @@ from urllib.parse import unquote
 from mindgap.core.errors import CapacityError, ConfigError
 from mindgap.data.s3 import S3, bucket_and_prefix, s3_client, s3_errors
 from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE
-from mindgap.train.checkpoint import CHECKPOINT_FILE, STEM_FILE
+from mindgap.train.checkpoint import CHECKPOINT_FILE, STEM_FILE, TEACHER
 
 FILE = "file://"
 MANIFEST = "manifest.json"
 LOG_FILE = "log.jsonl"
 PREDICTIONS_FILE = "predictions.parquet"
 ERROR_FILE = "error.txt"
-UNFINISHED = frozenset({CHECKPOINT_FILE, STEM_FILE})  # only who goes on with a candidate needs them
-NAMES = (ARCHITECTURE_FILE, WEIGHTS_FILE, PREDICTIONS_FILE, LOG_FILE, ERROR_FILE, CHECKPOINT_FILE, STEM_FILE)
+TEACHER_FILE = f"{TEACHER}/{CHECKPOINT_FILE}"
+UNFINISHED = frozenset({CHECKPOINT_FILE, STEM_FILE, TEACHER_FILE})  # only who goes on with a candidate needs them
+NAMES = (ARCHITECTURE_FILE, WEIGHTS_FILE, PREDICTIONS_FILE, LOG_FILE, ERROR_FILE, *sorted(UNFINISHED))
 
 
 class AbstractArtifacts(ABC):
@@ -132,6 +133,7 @@ class StoredArtifacts(AbstractArtifacts):
                 part = Path(made) / folder.name
                 part.mkdir()
                 for name, digest in manifest.items():
+                    (part / name).parent.mkdir(exist_ok=True)
                     if not self._read(f"{key}/{name}.{digest}", part / name) or _digest(part / name) != digest:
                         return  # whoever sent it replaced or removed it just now
                 with suppress(FileExistsError):

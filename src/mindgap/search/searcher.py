@@ -103,28 +103,20 @@ class SearcherSettings(StrictModel):
     lag: int = Field(default=1, ge=0)
 
 
-class AbstractSearcher(ABC):
-    """A search algorithm whose state is a pure function of what it was told.
+class AbstractOrder(ABC):
+    """Proposes what is tried in every slot, and is a pure function of the outcomes that it was told.
 
     The tokens of slot s depend only on the seed, s, and the outcomes of the slots below ``visible(s)``; so any process
     that reads the same ledger proposes the same candidate, whatever the number and the speed of the workers.
-
-    A searcher is one file: a class with ``_propose`` and ``_learn``, registered under its name; options of its own are
-    fields of a ``Settings`` model.
     """
 
-    Settings: ClassVar[type[SearcherSettings]] = SearcherSettings
-
-    def __init__(self, space: TokenSpace, *, seed: int, settings: SearcherSettings | None = None) -> None:
-        self.space = space
+    def __init__(self, *, seed: int) -> None:
         self.seed = seed
-        self.settings = settings or self.Settings()
         self.told = 0
 
+    @abstractmethod
     def visible(self, slot: int) -> int:
-        """Number of slots, from 0, whose outcomes decide this one: B·max(0, ⌊s/B⌋ − lag)."""
-        batch = self.settings.batch
-        return batch * max(0, slot // batch - self.settings.lag)
+        """Number of slots, from 0, whose outcomes decide this one; never fewer than for an earlier slot."""
 
     def ask(self, slot: int) -> tuple[int, ...]:
         """Proposes the slot's candidate; exactly the outcomes of ``visible(slot)`` slots must have been told.
@@ -147,6 +139,54 @@ class AbstractSearcher(ABC):
         self.told += 1
         self._learn(outcome)
 
+    def state(self) -> dict[str, Any] | None:
+        """All that was learnt, as tensors, numbers, text, and lists and dicts of them; None where replay is cheap."""
+        learnt = self._state()
+        return None if learnt is None else {"told": self.told, "learnt": learnt}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes back what ``state`` gave, of an order with the same space, seed, settings and earlier candidates.
+
+        From then on it proposes bit for bit what it would after being told everything again.
+        """
+        self._restore(state["learnt"])
+        self.told = state["told"]
+
+    def _state(self) -> dict[str, Any] | None:
+        """What was learnt; an order that gives it has ``_restore`` too."""
+        return None
+
+    def _restore(self, learnt: Mapping[str, Any]) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no state to restore; tell it the outcomes again")
+
+    @abstractmethod
+    def _propose(self, slot: int) -> tuple[int, ...]:
+        """Tokens of the slot, from the state, the seed and the slot's number alone."""
+
+    @abstractmethod
+    def _learn(self, outcome: Outcome) -> None:
+        """Takes an outcome into the state."""
+
+
+class AbstractSearcher(AbstractOrder):
+    """A search algorithm: an order over a search space, in batches.
+
+    A searcher is one file: a class with ``_propose`` and ``_learn``, registered under its name; options of its own are
+    fields of a ``Settings`` model.
+    """
+
+    Settings: ClassVar[type[SearcherSettings]] = SearcherSettings
+
+    def __init__(self, space: TokenSpace, *, seed: int, settings: SearcherSettings | None = None) -> None:
+        super().__init__(seed=seed)
+        self.space = space
+        self.settings = settings or self.Settings()
+
+    def visible(self, slot: int) -> int:
+        """Number of slots, from 0, whose outcomes decide this one: B·max(0, ⌊s/B⌋ − lag)."""
+        batch = self.settings.batch
+        return batch * max(0, slot // batch - self.settings.lag)
+
     def warm(self, outcomes: Iterable[Outcome]) -> None:
         """Lets it know candidates of earlier searches, before the first outcome of its own; their slots do not matter.
 
@@ -163,34 +203,6 @@ class AbstractSearcher(ABC):
     def _warm(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._learn(outcome)
-
-    def state(self) -> dict[str, Any] | None:
-        """All that was learnt, as tensors, numbers, text, and lists and dicts of them; None where replay is cheap."""
-        learnt = self._state()
-        return None if learnt is None else {"told": self.told, "learnt": learnt}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes back what ``state`` gave, of a searcher with the same space, seed, settings and earlier candidates.
-
-        From then on it proposes bit for bit what it would after being told everything again.
-        """
-        self._restore(state["learnt"])
-        self.told = state["told"]
-
-    def _state(self) -> dict[str, Any] | None:
-        """What was learnt; a searcher that gives it has ``_restore`` too."""
-        return None
-
-    def _restore(self, learnt: Mapping[str, Any]) -> None:
-        raise NotImplementedError(f"{type(self).__name__} has no state to restore; tell it the outcomes again")
-
-    @abstractmethod
-    def _propose(self, slot: int) -> tuple[int, ...]:
-        """Tokens of the slot, from the state, the seed and the slot's number alone."""
-
-    @abstractmethod
-    def _learn(self, outcome: Outcome) -> None:
-        """Takes an outcome into the state."""
 
 
 SEARCHERS: Registry[type[AbstractSearcher]] = Registry("searchers", package="mindgap.search.searchers")

@@ -24,7 +24,7 @@ from mindgap.core.errors import MindgapError
 from mindgap.search.agenda import outcome
 from mindgap.search.plan import SearchPlan
 from mindgap.search.reward import Reward
-from mindgap.search.searcher import AbstractSearcher
+from mindgap.search.searcher import AbstractOrder
 from mindgap.search.slot import Slot
 from mindgap.train.checkpoint import load_checkpoint, run_key, save_checkpoint
 
@@ -59,7 +59,7 @@ class SearcherSnapshot:
         self._looked = False
         self._kept = 0
 
-    def restore(self, searcher: AbstractSearcher, past: Sequence[Slot], *, reward: Reward) -> bool:
+    def restore(self, searcher: AbstractOrder, past: Sequence[Slot], *, reward: Reward) -> bool:
         """Gives the searcher the state of the snapshot, if it was told nothing yet and the snapshot is of its past.
 
         Args:
@@ -87,7 +87,7 @@ class SearcherSnapshot:
                 searcher.restore(first)
         return searcher.told > 0
 
-    def keep(self, searcher: AbstractSearcher, past: Sequence[Slot], *, reward: Reward) -> None:
+    def keep(self, searcher: AbstractOrder, past: Sequence[Slot], *, reward: Reward) -> None:
         """Writes the state if enough was told since the last time; where that cannot be done, nothing is written.
 
         Args:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mindgap.core.errors import CapacityError, RunError, TrainingFailure
-from mindgap.core.files import atomic_path, write_text
+from mindgap.core.errors import RunError, TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
 from mindgap.data.store_cache import local_store
 from mindgap.metrics.predictions import write_predictions
 from mindgap.metrics.unfairness import group_accuracies
-from mindgap.search.artifacts import ERROR_FILE, LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
+from mindgap.search.artifacts import LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
+from mindgap.search.attempt_folders import AttemptFolders
 from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
 from mindgap.search.training_options import with_changes
@@ -26,7 +24,6 @@ from mindgap.search.worker_loop import Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
 from mindgap.space.episode import Candidate
-from mindgap.train.checkpoint import CHECKPOINT_FILE, STEM_FILE, is_checkpoint
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
@@ -49,6 +46,7 @@ class StoreCandidates:
     def __init__(self, run: Path, plan: SearchPlan, *, artifacts: AbstractArtifacts | None = None) -> None:
         self.run, self.plan = run, plan
         self.artifacts = artifacts or SharedFolder()
+        self.folders = AttemptFolders(run, self.artifacts)
         self.store = Store.open(local_store(plan.store, fingerprint=plan.fingerprint))
         if self.store.fingerprint != plan.fingerprint:
             raise RunError(
@@ -62,7 +60,7 @@ class StoreCandidates:
 
     def folder(self, claim: Claim) -> Path:
         """``trials/<slot>/<attempt>``."""
-        return self.run / "trials" / str(claim.slot) / str(claim.attempt)
+        return self.folders.folder(claim)
 
     def rejection(self, tokens: tuple[int, ...]) -> Mapping[str, Any] | None:
         """The record of a candidate over a limit; None if it is within all."""
@@ -79,12 +77,7 @@ class StoreCandidates:
             CapacityError: its folder cannot be written.
             TrainingFailure: it cannot be trained.
         """
-        folder = self.folder(claim)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:  # not the candidate's fault
-            raise CapacityError(f"{folder}: cannot write ({error.strerror}); free space or mend the folder") from error
-        self._inherit(claim, folder)
+        folder = self.folders.begin(claim)
         candidate = self.space.decode(claim.tokens)
         history: Sequence[EpochRecord] = ()
         try:
@@ -162,7 +155,7 @@ class StoreCandidates:
             "feasible": reward.is_feasible(reached),
             "accuracy": reached,
             "unfairness": gap,
-            "groups": _accuracies(labels, predicted, groups),
+            "groups": accuracies_by_group(labels, predicted, groups),
             **self._spent(claim, result.history),
         }
         save_network(folder, candidate.architecture, result.network)
@@ -179,54 +172,11 @@ class StoreCandidates:
 
     def keep_error(self, claim: Claim, text: str) -> None:
         """Writes ``error.txt`` into the attempt's folder, and sends it."""
-        write_text(self.folder(claim) / ERROR_FILE, text)
-        self.artifacts.send(self.folder(claim))
+        self.folders.keep_error(claim, text)
 
     def settle(self, claim: Claim) -> None:
         """Removes the checkpoints of all attempts, but for the stem a promoted candidate would go on from."""
-        keep = self.folder(claim) / STEM_FILE if claim.rung < self.plan.rungs.top else None
-        remove_checkpoints(self.folder(claim).parent, keep=keep, newest=claim.attempt)
-        self.artifacts.send(self.folder(claim))
-        for attempt in range(1, claim.attempt):
-            self.artifacts.tidy(self.folder(claim).parent / str(attempt))
-
-    def _inherit(self, claim: Claim, folder: Path) -> None:
-        """Takes over the newest checkpoint that can be read; a damaged one costs its epochs and not the candidate."""
-        for attempt in range(claim.attempt - 1, 0, -1):
-            left = folder.parent / str(attempt)
-            self.artifacts.fetch(left)
-            of_this_rung = attempt >= claim.first and is_checkpoint(left / CHECKPOINT_FILE)
-            if of_this_rung or is_checkpoint(left / STEM_FILE):
-                for name in (LOG_FILE, STEM_FILE, *([CHECKPOINT_FILE] if of_this_rung else [])):
-                    if (left / name).exists():
-                        with atomic_path(folder / name) as whole:  # half a checkpoint would be the newest for good
-                            shutil.copyfile(left / name, whole)
-                return
-
-
-def remove_checkpoints(slot: Path, *, keep: Path | None = None, newest: int | None = None) -> None:
-    """Removes what only an unfinished candidate needs from the folders of its attempts.
-
-    Args:
-        slot: folder of the attempts.
-        keep: one file that stays.
-        newest: number of the last attempt whose files go; a later one may be at work already. None is all.
-    """
-    for name in (CHECKPOINT_FILE, STEM_FILE):
-        for checkpoint in slot.glob(f"*/{name}"):
-            if checkpoint != keep and (newest is None or int(checkpoint.parent.name) <= newest):
-                _remove(checkpoint)
-
-
-def remove_unfinished(run: Path) -> None:
-    """Removes what killed workers were writing from a run at which nobody works any more."""
-    for left in run.rglob(".*.tmp"):
-        _remove(left)
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # it is only in the way
-        path.unlink()
+        self.folders.settle(claim, keep_stem=claim.rung < self.plan.rungs.top)
 
 
 def describe_candidate(candidate: Candidate) -> dict[str, Any]:
@@ -243,7 +193,8 @@ def describe_candidate(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _accuracies(labels: np.ndarray, predicted: np.ndarray, groups: Groups) -> dict[str, float]:
+def accuracies_by_group(labels: np.ndarray, predicted: np.ndarray, groups: Groups) -> dict[str, float]:
+    """Accuracy of every group by name; of several labels (n, L) the mean over labels."""
     if labels.ndim == 1:
         values = group_accuracies(labels.astype(np.int64), predicted, groups)
     else:

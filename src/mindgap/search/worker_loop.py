@@ -17,7 +17,7 @@ from mindgap.search.claim import Noted
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Claim, Ledger, LostLeaseError, Wanted
 from mindgap.search.reward import Reward
-from mindgap.search.searcher import AbstractSearcher
+from mindgap.search.searcher import AbstractOrder
 from mindgap.search.slot import Slot
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Worker:
     """
 
     ledger: Ledger
-    searcher: AbstractSearcher
+    searcher: AbstractOrder
     candidates: Candidates
     stop: threading.Event = field(default_factory=threading.Event)
     fits: Callable[[tuple[int, ...], Sequence[Slot], float], bool] = _always

@@ -15,6 +15,7 @@ from mindgap.core.files import atomic_path
 
 CHECKPOINT_FILE = "checkpoint.pt"
 STEM_FILE = "stem.pt"  # of a run before its learning rate decays: longer runs go on from it
+TEACHER = "teacher"  # the folder, within that of the checkpoint, of a plain network that a mitigation learns from
 
 
 def save_checkpoint(folder: Path | str, state: dict[str, Any], *, name: str = CHECKPOINT_FILE) -> None:

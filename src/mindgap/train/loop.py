@@ -16,7 +16,7 @@ from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
-from mindgap.train.checkpoint import STEM_FILE, load_checkpoint, save_checkpoint
+from mindgap.train.checkpoint import STEM_FILE, TEACHER, load_checkpoint, save_checkpoint
 from mindgap.train.device import is_out_of_memory
 from mindgap.train.memory import keep_freed_memory
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation
@@ -26,9 +26,6 @@ from mindgap.train.settings import TrainSettings
 from mindgap.train.training_run import EpochRecord, OnEpoch, TrainingRun
 
 __all__ = ["EpochRecord", "OnEpoch", "TrainResult", "TrainSettings", "TrainingRun", "train_network"]
-
-TEACHER = "teacher"
-"""The folder, within that of the checkpoint, of the plain network that a mitigation learns from."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
 from mindgap.search.agenda import Target, is_done
 from mindgap.search.artifacts import open_artifacts
+from mindgap.search.attempt_folders import remove_checkpoints, remove_unfinished
 from mindgap.search.driver import Driver, announced
 from mindgap.search.ledger import GRACE, RUNGS, Ledger, create_ledger
 from mindgap.search.ledger_place import (
@@ -38,7 +39,6 @@ from mindgap.search.planning import Draft, make_draft, make_target, too_many_wor
 from mindgap.search.result import search_record
 from mindgap.search.slot import Slot
 from mindgap.search.status import why_none
-from mindgap.search.trial import remove_checkpoints, remove_unfinished
 from mindgap.workflows.search_results import write_results
 
 log = logging.getLogger(__name__)
