@@ -65,9 +65,7 @@ def compare_models(
     same = matched_models(models)
     parts = same.by_label()
     first = next(iter(parts.values()))[0].predictions[0]
-    known = [metric.name for metric in gap_metrics(first.classes)]
-    if options.gap not in known:
-        raise ConfigError(f"gap {options.gap!r} is unknown for this task; {near_names(options.gap, known)}")
+    refuse_unknown_gap(options.gap, first.classes)
     done = attribute_done or (lambda _: None)
     compared = {label: _of_label(part, options, done) for label, part in parts.items()}
     read_differences(compared, permutations=options.permutations)
@@ -87,6 +85,17 @@ def compare_models(
     if same.several_labels:
         return record | {"labels": compared}
     return record | {"classes": list(first.classes)} | compared[""]
+
+
+def refuse_unknown_gap(gap: str, classes: Sequence[str]) -> None:
+    """Refuses a gap that is not known of a task with these classes.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    known = [metric.name for metric in gap_metrics(tuple(classes))]
+    if gap not in known:
+        raise ConfigError(f"gap {gap!r} is unknown for this task; {near_names(gap, known)}")
 
 
 def _model(model: Model, *, baseline: Model) -> Record:

@@ -42,6 +42,9 @@ BlendOption = Annotated[
 ]
 
 
+PLACEMENT_OPTION = "--placement-option"
+
+
 def finished_at(out: Path) -> str | None:
     """When the run in this folder was finished; None if it was not, or if there is none.
 

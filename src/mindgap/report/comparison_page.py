@@ -45,12 +45,13 @@ def render_comparison(record: Mapping[str, Any]) -> str:
             title=title,
             subtitle=f"{count(record['n'])} rows · {kinds} · baseline {names[0]}",
             made_from="the predictions of the models named",
-            sections=_sections(record),
+            sections=comparison_sections(record),
         )
     )
 
 
-def _sections(record: Mapping[str, Any]) -> list[Section]:
+def comparison_sections(record: Mapping[str, Any]) -> list[Section]:
+    """The parts of the page, also as those of a larger one."""
     found = comparison_findings(record)
     plain = {
         "caveat": caveat(record),

@@ -52,6 +52,12 @@ def comparison_findings(record: Record) -> list[ComparisonFinding]:
     return found
 
 
+def attribute_sentence(name: str, attribute: Record, label: str, *, model: str, baseline: str) -> str:
+    """The verdict on one attribute, with the figures it rests on."""
+    found = _on_attribute(name, attribute, label, model, baseline)
+    return " ".join([found.title, *found.details])
+
+
 def _on_accuracy(part: Record, label: str, model: str, baseline: str) -> ComparisonFinding:
     record = part["overall"]["accuracy"][model]
     reading = record["reading"]

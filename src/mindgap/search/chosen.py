@@ -40,7 +40,7 @@ def validation_predictions(store: Store, folder: Path) -> AnyPredictions:
     Raises:
         DataError: they are missing or of another store.
     """
-    return to_predictions(store, store.rows("validation"), _validation_probabilities(store, folder))
+    return to_predictions(store, store.rows("validation"), kept_probabilities(store, folder, "validation"))
 
 
 def adopt(run: Path, trial: Mapping[str, Any]) -> None:
@@ -79,7 +79,7 @@ def evaluate_chosen(run: Path, trial: Mapping[str, Any], *, plan: SearchPlan, st
             modes=modes,
         )
         latency_ms = measure_latency_ms(network, store.size_px)
-    of_validation = _validation_probabilities(store, trial_folder(run, trial))
+    of_validation = kept_probabilities(store, trial_folder(run, trial), "validation")
     both = to_predictions(store, np.concatenate([validation, test]), np.concatenate([of_validation, of_test]))
     splits = ["validation"] * len(validation) + ["test"] * len(test)
     write_predictions(run / PREDICTIONS_FILE, both, split=splits)
@@ -97,14 +97,20 @@ def training_record(trial: Mapping[str, Any]) -> dict[str, Any]:
     return {name: trial[name] for name in ("image_passes", "seconds", "epochs")}
 
 
-def _validation_probabilities(store: Store, folder: Path) -> NDArray[np.float64]:
+def kept_probabilities(store: Store, folder: Path, split: str) -> NDArray[np.float64]:
+    """Probabilities (n, C) of a split's rows as a run left them in its ``predictions.parquet``.
+
+    Raises:
+        DataError: they are missing or of another store.
+    """
     path = folder / PREDICTIONS_FILE
     try:
-        table = pd.read_parquet(path, columns=["id", *(f"prob_{name}" for name in store.classes)])
+        table = pd.read_parquet(path, columns=["id", "split", *(f"prob_{name}" for name in store.classes)])
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path}: cannot read the candidate's predictions ({reason})") from None
-    expected = [str(name) for name in store.ids[store.rows("validation")]]
+    table = table[table["split"] == split].drop(columns="split")
+    expected = [str(name) for name in store.ids[store.rows(split)]]
     if table["id"].astype(str).tolist() != expected:
-        raise DataError(f"{path}: is not of the store's validation images; the run or the store was changed")
+        raise DataError(f"{path}: is not of the store's {split} images; the run or the store was changed")
     return table.drop(columns="id").to_numpy(dtype=np.float64)

@@ -1,9 +1,9 @@
 """Optuna's samplers as pure functions: a study in memory, made anew from what a searcher was told.
 
-With ``tpe`` and ``nsga2``, which use it, the only place where Optuna's samplers are touched. What a sampler draws
-depends on its own seed and on the finished trials of its study. So every candidate is asked for with a new sampler
-whose seed belongs to the slot, and the trial that asking leaves in the study is failed at once: samplers pass over
-failed trials.
+With ``tpe``, ``nsga2`` and ``method_order``, which use it, the only place where Optuna's samplers are touched. What a
+sampler draws depends on its own seed and on the finished trials of its study. So every candidate is asked for with a
+new sampler whose seed belongs to the slot, and the trial that asking leaves in the study is failed at once: samplers
+pass over failed trials.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
@@ -63,6 +63,17 @@ def parameter(place: Place) -> str:
 def suggest(trial: Trial, place: Place, options: int) -> int:
     """The sampler's choice among the options of a decision; Optuna wants the same ones whatever is masked."""
     return int(trial.suggest_categorical(parameter(place), range(options)))
+
+
+def tried_steps(taken: Mapping[str, int], score: float, *, steps: int) -> FrozenTrial:
+    """A point of named whole numbers in 0..steps and what it reached, as a finished trial."""
+    distributions: dict[str, BaseDistribution] = dict.fromkeys(taken, IntDistribution(0, steps))
+    return create_trial(value=score, params=dict(taken), distributions=distributions)
+
+
+def suggest_step(trial: Trial, name: str, *, steps: int) -> int:
+    """The sampler's choice of a whole number in 0..steps."""
+    return trial.suggest_int(name, 0, steps)
 
 
 @contextmanager

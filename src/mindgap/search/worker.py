@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mindgap.core.errors import MindgapError
 from mindgap.core.files import write_text
@@ -19,6 +19,9 @@ from mindgap.search.ledger_place import SPACE_TEXT, ledger_url
 from mindgap.search.worker_files import agreed_artifacts, is_shared, working_folder
 
 if TYPE_CHECKING:
+    from mindgap.search.ledger import Ledger
+    from mindgap.search.method_plan import MethodPlan
+    from mindgap.search.plan import SearchPlan
     from mindgap.search.worker_loop import Worker
 
 log = logging.getLogger(__name__)
@@ -49,35 +52,51 @@ def work(
             candidates' files can be reached.
         KeyboardInterrupt: Ctrl-C, once the candidate is parked; not with a driver, which takes care of it.
     """
-    from mindgap.search.artifacts import open_artifacts
-    from mindgap.search.forecast import Forecast
     from mindgap.search.ledger import Ledger
+    from mindgap.search.method_plan import METHODS, read_method_plan
     from mindgap.search.plan import read_plan
-    from mindgap.search.searcher_snapshot import make_snapshot
-    from mindgap.search.trial import StoreCandidates
-    from mindgap.search.worker_loop import Worker
     from mindgap.train.device import reproducible
     from mindgap.train.remembered import one_thread
 
     ledger = Ledger(url or ledger_url(run or Path()))
     try:
         notes = ledger.notes()
-        plan, files = read_plan(notes), agreed_artifacts(ledger, artifacts)
+        plan = read_method_plan(notes) if METHODS in notes else read_plan(notes)
+        files = agreed_artifacts(ledger, artifacts)
         if store is not None:
             plan = plan.model_copy(update={"store": store})
         with working_folder(run, notes, elsewhere=files is not None) as folder:
-            if SPACE_TEXT in notes and not (folder / plan.space).exists():
-                write_text(folder / plan.space, notes[SPACE_TEXT])
-            candidates = StoreCandidates(folder, plan, artifacts=open_artifacts(files, run=folder))
-            searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
-            snapshot = make_snapshot(plan, folder) if is_shared(folder) else None
-            worker = Worker(ledger, searcher, candidates, fits=fits, snapshot=snapshot)
+            worker = _make_worker(ledger, notes, plan, folder, files)
             if with_driver:
                 threading.Thread(target=_stop_without_driver, args=(worker,), daemon=True).start()
             with one_thread(), reproducible(plan.training.device), _stopping(worker, ignore_ctrl_c=with_driver):
                 worker.run()
     finally:
         ledger.close()
+
+
+def _make_worker(
+    ledger: Ledger, notes: Mapping[str, Any], plan: SearchPlan | MethodPlan, folder: Path, files: str | None
+) -> Worker:
+    """The worker of a plan, with its files in the folder and candidates' files at an address, if there is one."""
+    from mindgap.search.artifacts import open_artifacts
+    from mindgap.search.forecast import Forecast
+    from mindgap.search.method_order import MethodOrder
+    from mindgap.search.method_plan import MethodPlan
+    from mindgap.search.method_runs import MethodRuns
+    from mindgap.search.searcher_snapshot import make_snapshot
+    from mindgap.search.trial import StoreCandidates
+    from mindgap.search.worker_loop import Worker
+
+    artifacts = open_artifacts(files, run=folder)
+    if isinstance(plan, MethodPlan):
+        return Worker(ledger, MethodOrder(plan), MethodRuns(folder, plan, artifacts=artifacts))
+    if SPACE_TEXT in notes and not (folder / plan.space).exists():
+        write_text(folder / plan.space, notes[SPACE_TEXT])
+    candidates = StoreCandidates(folder, plan, artifacts=artifacts)
+    searcher, fits = plan.make_searcher(candidates.space), Forecast(plan, candidates.space).fits
+    snapshot = make_snapshot(plan, folder) if is_shared(folder) else None
+    return Worker(ledger, searcher, candidates, fits=fits, snapshot=snapshot)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

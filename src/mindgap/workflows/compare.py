@@ -32,17 +32,37 @@ def compare(
     html: PathLike | None = None,
     bootstrap: int = 2000,
     permutations: int = 1000,
-    min_group: int = 1,
+    min_group: int | None = None,
     seed: int = 0,
+    methods: Sequence[str] | str | None = None,
+    out: PathLike | None = None,
+    network: PathLike | None = None,
+    seeds: int | None = None,
+    trials: int | None = None,
+    tuner: str | None = None,
+    select: str | None = None,
+    attribute: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    schedule: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    placement: str | None = None,
+    placement_options: Mapping[str, Any] | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Compares models on the same rows: each with the first, on the same resamples.
+
+    Given a store, and ``methods``, ``network`` and ``out``, it trains the methods on it first, each with the same
+    tuning budget, and compares them on the test split. Stopped or killed at any moment, the same call goes on.
 
     Runs of ``search`` are compared as searches too: the hypervolume of accuracy, U and multiply-accumulates that each
     reached, in all and at equal image passes.
 
     Args:
         *runs: two or more folders of train or search runs, or predictions tables (CSV or Parquet). Runs whose options
-            are the same but for the seed are one model with several seeds.
+            are the same but for the seed are one model with several seeds. Or one store.
         attributes: ``sex,age:bands=0/30/60,sex*age``; by default all that the runs have.
         cluster: the column of the patient or lesion, which is resampled as a whole; by default ``cluster``.
         split: the rows of this split; by default ``test`` where there is a column ``split``; ``all`` takes every row.
@@ -51,11 +71,31 @@ def compare(
         html: file for the page; one that is there is replaced.
         bootstrap: resamples behind the intervals; 0 leaves them out.
         permutations: swaps of the two models' predictions behind the p-values; 0 leaves them out.
-        min_group: rows under which a group is left out of every gap; its own figures stay.
+        min_group: rows under which a group is left out of every gap; its own figures stay. None is 1, and 30 for
+            methods, where it also leaves groups out of the selection.
         seed: the same seed gives the same record.
+        methods: names of mitigations to train on the store; the baseline ``erm`` is added where it is missing. This and
+            what follows is for a store alone; None is the default of ``MethodsOptions``.
+        out: the run folder.
+        network: registered name, or ``architecture.json``.
+        seeds: runs of each method that are compared.
+        trials: tuning runs of each method, 0 tunes nothing.
+        tuner: ``random``, or ``tpe`` to learn from a method's earlier runs.
+        select: the rule that chooses a method's options on validation: ``worst_group_accuracy``,
+            ``accuracy_within_u`` or ``pareto_knee``.
+        attribute: whose groups methods and selection use; None is the store's first. All are audited.
+        epochs: passes over the training rows, of every run; so are the four after it, as for ``train``.
+        batch_size: images per batch.
+        schedule: of the learning rate.
+        precision: ``auto``, ``fp32`` or ``bf16``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        workers: processes of one thread each.
+        placement: where they run, as for ``search``.
+        placement_options: of the placement.
+        force: replaces the comparison that is there.
 
     Returns:
-        The record that ``json`` holds.
+        The record that ``json``, or the run's ``compare.json``, holds.
 
     Raises:
         CapacityError: a file cannot be written.
@@ -63,7 +103,22 @@ def compare(
         DataError: a table is refused as a whole, or the rows of two are not the same.
         RunError: a folder is no run with predictions.
     """
-    options = ComparisonOptions(gap=gap, bootstrap=bootstrap, permutations=permutations, seed=seed, min_group=min_group)
+    of_methods: dict[str, Any] = {
+        "methods": methods, "out": out, "network": network, "seeds": seeds, "trials": trials, "tuner": tuner,
+        "select": select, "attribute": attribute, "epochs": epochs, "batch_size": batch_size, "schedule": schedule,
+        "precision": precision, "device": device, "workers": workers, "placement": placement,
+        "placement_options": placement_options, "force": force,
+    }  # fmt: skip
+    given = {"gap": gap, "bootstrap": bootstrap, "permutations": permutations, "seed": seed}
+    if runs and is_store(Path(runs[0])):
+        of_runs = {"attributes": attributes, "cluster": cluster, "split": split, "json": json, "html": html}
+        refuse_for_store(runs, of_runs, methods=methods, network=network, out=out)
+        refuse_too_small({**given, "min_group": 1 if min_group is None else min_group})
+        from mindgap.workflows.compare_methods import compare_methods  # which needs torch
+
+        return compare_methods(Path(runs[0]), **of_methods, **given, min_group=min_group)
+    refuse_for_runs(of_methods)
+    options = ComparisonOptions(**given, min_group=1 if min_group is None else min_group)
     refuse_too_small(vars(options))
     places = _places(runs)
     outputs = Outputs.checked(json, html, inputs=places)
@@ -85,14 +140,55 @@ def compare(
     return record
 
 
+def is_store(place: Path) -> bool:
+    """Whether the folder is a store, so that methods are to be trained on it."""
+    return (place / "store.json").is_file()
+
+
+def refuse_for_store(
+    runs: Sequence[PathLike], of_runs: Mapping[str, Any], *, methods: object, network: object, out: object
+) -> None:
+    """Refuses what methods that are trained on a store cannot do with, or without.
+
+    Raises:
+        ConfigError: an option is for runs, or one is missing.
+    """
+    if len(runs) > 1:
+        raise ConfigError(f"{runs[0]}: is a store, among {len(runs)} arguments; name it alone, or name runs alone")
+    for name, value in of_runs.items():
+        if value is not None:
+            instead = "all attributes are audited, and --attribute drives the methods" if name == "attributes" else ""
+            raise ConfigError(
+                f"--{name} is for runs, and {runs[0]} is a store; leave it out: "
+                + (instead or "a store has its own clusters and test split, and --out RUN holds record and page")
+            )
+    for name, value in (("methods", methods), ("network", network), ("out", out)):
+        if value is None:
+            raise ConfigError(
+                f"{runs[0]}: is a store, so --{name} is missing; give --methods NAME,NAME --network NAME --out RUN, or "
+                "name runs"
+            )
+
+
+def refuse_for_runs(of_methods: Mapping[str, Any]) -> None:
+    """Refuses options of methods that are trained on a store.
+
+    Raises:
+        ConfigError: one was given.
+    """
+    for name, value in of_methods.items():
+        if value is not None and value is not False:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is for methods trained on a store, and the first argument is none; "
+                "leave it out, or name the folder that `mindgap prepare` wrote"
+            )
+
+
 def _places(runs: Sequence[PathLike]) -> list[Path]:
     places = [Path(run) for run in runs]
     for place in places:
-        if (place / "store.json").is_file():
-            raise ConfigError(
-                f"{place}: is a store; training methods on it and comparing them is not there yet, so train the runs "
-                "and name them here"
-            )
+        if is_store(place):
+            raise ConfigError(f"{place}: is a store, among runs; name it alone, with --methods, or name runs alone")
     if len(places) < 2:
         raise ConfigError(f"compare takes two or more runs or predictions tables, got {len(places)}; name another")
     resolved: dict[Path, Path] = {}

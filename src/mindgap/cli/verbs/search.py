@@ -9,6 +9,7 @@ import typer
 
 from mindgap.cli.options import (
     MITIGATION_OPTION,
+    PLACEMENT_OPTION,
     AttributeOption,
     ForceOption,
     MitigationOption,
@@ -19,8 +20,6 @@ from mindgap.cli.options import (
 from mindgap.cli.summary import audit_lines, search_lines, status_lines
 from mindgap.core.errors import ConfigError
 from mindgap.core.files import read_json
-
-PLACEMENT_OPTION = "--placement-option"
 
 
 def add_to(app: typer.Typer) -> None:

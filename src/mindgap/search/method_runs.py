@@ -1,0 +1,174 @@
+"""One run of a comparison of methods: trained, judged on validation, and, if it is to be compared, its files kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.seed import derive_seed
+from mindgap.data.image_store import Store
+from mindgap.data.store_cache import local_store
+from mindgap.metrics.predictions import write_predictions
+from mindgap.search.artifacts import LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
+from mindgap.search.attempt_folders import AttemptFolders
+from mindgap.search.ledger import Claim
+from mindgap.search.method_plan import MethodPlan, MethodRun
+from mindgap.search.plan import judged_unfairness
+from mindgap.search.reward import Reward
+from mindgap.search.trial import accuracies_by_group
+from mindgap.search.worker_loop import Trained
+from mindgap.space.architecture import save_network
+from mindgap.space.cost import count_cost
+from mindgap.train.epoch_log import EpochLog
+from mindgap.train.evaluate import accuracy, predict_probabilities
+from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
+from mindgap.train.mitigation import MITIGATIONS
+from mindgap.train.store_predictions import to_predictions
+
+NO_OPTIONS = "none of its tuning runs was trained to the end, so no options could be chosen"
+JUDGED_SPLITS = ("validation", "test")
+
+
+class MethodRuns:
+    """The runs of a plan, trained on its store.
+
+    Args:
+        run: folder of the comparison.
+        plan: what their results depend on.
+        artifacts: where other machines find what an attempt leaves; None is the run's folder.
+
+    Raises:
+        RunError: the store is not the one the comparison began with.
+    """
+
+    reward = Reward(alpha=0.0, beta=0.0, accuracy_floor=0.0)
+
+    def __init__(self, run: Path, plan: MethodPlan, *, artifacts: AbstractArtifacts | None = None) -> None:
+        self.plan = plan
+        self.folders = AttemptFolders(run, artifacts or SharedFolder())
+        self.store = Store.open(local_store(plan.store, fingerprint=plan.fingerprint))
+        if self.store.fingerprint != plan.fingerprint:
+            raise RunError(
+                f"{plan.store}: has fingerprint {self.store.fingerprint}, the comparison began with "
+                f"{plan.fingerprint}; restore the store or begin a new comparison"
+            )
+        self.groups = self.store.groups(plan.attribute)
+
+    def rejection(self, tokens: tuple[int, ...]) -> Mapping[str, Any] | None:  # noqa: ARG002  (all are trained)
+        """None: every run is begun."""
+        return None
+
+    def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
+        """Trains and judges a run; resumes from the last attempt that left a checkpoint.
+
+        Raises:
+            CapacityError: its folder cannot be written.
+            TrainingFailure: it cannot be trained, or its method has no options to be trained with.
+        """
+        run = MethodRun.of(claim.tokens)
+        if run.trial < 0:
+            raise TrainingFailure(NO_OPTIONS)
+        folder = self.folders.begin(claim)
+        history: Sequence[EpochRecord] = ()
+        try:
+            result = self._train(folder, run, epoch_done=epoch_done, between=between)
+            history = result.history
+            trained = self._judge(folder, run, result)
+        except TrainingFailure as failure:
+            history = history or failure.history
+            failure.spent = self._spent(run, history) if history else {}
+            raise
+        self.folders.artifacts.send(folder)
+        return trained
+
+    def keep_error(self, claim: Claim, text: str) -> None:
+        """Writes ``error.txt`` into the attempt's folder."""
+        self.folders.keep_error(claim, text)
+
+    def settle(self, claim: Claim) -> None:
+        """Removes the checkpoints of all attempts."""
+        self.folders.settle(claim)
+
+    def _train(
+        self, folder: Path, run: MethodRun, *, epoch_done: Callable[[int], None], between: Callable[[], None]
+    ) -> TrainResult:
+        plan, settings, log = self.plan, self.plan.settings(run), EpochLog(folder / LOG_FILE)
+
+        def on_epoch(record: EpochRecord, _: TrainingRun) -> None:
+            epoch_done(record.epoch)
+            log.add(record)
+
+        def before_epoch(_: int) -> None:
+            self.folders.artifacts.send(folder)
+            between()
+
+        return train_network(
+            plan.architecture.build(seed=derive_seed(settings.seed, "weights")),
+            self.store,
+            train_rows=self.store.rows("train"),
+            groups=self.groups,
+            settings=settings,
+            architecture=plan.architecture,
+            checkpoint_dir=folder,
+            on_epoch=on_epoch,
+            before_epoch=before_epoch,
+            precision_plan=plan.precision_plan,
+        )
+
+    def _judge(self, folder: Path, run: MethodRun, result: TrainResult) -> Trained:
+        store, rows = self.store, self.store.rows("validation")
+        chances = self._probabilities(result, rows)
+        reached, labels, groups = accuracy(store, rows, chances), store.labels[rows], self.groups.take(rows)
+        predicted = (chances > 0.5 if labels.ndim == 2 else chances.argmax(axis=1)).astype(np.int64)
+        gap, reason = judged_unfairness(labels, predicted, groups, kind="plain", exclude=self.plan.excluded_groups)
+        if reason is not None:
+            raise TrainingFailure(f"unfairness is undefined: {reason}")
+        by_group = accuracies_by_group(labels, predicted, groups)
+        worst = min(value for name, value in by_group.items() if name not in self.plan.excluded_groups)
+        record = {
+            "reason": None,
+            "reward": worst,
+            "accuracy": reached,
+            "unfairness": gap,
+            "groups": by_group,
+            "epochs": len(result.history),
+            "image_passes": result.image_passes,
+            "seconds": result.seconds,
+            "modes": list(result.modes),
+        }
+        if run.seed >= 0:
+            self._keep(folder, result, chances)
+        return Trained(record, (reached, gap, float(count_cost(self.plan.architecture).macs)))
+
+    def _keep(self, folder: Path, result: TrainResult, of_validation: NDArray[np.float64]) -> None:
+        """Writes the network, and the predictions of both splits, which only the end of the comparison looks at."""
+        parts = [self.store.rows(split) for split in JUDGED_SPLITS]
+        chances = np.concatenate([of_validation, self._probabilities(result, parts[1])])
+        splits = np.repeat(list(JUDGED_SPLITS), [len(part) for part in parts]).tolist()
+        save_network(folder, self.plan.architecture, result.network)
+        predictions = to_predictions(self.store, np.concatenate(parts), chances)
+        write_predictions(folder / PREDICTIONS_FILE, predictions, split=splits)
+
+    def _probabilities(self, result: TrainResult, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return predict_probabilities(
+            result.network,
+            self.store.image_tensor(),
+            rows,
+            architecture=self.plan.architecture,
+            task=self.store.task,
+            modes=result.modes,
+            mitigation=result.mitigation,
+            groups=self.groups,
+        )
+
+    def _spent(self, run: MethodRun, history: Sequence[EpochRecord]) -> dict[str, float]:
+        """What the epochs of a run that failed took; its teacher's are not known any more."""
+        per_image = MITIGATIONS.get(self.plan.methods[run.method]).passes_per_image
+        passes = round(per_image * sum(record.images for record in history))
+        seconds = sum(record.seconds for record in history)
+        return {"epochs": len(history), "image_passes": passes, "seconds": seconds}

@@ -1,0 +1,160 @@
+"""What a comparison of methods leaves when all runs are trained: audits of the test split, the record, the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindgap.audit.compared_models import Model
+from mindgap.audit.comparison import ComparisonOptions, compare_models
+from mindgap.audit.method_figures import method_figures
+from mindgap.audit.model_audit import audit_predictions
+from mindgap.core.files import jsonable, read_json, write_json
+from mindgap.core.progress import progress
+from mindgap.data.image_store import Store
+from mindgap.metrics.matched import AnyPredictions
+from mindgap.report.comparison_words import attribute_sentence, parts
+from mindgap.report.methods_page import write_methods_page
+from mindgap.search.chosen import kept_probabilities
+from mindgap.search.method_choice import selection_rule
+from mindgap.search.method_plan import MethodPlan
+from mindgap.search.method_record import MethodRecord, MethodRecords
+from mindgap.search.slot import Slot
+from mindgap.space.cost import count_cost
+from mindgap.train.store_predictions import to_predictions
+from mindgap.workflows.method_planning import BASELINE, MethodsOptions
+
+RECORD = "compare.json"
+PAGE = "report.html"
+AUDIT_FILE = "metrics.json"
+
+
+def write_method_results(
+    run: Path, slots: Sequence[Slot], *, plan: MethodPlan, store: Store, options: MethodsOptions
+) -> dict[str, Any]:
+    """Audits the test predictions of every run, compares the methods, and writes ``compare.json`` and ``report.html``.
+
+    Audits that are there, as of a call that was stopped, are kept.
+    """
+    found = MethodRecords(plan, slots)
+    methods = found.methods()
+    trained = {one.name: list(one.completed) for one in methods}
+    audits: dict[str, list[dict[str, Any] | None]] = {}
+    predictions: dict[str, list[AnyPredictions]] = {}
+    attributes = len(store.attributes)
+    steps = sum(map(len, trained.values())) + attributes * (len(store.classes) if store.task == "multi-label" else 1)
+    with progress(steps, "auditing") as bar:
+        for one in methods:
+            of_seeds = {seed: run / folder for seed, folder in one.completed.items()}
+            predictions[one.name] = [_test(store, folder) for folder in of_seeds.values()]
+            by_seed = {}
+            for (seed, folder), predicted in zip(of_seeds.items(), predictions[one.name], strict=True):
+                by_seed[seed] = _audit(folder, predicted, options)
+                bar.advance()
+            audits[one.name] = [by_seed.get(seed) for seed in found.seeds]
+        comparison, why = _comparison(methods, predictions, options, lambda _: bar.advance())
+    record: dict[str, Any] = {
+        "schema": 1,
+        "task": store.task,
+        "attribute": plan.attribute,
+        "gap": options.gap,
+        "baseline": BASELINE,
+        "network": plan.architecture.name,
+        "select": {"name": plan.select, "says": selection_rule(plan.select).says},
+        "tuning": found.tuning(),
+        "seeds": found.seeds,
+        "min_group": plan.min_group,
+        "excluded_groups": list(plan.excluded_groups),
+        "methods": {one.name: _method(one, audits[one.name], comparison, options.gap) for one in methods},
+        "trials": found.trials(),
+        "cost": _cost(plan),
+        "comparison": comparison,
+        "not_compared": why,
+        "options": options.model_dump(mode="json"),
+    }
+    record = jsonable(record)
+    write_json(run / RECORD, record)
+    write_methods_page(run / PAGE, record)
+    return record
+
+
+def _test(store: Store, folder: Path) -> AnyPredictions:
+    """The test predictions of a run, as its worker left them."""
+    return to_predictions(store, store.rows("test"), kept_probabilities(store, folder, "test"))
+
+
+def _audit(folder: Path, predictions: AnyPredictions, options: MethodsOptions) -> dict[str, Any]:
+    if (folder / AUDIT_FILE).is_file():
+        return read_json(folder / AUDIT_FILE)["test"]
+    audit = audit_predictions(
+        predictions,
+        bootstrap=options.bootstrap,
+        permutations=options.permutations,
+        seed=options.seed,
+        min_group=options.min_group,
+    )
+    write_json(folder / AUDIT_FILE, jsonable({"test": audit}))
+    return jsonable(audit)
+
+
+def _comparison(
+    methods: Sequence[MethodRecord],
+    predictions: Mapping[str, Sequence[AnyPredictions]],
+    options: MethodsOptions,
+    done: Any,
+) -> tuple[dict[str, Any] | None, str | None]:
+    """The paired comparison of all methods that have a run with the baseline, or why there is none."""
+    if not predictions[BASELINE]:
+        return None, f"no run of the baseline {BASELINE!r} was trained to the end"
+    models = [
+        Model(one.name, tuple(one.completed.values()), tuple(one.completed), tuple(predictions[one.name]))
+        for one in methods
+        if predictions[one.name]
+    ]
+    asked = ComparisonOptions(
+        gap=options.gap,
+        bootstrap=options.bootstrap,
+        permutations=options.permutations,
+        seed=options.seed,
+        min_group=options.min_group,
+    )
+    found = compare_models(models, asked, attribute_done=done)
+    return found | {"options": {"split": "test", **vars(asked)}}, None
+
+
+def _method(
+    one: MethodRecord, audits: Sequence[Mapping[str, Any] | None], comparison: Mapping[str, Any] | None, gap: str
+) -> dict[str, Any]:
+    """Everything of one method."""
+    done = [audit for audit in audits if audit is not None]
+    return {
+        "seeds": list(audits),
+        "figures": method_figures(done, gap=gap) if done else None,
+        **_verdicts(one, comparison),
+        **one.summary(),
+    }
+
+
+def _verdicts(one: MethodRecord, comparison: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The word and the sentence of every attribute; the baseline has none."""
+    if one.name == BASELINE:
+        return {"verdict": {}, "sentences": {}}
+    known = comparison is not None and any(model["name"] == one.name for model in comparison["models"])
+    if comparison is None or not known:
+        return {
+            "verdict": {},
+            "sentences": {"": f"{one.name} is not compared: {one.why_none or 'without a baseline'}."},
+        }
+    verdict, sentences = {}, {}
+    for label, part in parts(comparison).items():
+        for name, attribute in part["attributes"].items():
+            key = f"{label}: {name}" if label else name
+            verdict[key] = attribute["verdict"][one.name]["word"]
+            sentences[key] = attribute_sentence(name, attribute, label, model=one.name, baseline=BASELINE)
+    return {"verdict": verdict, "sentences": sentences}
+
+
+def _cost(plan: MethodPlan) -> dict[str, int]:
+    cost = count_cost(plan.architecture)
+    return {"params": cost.params, "macs": cost.macs}
