@@ -147,9 +147,9 @@ def test_a_refusal_is_one_line_and_exit_code_2(
 def test_no_runs_one_run_or_a_store_are_refused(write, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     store = write_tiny_store(tmp_path / "store", n=60)
     for arguments, words in (
-        ([], "Missing argument 'RUN_A RUN_B...'"),
+        ([], "Missing argument 'RUN_A RUN_B... | STORE'"),
         ([str(write("a.csv", 0.6, 0.9, each=20))], "got 1; name another"),
-        ([str(store)], "is a store; training methods on it and comparing them is not there yet"),
+        ([str(store)], "is a store, so --methods is missing"),
     ):
         assert run(["compare", *arguments]) == 2
         error = capsys.readouterr().err

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mindgap.report.estimate import amount, count, decimal, listed
+from mindgap.report.estimate import amount, count, decimal, listed, signed
 from mindgap.report.groups import metric_label
 from mindgap.report.measures import measure_of
 
@@ -195,6 +195,21 @@ def budget_sentence(record: Record) -> str:
         f"options {drawn} (learning rate {lr['low']:g} to {lr['high']:g}). Of these was taken "
         f"{record['select']['says']}. {judged}"
     )
+
+
+def over_seeds_sentence(apart: Record) -> str:
+    """What training again does to the difference of the gap, from ``difference_over_seeds``."""
+    if apart["value"] is None:
+        return f"Over seeds the difference of the gap is not defined: {apart['reason']}."
+    if apart["low"] is None:
+        return "With one seed it is not known how much training again moves it."
+    told = (
+        f"Over {apart['n_seeds']} seeds the gap differs by {signed(apart['value'])} (95\u202f% interval "
+        f"{signed(apart['low'])} to {signed(apart['high'])})"
+    )
+    if apart["low"] <= 0 <= apart["high"]:
+        return f"{told}, which includes 0: training again might not show it."
+    return f"{told}, which leaves 0 out."
 
 
 def seeds_sentence(record: Record) -> str:

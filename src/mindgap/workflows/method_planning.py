@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from mindgap.audit.comparison import refuse_unknown_gap
-from mindgap.core.config import StrictModel
+from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.notes import note
 from mindgap.data.image_store import Store
@@ -104,7 +104,7 @@ def ordered_methods(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def make_method_plan(options: MethodsOptions, store: Store) -> MethodPlan:
-    """Resolves and checks everything; ``draft`` of it is what workers read.
+    """Resolves and checks everything, and times the network's parts; the plan is what workers read.
 
     Raises:
         MindgapError: an option is wrong, or a method cannot be used on the store.
@@ -121,7 +121,7 @@ def make_method_plan(options: MethodsOptions, store: Store) -> MethodPlan:
     validation = store.groups(attribute).take(store.rows("validation"))
     excluded = excluded_groups(validation, min_group=options.min_group, others=others)
     architecture = resolve_network(options.network, num_classes=len(store.classes), input_px=store.size_px)
-    training = TrainSettings.model_validate(options.training)
+    training = parse(TrainSettings, options.training, source="compare")
     training = training.model_copy(update={"device": choose_device(training.device).type})
     plan = MethodPlan(
         store=str(store.path.resolve()),

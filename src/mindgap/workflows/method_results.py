@@ -8,14 +8,16 @@ from typing import Any
 
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
-from mindgap.audit.method_figures import method_figures
+from mindgap.audit.method_figures import difference_over_seeds, method_figures
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.files import jsonable, read_json, write_json
 from mindgap.core.progress import progress
 from mindgap.data.image_store import Store
 from mindgap.metrics.matched import AnyPredictions
 from mindgap.report.comparison_words import attribute_sentence, parts
+from mindgap.report.document import PAGE
 from mindgap.report.methods_page import write_methods_page
+from mindgap.report.methods_rows import over_seeds_sentence
 from mindgap.search.chosen import kept_probabilities
 from mindgap.search.method_choice import selection_rule
 from mindgap.search.method_plan import MethodPlan
@@ -26,7 +28,6 @@ from mindgap.train.store_predictions import to_predictions
 from mindgap.workflows.method_planning import BASELINE, MethodsOptions
 
 RECORD = "compare.json"
-PAGE = "report.html"
 AUDIT_FILE = "metrics.json"
 
 
@@ -66,7 +67,7 @@ def write_method_results(
         "seeds": found.seeds,
         "min_group": plan.min_group,
         "excluded_groups": list(plan.excluded_groups),
-        "methods": {one.name: _method(one, audits[one.name], comparison, options.gap) for one in methods},
+        "methods": {one.name: _method(one, audits, comparison, options.gap) for one in methods},
         "trials": found.trials(),
         "cost": _cost(plan),
         "comparison": comparison,
@@ -124,35 +125,56 @@ def _comparison(
 
 
 def _method(
-    one: MethodRecord, audits: Sequence[Mapping[str, Any] | None], comparison: Mapping[str, Any] | None, gap: str
+    one: MethodRecord,
+    audits: Mapping[str, Sequence[Mapping[str, Any] | None]],
+    comparison: Mapping[str, Any] | None,
+    gap: str,
 ) -> dict[str, Any]:
     """Everything of one method."""
-    done = [audit for audit in audits if audit is not None]
+    own = audits[one.name]
+    done = [audit for audit in own if audit is not None]
     return {
-        "seeds": list(audits),
+        "seeds": list(own),
         "figures": method_figures(done, gap=gap) if done else None,
-        **_verdicts(one, comparison),
+        **_verdicts(one, audits, comparison),
         **one.summary(),
     }
 
 
-def _verdicts(one: MethodRecord, comparison: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The word and the sentence of every attribute; the baseline has none."""
+def _verdicts(
+    one: MethodRecord,
+    audits: Mapping[str, Sequence[Mapping[str, Any] | None]],
+    comparison: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The word and the sentence of every attribute, and the gap's difference over seeds; the baseline has none."""
     if one.name == BASELINE:
-        return {"verdict": {}, "sentences": {}}
+        return {"verdict": {}, "over_seeds": {}, "sentences": {}}
     known = comparison is not None and any(model["name"] == one.name for model in comparison["models"])
     if comparison is None or not known:
         return {
             "verdict": {},
+            "over_seeds": {},
             "sentences": {"": f"{one.name} is not compared: {one.why_none or 'without a baseline'}."},
         }
-    verdict, sentences = {}, {}
+    verdict, sentences, over_seeds, gap = {}, {}, {}, comparison["gap"]
     for label, part in parts(comparison).items():
         for name, attribute in part["attributes"].items():
             key = f"{label}: {name}" if label else name
             verdict[key] = attribute["verdict"][one.name]["word"]
-            sentences[key] = attribute_sentence(name, attribute, label, model=one.name, baseline=BASELINE)
-    return {"verdict": verdict, "sentences": sentences}
+            apart = difference_over_seeds(
+                *([_gap(audit, label, name, gap) for audit in audits[method]] for method in (BASELINE, one.name))
+            )
+            over_seeds[key] = apart
+            told = attribute_sentence(name, attribute, label, model=one.name, baseline=BASELINE)
+            sentences[key] = f"{told} {over_seeds_sentence(apart)}"
+    return {"verdict": verdict, "over_seeds": over_seeds, "sentences": sentences}
+
+
+def _gap(audit: Mapping[str, Any] | None, label: str, attribute: str, gap: str) -> float | None:
+    if audit is None:
+        return None
+    part = audit["labels"][label] if label else audit
+    return part["attributes"][attribute]["gaps"].get(gap, {}).get("value")
 
 
 def _cost(plan: MethodPlan) -> dict[str, int]:

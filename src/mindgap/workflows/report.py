@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mindgap.core.errors import ConfigError
 from mindgap.core.files import read_json
-from mindgap.report.document import write_report
+from mindgap.report.document import PAGE, write_report
+from mindgap.report.methods_page import write_methods_page
 
 __all__ = ["report", "write_report"]
 
@@ -16,7 +17,8 @@ def report(runs: Iterable[Path | str]) -> list[Path]:
     """Writes ``report.html`` into each run folder.
 
     Args:
-        runs: folders written by ``train`` or ``search``; one with several presets has a page per preset.
+        runs: folders written by ``train``, ``search`` or ``compare`` on a store; one with several presets has a page
+            per preset.
 
     Returns:
         The pages, in the order of the runs.
@@ -29,7 +31,13 @@ def report(runs: Iterable[Path | str]) -> list[Path]:
     folders = [Path(runs)] if isinstance(runs, (str, Path)) else [Path(run) for run in runs]
     if not folders:
         raise ConfigError("report got no run; name at least one folder written by train or search")
-    return [write_report(folder) for run in folders for folder in _with_presets(run)]
+    return [_write(folder) for run in folders for folder in _with_presets(run)]
+
+
+def _write(run: Path) -> Path:
+    """The page of one run; that of methods compared is made from their record."""
+    record = run / "compare.json"
+    return write_methods_page(run / PAGE, read_json(record)) if record.is_file() else write_report(run)
 
 
 def _with_presets(run: Path) -> list[Path]:
