@@ -9,6 +9,7 @@ import pytest
 from mindgap.cli.main import run
 from mindgap.cli.methods_lines import methods_lines
 from mindgap.report.methods_page import render_methods
+from mindgap.report.methods_rows import over_seeds_sentence
 from mindgap.testing.tiny_methods import methods_record
 from mindgap.testing.tiny_store import write_tiny_store
 
@@ -57,3 +58,16 @@ def test_a_mistake_is_one_line_and_exit_2(tmp_path: Path, options, said, capsys:
     assert line.startswith("error: ")
     assert said in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown", "tail"),
+    [
+        (-0.3, 0.1, True, "which includes 0: training again might not show it."),
+        (-0.3, 0.1, False, "which includes 0."),
+        (-0.3, -0.1, True, "which leaves 0 out."),
+    ],
+)
+def test_what_training_again_might_not_show_is_said(low, high, shown, tail):
+    apart = {"value": -0.2, "low": low, "high": high, "n_seeds": 5, "reason": None}
+    assert over_seeds_sentence(apart, shown=shown).endswith(tail)

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mindgap.api import compare
+from mindgap.api import compare, status
 from mindgap.core.errors import MindgapError, RunError, TrainingFailure
 from mindgap.data.image_store import Store
 from mindgap.search.ledger import Ledger
@@ -170,6 +170,8 @@ def test_the_same_options_as_plain_training_give_the_same_network(undisturbed, s
 
 def test_a_finished_comparison_is_read_and_other_options_are_refused(undisturbed, store, call):
     run, record = undisturbed
+    progress = status(run)
+    assert (progress["state"], progress["trained"], progress["asked_for"]) == ("finished", 12, 12)
     before = (run / "compare.json").stat().st_mtime_ns
     assert call(store, run, workers=3) == record
     assert (run / "compare.json").stat().st_mtime_ns == before

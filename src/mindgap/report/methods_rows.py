@@ -197,8 +197,11 @@ def budget_sentence(record: Record) -> str:
     )
 
 
-def over_seeds_sentence(apart: Record) -> str:
-    """What training again does to the difference of the gap, from ``difference_over_seeds``."""
+def over_seeds_sentence(apart: Record, *, shown: bool) -> str:
+    """What training again does to the difference of the gap, from ``difference_over_seeds``.
+
+    ``shown`` says that the images show a difference, which another training might not.
+    """
     if apart["value"] is None:
         return f"Over seeds the difference of the gap is not defined: {apart['reason']}."
     if apart["low"] is None:
@@ -208,7 +211,7 @@ def over_seeds_sentence(apart: Record) -> str:
         f"{signed(apart['low'])} to {signed(apart['high'])})"
     )
     if apart["low"] <= 0 <= apart["high"]:
-        return f"{told}, which includes 0: training again might not show it."
+        return f"{told}, which includes 0" + (": training again might not show it." if shown else ".")
     return f"{told}, which leaves 0 out."
 
 

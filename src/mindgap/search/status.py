@@ -19,6 +19,7 @@ from mindgap.search.forecast import Forecast
 from mindgap.search.lease import Lease
 from mindgap.search.ledger import Ledger
 from mindgap.search.ledger_place import ledger_url
+from mindgap.search.method_plan import METHODS
 from mindgap.search.plan import read_plan
 from mindgap.search.slot import Slot
 
@@ -54,7 +55,7 @@ def ledger_status(url: str, *, run: Path | None) -> dict[str, Any]:
             target,
             finished=run is not None
             and finished_time(run) is not None
-            and len(read_json(run / "search.json")["trials"]) == len(slots),
+            and (METHODS in notes or len(read_json(run / "search.json")["trials"]) == len(slots)),
             alive=bool(working) or _is_alive(notes.get(DRIVER)),
         ),
         "trained": done,

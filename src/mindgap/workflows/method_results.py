@@ -29,6 +29,7 @@ from mindgap.workflows.method_planning import BASELINE, MethodsOptions
 
 RECORD = "compare.json"
 AUDIT_FILE = "metrics.json"
+SHOWN = frozenset({"helps", "levels down", "hurts"})
 
 
 def write_method_results(
@@ -166,7 +167,7 @@ def _verdicts(
             )
             over_seeds[key] = apart
             told = attribute_sentence(name, attribute, label, model=one.name, baseline=BASELINE)
-            sentences[key] = f"{told} {over_seeds_sentence(apart)}"
+            sentences[key] = f"{told} {over_seeds_sentence(apart, shown=verdict[key] in SHOWN)}"
     return {"verdict": verdict, "over_seeds": over_seeds, "sentences": sentences}
 
 
