@@ -1,0 +1,144 @@
+"""Which mitigation helps, with one budget and one rule of choice: the verb ``compare`` on a set of real images.
+
+    python experiments/compare_methods.py STORE WORK --name utkface --attribute race [--seeds 3] [--workers 2]
+    python experiments/compare_methods.py STORE WORK --name utkface --table
+
+Every registered mitigation trains a ResNet-18 of half the width (7×7 stem with pool) for 15 epochs of batches of 64;
+four tuning runs each, the first with the defaults; the rule is the best validation accuracy of the worst group. That
+is what two cores can do: networks, epochs and trials are few. The command goes on where it was stopped, by the ledger
+in WORK. Its finished runs are rows of ``experiments/results/methods_NAME.csv``, which is written whenever it ends or is
+stopped: those with a seed have figures of the test images, once all are there. ``--table`` prints them as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+from mindgap.api import compare
+from mindgap.core.files import read_json, write_text
+from mindgap.data.image_store import Store
+from mindgap.search.ledger import Ledger
+from mindgap.search.ledger_place import has_ledger, ledger_url
+from mindgap.search.method_plan import MethodRun, read_method_plan
+from mindgap.space.network import resolve_network
+from mindgap.train.mitigation import MITIGATIONS
+
+GAPS = (
+    "accuracy_difference", "f1_difference", "unfairness", "accuracy_ratio", "equalized_odds_abs_mean", "abroca",
+    "worst_group_accuracy",
+)  # fmt: skip
+FIELDS = (
+    "data", "attribute", "method", "run", "number", "state", "lr", "options", "validation_accuracy",
+    "validation_unfairness", "validation_worst_group", "image_passes", "seconds", "test_accuracy", "test_macro_f1",
+    *(f"test_{name}" for name in GAPS),
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--attribute")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    run = options.work / options.name
+    if options.table:
+        show(read_json(run / "compare.json"), options.attribute)
+        return
+    options.work.mkdir(parents=True, exist_ok=True)
+    methods = ["erm", *(name for name in MITIGATIONS.names() if name != "erm")]
+    try:
+        compare(
+            options.store, methods=methods, network=half_width(options.store, options.work), out=run, trials=4,
+            seeds=options.seeds, attribute=options.attribute, epochs=15, batch_size=64, workers=options.workers,
+            device=options.device,
+        )  # fmt: skip
+    finally:
+        if has_ledger(run):
+            write_rows(run, options.name)
+    show(read_json(run / "compare.json"), options.attribute)
+
+
+def half_width(store: Path, work: Path) -> Path:
+    """Writes the architecture and returns its file."""
+    opened = Store.open(store)
+    whole = resolve_network("resnet18", num_classes=len(opened.classes), input_px=opened.size_px)
+    blocks = tuple(block.model_copy(update={"out_channels": block.out_channels // 2}) for block in whole.blocks)
+    stem = whole.stem.model_copy(update={"channels": whole.stem.channels // 2})
+    half = whole.model_copy(update={"name": "resnet18_half", "stem": stem, "blocks": blocks})
+    write_text(work / "resnet18_half.json", half.to_json())
+    return work / "resnet18_half.json"
+
+
+def write_rows(run: Path, name: str) -> None:
+    """The finished runs of the ledger, with what ``compare.json`` says of the test images."""
+    ledger = Ledger(ledger_url(run), read_only=True)
+    try:
+        plan, slots = read_method_plan(ledger.notes()), ledger.slots(whole=True)
+    finally:
+        ledger.close()
+    record = read_json(run / "compare.json") if (run / "compare.json").is_file() else None
+    rows = []
+    for slot in slots:
+        if not slot.settled:
+            continue
+        one, result = MethodRun.of(slot.tokens), slot.result
+        method, final = plan.methods[one.method], one.seed >= 0
+        lr, own = plan.tuned_values(one)
+        row = {
+            "data": name, "attribute": plan.attribute, "method": method, "run": "final" if final else "tuning",
+            "number": plan.run_seed(one) if final else one.trial, "state": slot.state, "lr": lr,
+            "options": " ".join(f"{key}={value}" for key, value in own.items()),
+            "validation_accuracy": result.get("accuracy"), "validation_unfairness": result.get("unfairness"),
+            "validation_worst_group": result.get("reward"), "image_passes": result.get("image_passes"),
+            "seconds": result.get("seconds"),
+        }  # fmt: skip
+        if final and record is not None and (audit := record["methods"][method]["seeds"][one.seed]) is not None:
+            gaps = audit["attributes"][plan.attribute]["gaps"]
+            row |= {f"test_{key}": audit["overall"][key]["value"] for key in ("accuracy", "macro_f1")}
+            row |= {f"test_{gap}": gaps[gap]["value"] for gap in GAPS}
+        rows.append({key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()})
+    place = Path(__file__).parent / "results" / f"methods_{name}.csv"
+    with place.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"{place}: {len(rows)} of {plan.slots} runs")
+
+
+def show(record: dict[str, Any], attribute: str | None) -> None:
+    """The methods as a Markdown table of one attribute: means over seeds, intervals of the images, and the verdict."""
+    over = attribute or record["attribute"]
+    print(f"| method | accuracy | macro F1 | {' | '.join(GAPS)} | image passes | minutes | verdict |")
+    print("| --- |" + " ---: |" * (len(GAPS) + 4) + " --- |")
+    for name, method in record["methods"].items():
+        if method["figures"] is None:
+            print(f"| {name} | no run was trained to the end |")
+            continue
+        overall, gaps = method["figures"]["overall"], method["figures"]["attributes"][over]
+        cells = [figure(overall[key]) for key in ("accuracy", "macro_f1")] + [figure(gaps[gap]) for gap in GAPS]
+        cells += [f"{method['image_passes'] / 1e6:.2f} M", f"{method['seconds'] / 60:.0f}"]
+        print(f"| {name} | {' | '.join(cells)} | {method['verdict'].get(over, 'baseline')} |")
+    for name, method in record["methods"].items():
+        for sentence in method["sentences"].values():
+            print(f"{name}: {sentence}")
+
+
+def figure(value: dict[str, Any]) -> str:
+    """Mean over seeds, mean interval of the images, and the floor's adverse tail where there is one."""
+    if value["mean"] is None:
+        return f"– ({value['reason']})"
+    ends = "" if value["low"] is None else f" [{value['low']:.3f}, {value['high']:.3f}]"
+    floor = "" if value.get("noise_p95") is None else f" / {value['noise_p95']:.3f}"
+    return f"{value['mean']:.3f}{ends}{floor}"
+
+
+if __name__ == "__main__":
+    main()
