@@ -25,8 +25,11 @@ class OnnxModel:
     Attributes:
         path: the file.
         facts: what its metadata say of it.
+        predicts_by: the attribute whose groups it uses, which is none: a file takes images alone.
         precision: the type of most of its weights, ``float32`` or ``int8``; ``unknown`` where it does not say.
     """
+
+    predicts_by: str | None = None
 
     def __init__(self, path: Path | str) -> None:
         """Opens the file.

@@ -29,6 +29,7 @@ from mindgap.report.rungs import rung_rows, spared_sentence
 from mindgap.report.search_progress import draw_progress, drawn_trials, states_sentence, top_rows, unfinished
 from mindgap.report.thinning import MOST_LISTED, listed, listed_sentence, special_slots, thinned_sentence
 from mindgap.report.verdict import verdicts
+from mindgap.report.without_groups import without_groups_sections
 
 SPECIAL = "the front, the best five by reward, the control group"
 
@@ -43,6 +44,7 @@ def sections(run: RunFiles) -> list[Section]:
         Section("summary", "In plain words", "In plain words", _summary(run)),
         Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
         Section("gaps", "Gaps against their noise floors", "Gaps and floors", {"floor_words": floor_words(audit)}),
+        *without_groups_sections(run),
         *_drawn(run),
     ]
     if run.metrics.get("folds"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -165,15 +166,21 @@ def save_network(folder: Path | str, architecture: Architecture, network: Networ
     write_text(folder / ARCHITECTURE_FILE, architecture.to_json())
 
 
-def load_network(folder: Path | str) -> tuple[Architecture, Network]:
+def load_network(
+    folder: Path | str, *, adapt: Callable[[Network], Network] | None = None
+) -> tuple[Architecture, Network]:
     """Reads what ``save_network`` wrote; the network is on the CPU, in training mode.
+
+    Args:
+        folder: that was written into.
+        adapt: gives the freshly built network the form in which it was trained; None is the architecture's own.
 
     Raises:
         DataError: a file is missing, damaged, or the weights belong to another architecture.
     """
     folder = Path(folder)
     architecture = read_architecture(folder / ARCHITECTURE_FILE)
-    network = architecture.build()
+    network = architecture.build() if adapt is None else adapt(architecture.build())
     path = folder / WEIGHTS_FILE
     try:
         tensors = load_file(path)

@@ -15,6 +15,7 @@ from mindgap.data.classifier_facts import ClassifierFacts
 from mindgap.data.image_store import Store, StoreInfo
 from mindgap.space.architecture import WEIGHTS_FILE, Architecture, load_network
 from mindgap.space.network import Network
+from mindgap.train.kept_mitigation import MITIGATION_FILE, KeptMitigation, read_mitigation
 from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.modes import MODES, Mode
 from mindgap.train.precision import FP32
@@ -31,6 +32,7 @@ class TrainedModel:
         info: what the run's store was when the run began.
         options: of the run, from its ``config.toml``.
         recorded_modes: what ``provenance.json`` says on how the network's parts were computed; None if nothing.
+        kept: the mitigation that the network is used with; None if it is used alone.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class TrainedModel:
     info: StoreInfo
     options: Mapping[str, Any]
     recorded_modes: Any
+    kept: KeptMitigation | None = None
 
     @property
     def facts(self) -> ClassifierFacts:
@@ -54,6 +57,10 @@ class TrainedModel:
             mean=chosen.mean,
             std=chosen.std,
         )
+
+    def without_groups(self) -> Network:
+        """The network that predicts alone, without any image's group."""
+        return self.network if self.kept is None else self.kept.mitigation.without_groups(self.network).eval()
 
     @property
     def attribute(self) -> str:
@@ -109,16 +116,18 @@ def read_trained_model(run: Path | str) -> TrainedModel:
     if finished_time(folder) is None:
         raise RunError(f"{folder}: is not finished; run the same command as before to its end first")
     _refuse_without_network(folder)
-    _refuse_mitigation(folder, options)
-    architecture, network = load_network(folder)
     provenance = read_json(folder / "provenance.json")
     info = _store_info(folder, provenance)
+    kept = read_mitigation(folder, task=info.task, num_classes=len(info.classes))
+    if kept is None:
+        _refuse_mitigation(folder, options)
+    architecture, network = load_network(folder, adapt=None if kept is None else kept.mitigation.adapt)
     if architecture.num_classes != len(info.classes) or architecture.input_px != info.size_px:
         raise DataError(
             f"{folder}: the network has {architecture.num_classes} classes and {architecture.input_px} px, the store "
             f"{len(info.classes)} and {info.size_px}; the run's files are of different runs"
         )
-    return TrainedModel(folder, architecture, network.eval(), info, options, provenance.get("modes"))
+    return TrainedModel(folder, architecture, network.eval(), info, options, provenance.get("modes"), kept)
 
 
 def _refuse_without_network(folder: Path) -> None:
@@ -133,12 +142,12 @@ def _refuse_without_network(folder: Path) -> None:
 
 
 def _refuse_mitigation(folder: Path, options: Mapping[str, Any]) -> None:
-    """Refuses a run whose predictions take more than the network, such as each image's group."""
+    """Refuses a run whose predictions take more than what it kept."""
     name = options.get("mitigation")
     if isinstance(name, str) and not MITIGATIONS.get(name).predicts_by_network_alone():
         raise RunError(
-            f"{folder}: the mitigation {name!r} predicts by more than the network, such as each image's group, which "
-            "is not kept; take its predictions.parquet, or a run with another mitigation"
+            f"{folder}: the mitigation {name!r} predicts by more than the network, which the run did not keep (no "
+            f"{MITIGATION_FILE}); take its predictions.parquet, or run it again"
         )
 
 

@@ -32,7 +32,8 @@ def export(
 
     The file takes uint8 RGB images (n, S, S, 3) and gives probabilities (n, C): normalisation and softmax are in it.
     Classes, size and resize rule are in its metadata. It is run on images of the run's store, or on random ones where
-    the store is gone, and kept only if it agrees with the network.
+    the store is gone, and kept only if it agrees with the network. Of a mitigation that predicts by each image's group
+    it is the form that needs none; what that costs is in the run's ``metrics.json``.
 
     Args:
         run: a finished run of ``train`` or ``search``.
@@ -44,7 +45,8 @@ def export(
         force: replaces a file that is there.
 
     Returns:
-        ``file``, ``format``, ``bytes``, ``facts``, ``attribute``, ``agreement`` of the float32 file with the network
+        ``file``, ``format``, ``bytes``, ``facts``, ``attribute``, ``without_groups`` (the mitigation whose group-free
+        form it is, or None), ``agreement`` of the float32 file with the network
         (``images``, ``n``, ``max_difference``, ``flipped``), and ``int8``: None, or its agreement with the float32
         file, an AUDIT of each, and the paired ``change`` of accuracy and U.
 
@@ -68,6 +70,7 @@ def export(
         "bytes": target.stat().st_size,
         "facts": model.facts.model_dump(mode="json"),
         "attribute": model.attribute,
+        "without_groups": None if model.kept is None else model.kept.name,
     }
 
 
@@ -85,7 +88,7 @@ def _store(model: TrainedModel, *, needed: bool) -> Store | None:
 
 def _export(exporter: AbstractExporter, model: TrainedModel, store: Store | None, path: Path) -> dict[str, Any]:
     kind, images = images_to_compare(store, size_px=model.facts.input_px)
-    classifier = ImageClassifier(model.network, model.facts)
+    classifier = ImageClassifier(model.without_groups(), model.facts)
     found = export_checked(exporter, classifier, path, facts=model.facts, images=images)
     return {"images": kind} | found.to_record()
 

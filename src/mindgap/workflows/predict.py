@@ -46,6 +46,11 @@ class Predictor(Protocol):
         """The type it computes in."""
         ...
 
+    @property
+    def predicts_by(self) -> str | None:
+        """The attribute whose groups it uses; None if it uses none."""
+        ...
+
     def probabilities(self, images: Images, rows: Rows, *, on_batch: Callable[[int], None]) -> NDArray[np.float64]:
         """Float64 (n, C) of n rows of uint8 (N, S, S, 3)."""
         ...
@@ -65,6 +70,7 @@ def predict(
     precision: str = "run",
     device: str = "auto",
     workers: int | None = None,
+    without_groups: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
     """Writes the predictions table of a store's split or of a folder of images.
@@ -82,11 +88,13 @@ def predict(
             ``auto``, the faster of the two.
         device: of a run's network, ``cpu``, ``cuda``, or ``auto``, a GPU if there is one.
         workers: decoding processes; None means all cores.
+        without_groups: of a run whose mitigation predicts by each image's group, uses its form that needs none, as is
+            done for a folder and where the store does not know the groups. Exported files are that form.
         force: replaces a file that is there.
 
     Returns:
-        ``file``, ``n``, ``classes``, ``source`` (``store`` or ``folder``), ``split``, ``attributes``, ``precision`` and
-        ``skipped``: file → reason.
+        ``file``, ``n``, ``classes``, ``source`` (``store`` or ``folder``), ``split``, ``attributes``, ``precision``,
+        ``predicts_by`` (the attribute whose groups were used, or None) and ``skipped``: file → reason.
 
     Raises:
         MindgapError: the model, the images, an option or the disk is wrong; no file is left.
@@ -97,14 +105,20 @@ def predict(
     source = Path(images)
     is_store = _checked_source(source, split)
     target = check_out_file(out, suffixes=SUFFIXES, force=force, inputs=(Path(model), source))
-    predictor = open_predictor(Path(model), options)
+    store = Store.open(source) if is_store else None
+    predictor = open_predictor(Path(model), options, store=None if without_groups else store)
     with no_new_parents_on_failure(target):
-        if is_store:
-            record = _predict_store(predictor, Store.open(source), split or "test", target)
+        if store is not None:
+            record = _predict_store(predictor, store, split or "test", target)
         else:
             record = _predict_folder(predictor, source, target, workers=workers or available_cores())
     facts = predictor.facts
-    return record | {"file": str(target), "classes": list(facts.classes), "precision": predictor.precision}
+    return record | {
+        "file": str(target),
+        "classes": list(facts.classes),
+        "precision": predictor.precision,
+        "predicts_by": predictor.predicts_by,
+    }
 
 
 def _checked_source(source: Path, split: str | None) -> bool:
@@ -117,8 +131,13 @@ def _checked_source(source: Path, split: str | None) -> bool:
     return is_store
 
 
-def open_predictor(model: Path, options: _Options) -> Predictor:
+def open_predictor(model: Path, options: _Options, *, store: Store | None) -> Predictor:
     """The predictor of a run folder or an ONNX file; torch is needed for a run alone.
+
+    Args:
+        model: the folder or file.
+        options: of a run's network.
+        store: whose images' groups a run's network may use; None if it may use none.
 
     Raises:
         MindgapError: it is neither, or cannot be used.
@@ -130,7 +149,9 @@ def open_predictor(model: Path, options: _Options) -> Predictor:
     from mindgap.train.predictor import NetworkPredictor
     from mindgap.train.trained_model import read_trained_model
 
-    return NetworkPredictor.of(read_trained_model(model), precision=options.precision, device=options.device)
+    return NetworkPredictor.of(
+        read_trained_model(model), precision=options.precision, device=options.device, store=store
+    )
 
 
 def _predict_store(predictor: Predictor, store: Store, split: str, target: Path) -> dict[str, Any]:

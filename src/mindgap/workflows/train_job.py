@@ -21,7 +21,7 @@ from mindgap.data.batches import order_warning
 from mindgap.data.image_store import Store
 from mindgap.data.split import cluster_folds
 from mindgap.metrics.unfairness import unfairness
-from mindgap.space.architecture import Architecture
+from mindgap.space.architecture import Architecture, save_network
 from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.space.foreign_weights import ForeignWeights
 from mindgap.space.network import Network
@@ -31,6 +31,7 @@ from mindgap.train.device import choose_device
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.freezing import check_freeze
+from mindgap.train.kept_mitigation import keep_mitigation
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import AttributeFacts, TrainingFacts, make_mitigation, refuse_several_attributes
@@ -201,6 +202,31 @@ class TrainJob:
             mitigation=result.mitigation,
             groups=self.groups,
         )
+
+    def probabilities_without_groups(self, result: TrainResult, rows: Rows) -> NDArray[np.float64] | None:
+        """Probabilities of some rows by the form that takes no image's group; None if the network is used alone."""
+        if result.mitigation.predicts_by_network_alone():
+            return None
+        return predict_probabilities(
+            result.mitigation.without_groups(result.network),
+            self.store.image_tensor(),
+            rows,
+            architecture=self.architecture,
+            task=self.store.task,
+            modes=result.modes,
+        )
+
+    def save(self, folder: Path, result: TrainResult) -> None:
+        """Writes the network, and what of the mitigation it cannot be used without."""
+        keep_mitigation(
+            folder,
+            result.mitigation,
+            result.network,
+            architecture=self.architecture,
+            name=self.settings.mitigation,
+            attributes=(self.attribute, *self.more_attributes),
+        )
+        save_network(folder, self.architecture, result.network)
 
     def audit(self, rows: Rows, probabilities: NDArray[np.float64]) -> dict[str, Any] | None:
         """The AUDIT of some rows; None if there are none."""

@@ -11,11 +11,12 @@ import numpy as np
 from mindgap.core.files import atomic_path, jsonable, read_json, write_json, write_text
 from mindgap.core.progress import Progress, progress
 from mindgap.metrics.predictions import write_predictions
-from mindgap.space.architecture import ARCHITECTURE_FILE, save_network
+from mindgap.space.architecture import ARCHITECTURE_FILE
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.store_predictions import to_predictions
 from mindgap.workflows.train_job import Rows, TrainJob, remove_checkpoint
 
+_CHANCES, _ALONE = "probabilities.npy", "probabilities_without_groups.npy"
 _SUMMARISED = ("unfairness", "unfairness_standardized", "accuracy_difference", "worst_group_accuracy")
 
 
@@ -31,14 +32,17 @@ def train_once(job: TrainJob, folder: Path) -> dict[str, Any]:
             train_rows=store.rows("train"),
             watched_rows=parts["validation"],
         )
-    save_network(folder, job.architecture, result.network)
+    job.save(folder, result)
     rows = np.concatenate(list(parts.values()))
     chances = job.probabilities(result, rows)
     splits = np.repeat(list(parts), [len(part) for part in parts.values()])
     write_predictions(folder / "predictions.parquet", to_predictions(store, rows, chances), split=splits.tolist())
     audits = {split: job.audit(part, chances[splits == split]) for split, part in parts.items()}
     training = job.training(image_passes=result.image_passes, seconds=result.seconds)
-    write_json(folder / "metrics.json", jsonable(audits | {"cost": job.cost(), "training": training}))
+    metrics = audits | {"cost": job.cost(), "training": training}
+    if (alone := job.probabilities_without_groups(result, rows)) is not None:
+        metrics["without_groups"] = {split: job.audit(part, alone[splits == split]) for split, part in parts.items()}
+    write_json(folder / "metrics.json", jsonable(metrics))
     remove_checkpoint(folder)
     return {"modes": list(result.modes)}
 
@@ -54,12 +58,15 @@ def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
     store, folds = job.store, int(number.max()) + 1
     write_text(folder / ARCHITECTURE_FILE, job.architecture.to_json())
     log, records, chances = EpochLog(folder / "log.jsonl"), [], np.zeros((store.n, len(store.classes)))
+    alone = np.full_like(chances, math.nan)
     with progress(folds * job.settings.epochs, f"{folds} folds of {job.architecture.name}") as bar:
         for fold in range(folds):
             bar.describe(f"fold {fold + 1} of {folds}")
             held_out = np.flatnonzero(number == fold)
             record = _fold(job, folder / "folds" / str(fold), log, bar, held_out=held_out, fold=fold + 1)
-            chances[held_out] = np.load(folder / "folds" / str(fold) / "probabilities.npy")
+            chances[held_out] = np.load(folder / "folds" / str(fold) / _CHANCES)
+            if (without := folder / "folds" / str(fold) / _ALONE).is_file():
+                alone[held_out] = np.load(without)
             records.append(record)
     rows = np.arange(store.n)
     write_predictions(folder / "predictions.parquet", to_predictions(store, rows, chances), split="test")
@@ -69,6 +76,8 @@ def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
         seconds=sum(record["training"]["seconds"] for record in records),
     )
     metrics = {"validation": None, "test": job.audit(rows, chances), "cost": job.cost(), "training": training}
+    if not np.isnan(alone).any():
+        metrics["without_groups"] = {"validation": None, "test": job.audit(rows, alone)}
     metrics["folds"] = {"k": folds, "summary": fold_summary(audits), "audits": audits}
     write_json(folder / "metrics.json", jsonable(metrics))
     return {"folds": folds, "modes": [record["training"].get("modes") for record in records]}
@@ -81,11 +90,13 @@ def _fold(job: TrainJob, folder: Path, log: EpochLog, bar: Progress, *, held_out
         return read_json(folder / "metrics.json")
     train_rows = np.setdiff1d(np.arange(job.store.n), held_out)
     result = job.fit(folder, log, bar, train_rows=train_rows, watched_rows=held_out, fold=fold)
-    chances = job.probabilities(result, held_out)
-    save_network(folder, job.architecture, result.network)
+    chances, alone = job.probabilities(result, held_out), job.probabilities_without_groups(result, held_out)
+    job.save(folder, result)
     write_predictions(folder / "predictions.parquet", to_predictions(job.store, held_out, chances), split="test")
-    with atomic_path(folder / "probabilities.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, chances)
+    for name, found in ((_CHANCES, chances), (_ALONE, alone)):
+        if found is not None:
+            with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
+                np.save(file, found)
     training = job.training(image_passes=result.image_passes, seconds=result.seconds) | {"modes": list(result.modes)}
     record = jsonable({"test": job.audit(held_out, chances), "training": training})
     write_json(folder / "metrics.json", record)

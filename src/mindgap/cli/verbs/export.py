@@ -48,6 +48,11 @@ def _lines(record: dict[str, Any]) -> list[str]:
         f"{record['file']}: {record['bytes'] / 1e6:.1f} MB, uint8 images (n, {px}, {px}, 3) to {count} probabilities",
         f"float32 file against the network, {found['n']} {found['images']} images: {_agreement(found)}",
     ]
+    if record["without_groups"] is not None:
+        lines.append(
+            f"it is the form of {record['without_groups']} that needs no image's group; what that costs is under "
+            "without_groups in the run's metrics.json"
+        )
     compared = record["int8"]
     if compared is None:
         return lines

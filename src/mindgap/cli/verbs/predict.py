@@ -42,6 +42,9 @@ def predict(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Decoding processes [default: one per core].")
     ] = None,
+    without_groups: Annotated[
+        bool, typer.Option("--without-groups", help="Do not use the images' groups, where the run's mitigation would.")
+    ] = False,
     force: ForceFileOption = False,
 ) -> None:
     """Write a model's predictions of a store's split, or of a folder of images without labels."""
@@ -55,6 +58,7 @@ def predict(
         precision=precision,
         device=device,
         workers=workers,
+        without_groups=without_groups,
         force=force,
     )
     for line in predict_lines(record):
@@ -75,5 +79,6 @@ def predict_lines(record: dict[str, Any]) -> list[str]:
     else:
         where = "no labels"
         audit += ["--table", "metadata.csv", "--id", "COLUMN", "--label", "COLUMN", "--attributes", "COLUMN"]
-    lines.append(f"{record['file']}: {record['n']} images, {where}, computed in {record['precision']}")
+    by = f", by their groups of {record['predicts_by']}" if record["predicts_by"] else ""
+    lines.append(f"{record['file']}: {record['n']} images, {where}, computed in {record['precision']}{by}")
     return [printable(line, most=_LONGEST) for line in [*lines, f"next: {shlex.join(audit)}"]]
