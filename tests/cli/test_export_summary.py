@@ -8,8 +8,9 @@ from mindgap.cli.verbs.export import export_lines
 from mindgap.cli.verbs.predict import predict_lines
 
 STEERING = "\x1b[2J\n\u202ex"
-OF_STORE = {"n": 3, "source": "store", "split": "test", "attributes": ["sex"], "skipped": {}, "precision": "float32"}
-OF_FOLDER = {"n": 3, "source": "folder", "split": None, "attributes": [], "skipped": {}, "precision": "float32"}
+_EITHER = {"n": 3, "skipped": {}, "precision": "float32", "predicts_by": None}
+OF_STORE = _EITHER | {"source": "store", "split": "test", "attributes": ["sex"]}
+OF_FOLDER = _EITHER | {"source": "folder", "split": None, "attributes": []}
 
 
 def test_the_next_command_is_one_that_a_shell_reads_as_meant():
@@ -23,7 +24,7 @@ def test_the_next_command_is_one_that_a_shell_reads_as_meant():
 
 
 def test_names_of_files_attributes_and_skipped_images_steer_no_terminal():
-    for record in (OF_STORE | {"attributes": [STEERING]}, OF_FOLDER):
+    for record in (OF_STORE | {"attributes": [STEERING], "predicts_by": STEERING}, OF_FOLDER):
         lines = predict_lines(record | {"file": f"{STEERING}.csv", "skipped": {f"{STEERING}.jpg": STEERING}})
         assert len(lines) == 3
         assert all(line.isprintable() for line in lines)
@@ -42,8 +43,27 @@ def test_names_of_labels_groups_and_exported_files_steer_no_terminal():
         "facts": {"input_px": 64, "classes": ["a", "b"]},
         "agreement": agreement,
         "attribute": STEERING,
+        "without_groups": STEERING,
         "int8": agreement | {"float32": audit, "int8": audit, "change": {"labels": {STEERING: change}}},
     }
     lines = export_lines(record)
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert all(line.isprintable() for line in lines)
+
+
+def test_it_is_said_by_what_a_run_predicts_and_what_form_was_exported():
+    told = [predict_lines(OF_STORE | {"file": "a.csv", "predicts_by": by})[0] for by in ("sex", None)]
+    assert told == [
+        "a.csv: 3 images, split test, computed in float32, by their groups of sex",
+        "a.csv: 3 images, split test, computed in float32",
+    ]
+    record = {
+        "file": "a.onnx",
+        "bytes": 10,
+        "facts": {"input_px": 64, "classes": ["a", "b"]},
+        "agreement": {"n": 3, "images": "random", "max_difference": 0.1, "flipped": 0.0},
+        "int8": None,
+    }
+    assert len(export_lines(record | {"without_groups": None})) == 2
+    *_, said = export_lines(record | {"without_groups": "fairadabn"})
+    assert said.startswith("it is the form of fairadabn that needs no image's group; what that costs is under")
