@@ -23,8 +23,10 @@ from mindgap.search.ledger import Ledger
 from mindgap.search.ledger_place import ledger_url
 from mindgap.search.placement import PLACEMENTS, AbstractPlacement, PlacementOptions
 from mindgap.search.worker import work
-from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem, load_network, read_architecture
 from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
+from mindgap.train.evaluate import predict_probabilities
+from mindgap.train.kept_mitigation import read_mitigation
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation
 
 METHODS = "maxgroup,biasless"
@@ -334,3 +336,20 @@ def test_options_of_methods_are_refused_where_runs_are_named_and_stores_among_ru
     assert not len(Store.open(tmp_path / "store").rows("test"))
     with pytest.raises(MindgapError, match="has no test images, on which methods are compared"):
         call(tmp_path / "store", tmp_path / "none")
+
+
+def test_what_is_kept_of_a_method_with_parts_per_group_can_be_used(store, call, tmp_path):
+    record = call(store, tmp_path / "run", methods="domainindep", trials=0, seeds=1)
+    folder = tmp_path / "run" / record["methods"]["domainindep"]["runs"][0]["folder"]
+    kept = read_mitigation(folder, task="single-label", num_classes=2)
+    assert kept is not None
+    _, network = load_network(folder, adapt=kept.mitigation.adapt)
+    opened = Store.open(store)
+    rows = opened.rows("test")
+    chances = predict_probabilities(
+        network, opened.image_tensor(), rows, architecture=read_architecture(folder / "architecture.json"),
+        mitigation=kept.mitigation, groups=kept.groups_in(opened),
+    )  # fmt: skip
+    table = pd.read_parquet(folder / "predictions.parquet")
+    told = table[table["split"] == "test"][[f"prob_{name}" for name in opened.classes]].to_numpy()
+    assert abs(chances - told).max() < 0.05, "but for the type it is computed in"

@@ -26,6 +26,7 @@ from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
+from mindgap.train.kept_mitigation import keep_mitigation
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
 from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.store_predictions import to_predictions
@@ -142,15 +143,23 @@ class MethodRuns:
             "modes": list(result.modes),
         }
         if run.seed >= 0:
-            self._keep(folder, result, chances)
+            self._keep(folder, result, chances, name=self.plan.methods[run.method])
         return Trained(record, (reached, gap, float(count_cost(self.plan.architecture).macs)))
 
-    def _keep(self, folder: Path, result: TrainResult, of_validation: NDArray[np.float64]) -> None:
-        """Writes the network, and the predictions of both splits, which only the end of the comparison looks at."""
+    def _keep(self, folder: Path, result: TrainResult, of_validation: NDArray[np.float64], *, name: str) -> None:
+        """Writes the network, what of its method it needs, and predictions of both splits, which the end looks at."""
         parts = [self.store.rows(split) for split in JUDGED_SPLITS]
         chances = np.concatenate([of_validation, self._probabilities(result, parts[1])])
         splits = np.repeat(list(JUDGED_SPLITS), [len(part) for part in parts]).tolist()
         save_network(folder, self.plan.architecture, result.network)
+        keep_mitigation(
+            folder,
+            result.mitigation,
+            result.network,
+            architecture=self.plan.architecture,
+            name=name,
+            attributes=(self.plan.attribute,),
+        )
         predictions = to_predictions(self.store, np.concatenate(parts), chances)
         write_predictions(folder / PREDICTIONS_FILE, predictions, split=splits)
 
