@@ -183,7 +183,7 @@ def test_rows_all_unknown_are_plain_shuffled_batches():
 
 
 def test_a_batch_too_small_for_the_minimum_is_refused():
-    with pytest.raises(ConfigError, match="batch size 3 cannot hold 2 images of each of 2 groups"):
+    with pytest.raises(ConfigError, match="batch size 3 cannot hold 2 images of each of 2 groups; raise it to 4 or"):
         BatchPlan(group_rows(5, 5), None, batch_size=3, seed=0, min_per_group=2)
 
 

@@ -12,6 +12,7 @@ from mindgap.core.errors import ConfigError, UnknownNameError
 from mindgap.core.groups import Groups
 from mindgap.testing import MitigationConformance
 from mindgap.testing.tiny_training import tiny_facts
+from mindgap.train.batch_ratios import batch_plan
 from mindgap.train.loss import LOSSES
 from mindgap.train.mitigation import (
     MITIGATIONS,
@@ -22,6 +23,7 @@ from mindgap.train.mitigation import (
     TrainingFacts,
     make_mitigation,
 )
+from mindgap.train.settings import TrainSettings
 
 
 class TestEveryMitigation(MitigationConformance):
@@ -198,6 +200,16 @@ def test_maxgroup_leaves_absent_groups_and_unknown_samples_out():
 def test_maxgroup_wants_every_group_in_every_batch():
     wish = make_mitigation("maxgroup", facts(30, 10)).batches(Groups("sex", ("g0", "g1"), np.zeros(4, dtype=np.int64)))
     assert (wish.min_per_group, wish.ratios) == (1, None)
+
+
+@pytest.mark.parametrize("name", ["maxgroup", "maxgroup_smooth"])
+def test_forty_groups_do_not_fit_in_a_batch_of_thirty_two(name):
+    groups = Groups("site", tuple(f"g{number}" for number in range(40)), np.arange(80) % 40)
+    wanting = make_mitigation(name, facts(*groups.counts()))
+    line = r"^batch size 32 cannot hold 1 image of each of 40 groups; raise it to 40 or join groups$"
+    with pytest.raises(ConfigError, match=line):
+        batch_plan(groups, wanting, TrainSettings(batch_size=32))
+    assert batch_plan(groups, wanting, TrainSettings(batch_size=40)).steps_per_epoch == 2
 
 
 def test_bad_names_and_options_are_refused_in_one_line():

@@ -124,9 +124,10 @@ class BatchPlan:
         self._minimum = np.where(self.shares > 0, min_per_group, 0)
         self._minimum[-1] = 0
         if batch_size < max(1, int(self._minimum.sum())):
+            images = "1 image" if min_per_group == 1 else f"{min_per_group} images"
             raise ConfigError(
-                f"batch size {batch_size} cannot hold {min_per_group} images of each of "
-                f"{int((self._minimum > 0).sum())} groups; raise it"
+                f"batch size {batch_size} cannot hold {images} of each of {int((self._minimum > 0).sum())} groups; "
+                f"raise it to {max(1, int(self._minimum.sum()))} or join groups"
             )
         self._batch_size, self._seed = batch_size, seed
         self._largest_first = [*np.argsort(-sizes[:-1], kind="stable"), len(sizes) - 1]

@@ -17,8 +17,9 @@ from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, Batch, Bat
 class MaxGroupLoss(AbstractMitigation):
     """Minimises the largest mean loss of a group, max_g L_g, over the groups present in the batch.
 
-    MG eq. 2. Every batch holds at least one image of every group. Samples without the attribute have no term; a batch
-    that holds no other falls back to their mean. May lower the best groups more than it lifts the worst.
+    MG eq. 2. Every batch holds at least one image of every group, so it must be as large as there are groups, and the
+    images of a small group repeat. Samples without the attribute have no term; a batch that holds no other falls back
+    to their mean. May lower the best groups more than it lifts the worst.
 
     Example:
         Losses 1, 3 in group A and 5 in group B: max(2, 5) = 5, and only B's sample has a gradient.
