@@ -25,8 +25,8 @@ class GroupDROOptions(StrictModel):
         memoryless: forgets the weights of earlier batches; with a large η that is ``maxgroup``.
     """
 
-    eta: float = Field(default=0.01, gt=0)
-    adjustment: float = Field(default=0.0, ge=0)
+    eta: float = Field(default=0.01, gt=0, le=1e9)
+    adjustment: float = Field(default=0.0, ge=0, le=1e6)
     memoryless: bool = False
 
 

@@ -25,7 +25,7 @@ class SmoothMaxOptions(StrictModel):
         temperature: τ, in units of the loss; towards 0 the largest loss alone counts, towards infinity all the same.
     """
 
-    temperature: float = Field(default=0.2, gt=0)
+    temperature: float = Field(default=0.2, ge=1e-6, le=1e3)
 
 
 @MITIGATIONS.register("maxgroup_smooth")

@@ -14,7 +14,8 @@ class BalancedBatches(AbstractMitigation):
 
     Over a run each of the G groups with a training image has the share 1/G of the images whose group is known; those of
     unknown group keep their natural share. Images of small groups repeat, which adds no information: a group of ten
-    images is learnt by heart. The plain baseline of Idrissi et al. 2022, which most methods fail to beat.
+    images is learnt by heart. The classes keep their shares within each group. The plain baseline of Idrissi et al.
+    2022, which most methods fail to beat.
 
     Example:
         90 images of group A, 10 of B: half of the images drawn are of B, each nine times as often as one of A.
