@@ -1,19 +1,23 @@
-"""What a step of each mitigation costs beside plain training: every registered one, in turns, in one process.
+"""What a step of each mitigation costs beside plain training: every registered one, in one process.
 
-    python benchmarks/mitigation_overhead.py [--rounds 5] [--steps 15] [--px 48] [--device cuda] [--methods a,b]
+    python benchmarks/mitigation_overhead.py [--rounds 5] [--steps 10] [--px 48] [--device cuda] [--methods a,b]
+        [--json FILE]
 
 A ResNet-18 of half the width on made-up images of 7 classes in 4 groups of unequal size, batches of 64, bf16 where a
-plan finds it faster. A round is ``--steps`` steps of each method; the figure is its time over that of ``erm`` in the
-same round, median and range over the rounds. What a method does once, after the last epoch, is timed apart. A teacher
-is taken as given: its training costs a plain run more.
+plan finds it faster. A round is ``--steps`` steps of plain training and as many of the method, in turns; the figure is
+the method's time over that of plain training in the same round, median and range over the rounds. Plain training is
+itself among the methods: how far from 1 its figure lies is what this machine's other load does to all of them. What a
+method does once, after the last epoch, is timed apart. A teacher is taken as given: its training costs a plain run
+more.
 """
 
 from __future__ import annotations
 
-import statistics
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,9 +79,10 @@ class Contestant:
 
 def main() -> None:
     parser = arguments(__doc__ or "", rounds=5)
-    parser.add_argument("--steps", type=int, default=15, help="steps per round")
+    parser.add_argument("--steps", type=int, default=10, help="steps per round")
     parser.add_argument("--px", type=int, default=48, help="side of the images")
     parser.add_argument("--methods", help="of these, with commas [default: all]")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     start(options.threads)
@@ -89,23 +94,46 @@ def main() -> None:
         drawn = np.random.default_rng(0).choice(len(SHARES), size=store.n, p=SHARES)
         groups = Groups("made", tuple("abcd"), drawn.astype(np.int64))
         plan = make_plan("auto", half_width(options.px), batch_size=BATCH, device=options.device)
-        contestants = {
-            name: Contestant(name, store, groups, plan, device=options.device)
-            for name in dict.fromkeys(["erm", *names])
-        }
-        playing = {name: one.seconds_of(now) for name, one in contestants.items()}
-        seconds = take_turns(playing, rounds=options.rounds)
-        show(f"half-width ResNet-18, {options.px} px, {options.steps} steps", seconds, unit="s")
-        print("time of a step over that of erm: median, least and most of the rounds")
-        for name, values in seconds.items():
-            each = [mine / plain for mine, plain in zip(values, seconds["erm"], strict=True)]
-            over = f"  over {MOST}" if statistics.median(each) > MOST else ""
-            print(f"  {name:<18} {ratio(values, seconds['erm']):.2f} ({min(each):.2f} to {max(each):.2f}){over}")
-        for name, one in contestants.items():
+        figures: dict[str, dict[str, Any]] = {}
+        plain = Contestant("erm", store, groups, plan, device=options.device)
+        for name in names:
+            one = Contestant(name, store, groups, plan, device=options.device)
+            playing = {"erm beside it": plain.seconds_of(now), name: one.seconds_of(now)}
+            beside, own = take_turns(playing, rounds=options.rounds).values()
+            show(f"{name}, a step:", in_ms({"erm beside it": beside, name: own}, steps=options.steps), unit="ms")
+            figures[name] = overhead(own, beside, steps=options.steps)
             if type(one.run.mitigation).finish is not AbstractMitigation.finish:
                 begin = now()
                 one.run._finish()  # noqa: SLF001
-                print(f"{name}, after the last epoch, once: {now() - begin:.1f} s")
+                figures[name]["finish_seconds"] = now() - begin
+    report(figures)
+    if options.json is not None:
+        chosen = {name: value for name, value in vars(options).items() if name != "json"}
+        record = {"torch": torch.__version__, **chosen, "methods": figures}
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def in_ms(seconds: dict[str, list[float]], *, steps: int) -> dict[str, list[float]]:
+    """Milliseconds of one step, from the seconds of so many."""
+    return {name: [1e3 * value / steps for value in values] for name, values in seconds.items()}
+
+
+def overhead(own: list[float], plain: list[float], *, steps: int) -> dict[str, Any]:
+    """A method's milliseconds per step in every round, those of plain training, and the ratio of the two."""
+    each = [mine / beside for mine, beside in zip(own, plain, strict=True)]
+    milliseconds = in_ms({"step_ms": own, "erm_step_ms": plain}, steps=steps)
+    return {**milliseconds, "ratio": ratio(own, plain), "least": min(each), "most": max(each)}
+
+
+def report(figures: dict[str, dict[str, Any]]) -> None:
+    """Prints the ratios, and what is done once."""
+    print("time of a step over that of erm: median, least and most of the rounds")
+    for name, found in figures.items():
+        over = f"  over {MOST}" if found["ratio"] > MOST else ""
+        print(f"  {name:<18} {found['ratio']:.2f} ({found['least']:.2f} to {found['most']:.2f}){over}")
+    for name, found in figures.items():
+        if "finish_seconds" in found:
+            print(f"{name}, after the last epoch, once: {found['finish_seconds']:.1f} s")
 
 
 if __name__ == "__main__":
