@@ -172,9 +172,9 @@ def test_there_must_be_two_different_runs(table, tmp_path):
     assert "is named twice; name each run once" in refusal(place, link, attributes="sex", kind=ConfigError)
 
 
-def test_a_store_is_not_compared_yet(tmp_path):
+def test_a_store_needs_its_methods_named(tmp_path):
     store = write_tiny_store(tmp_path / "store", n=60)
-    assert "is a store; training methods on it and comparing them is not there yet" in refusal(store, kind=ConfigError)
+    assert "is a store, so --methods is missing; give --methods NAME,NAME" in refusal(store, kind=ConfigError)
 
 
 def test_tables_need_their_attributes_named(table, other):
