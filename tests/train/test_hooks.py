@@ -91,6 +91,16 @@ def test_a_run_that_goes_on_does_not_train_its_teacher_again(store, architecture
     assert torch.equal(weights(resumed), weights(straight))
 
 
+def test_wrong_options_are_refused_before_a_teacher_is_trained(store, architecture, tmp_path):
+    settings = TrainSettings(**SETTINGS, mitigation="mfd", mitigation_options={"strenght": 1.0})
+    with pytest.raises(ConfigError, match="strenght"):
+        train_network(
+            architecture.build(seed=1), store, train_rows=store.rows("train"), groups=store.groups("sex"),
+            settings=settings, architecture=architecture, checkpoint_dir=tmp_path / "run",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
 def test_forward_and_objective_see_the_groups_of_every_attribute(store, architecture, pupil):
     run(store, architecture, more_groups=(store.groups("sex"),))
     batch = pupil.seen["batch"]

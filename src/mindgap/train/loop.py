@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mindgap.core.config import parse
 from mindgap.core.errors import OutOfMemoryFailure, TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
@@ -97,8 +98,9 @@ def train_network(
         UnknownNameError: no loss or mitigation has the name.
     """
     keep_freed_memory()
-    teacher = None
-    if MITIGATIONS.get(settings.mitigation).needs_teacher:
+    teacher, kind = None, MITIGATIONS.get(settings.mitigation)
+    if kind.needs_teacher:
+        parse(kind.options_model, settings.mitigation_options, source=f"mitigation {settings.mitigation}")
         teacher = train_network(
             deepcopy(network),
             store,
