@@ -12,10 +12,12 @@ from mindgap.report.methods_rows import (
     attribute_tables,
     budget_sentence,
     failed_lines,
+    method_findings,
     method_rows,
     overall_heads,
     seeds_sentence,
     trial_rows,
+    verdict_rows,
 )
 from mindgap.report.page import Page, Section, render_page
 
@@ -52,12 +54,17 @@ def render_methods(record: Mapping[str, Any]) -> str:
 
 
 def _sections(record: Mapping[str, Any]) -> list[Section]:
+    tables = attribute_tables(record)
+    findings = method_findings(tables)
     methods = {
+        "shown_verdicts": [finding for finding in findings if finding.is_shown],
+        "other_verdicts": [finding for finding in findings if not finding.is_shown],
+        "verdict_rows": verdict_rows(tables),
         "budget": budget_sentence(record),
         "seeds_say": seeds_sentence(record),
         "overall_heads": overall_heads(),
         "methods": method_rows(record),
-        "attribute_tables": attribute_tables(record),
+        "attribute_tables": tables,
         "failed": failed_lines(record),
         "left_out": record["excluded_groups"],
         "min_group": record["min_group"],

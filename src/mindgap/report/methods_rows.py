@@ -12,6 +12,7 @@ from mindgap.report.measures import measure_of
 
 Record = Mapping[str, Any]
 _OVERALL = ("accuracy", "macro_f1")
+SHOWN = ("helps", "levels down", "hurts")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,21 @@ class MethodRow:
     seconds: str
     seeds: str
     why: str
+
+
+@dataclass(frozen=True)
+class MethodFinding:
+    """What is said of one method over one attribute."""
+
+    method: str
+    attribute: str
+    word: str
+    sentence: str
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether something is shown, of either kind."""
+        return self.word in SHOWN
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,19 @@ def method_rows(record: Record) -> list[MethodRow]:
         )
         for name, method in record["methods"].items()
     ]
+
+
+def method_findings(tables: Sequence[AttributeTable]) -> list[MethodFinding]:
+    """What is said of every method and attribute: what helps first, then what levels down, what hurts, and the rest."""
+    found = [MethodFinding(name, table.name, *said) for table in tables for name, *said in table.verdicts]
+    return sorted(found, key=lambda one: SHOWN.index(one.word) if one.is_shown else len(SHOWN))
+
+
+def verdict_rows(tables: Sequence[AttributeTable]) -> list[tuple[str, list[str]]]:
+    """Every method but the baseline with its verdict's word over each attribute."""
+    words = [{name: word for name, word, _ in table.verdicts} for table in tables]
+    names = dict.fromkeys(name for of in words for name in of)
+    return [(name, [of.get(name, "–") for of in words]) for name in names]
 
 
 def attribute_tables(record: Record) -> list[AttributeTable]:
