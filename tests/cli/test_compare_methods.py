@@ -27,6 +27,19 @@ def test_verdicts_stand_before_the_figures_they_rest_on():
     assert "failed: third, tuning run 1: loss became nan" in lines
 
 
+def test_what_is_shown_leads_and_the_rest_is_folded_away():
+    record = methods_record()
+    assert record["methods"]["second"]["verdict"]["sex"] == "helps"
+    assert record["methods"]["third"]["verdict"]["sex"] not in {"helps", "levels down", "hurts"}
+    page = render_methods(record)
+    lead, _, rest = page.partition("<details>")
+    assert "second, sex: helps" in lead
+    assert "third, sex: no" not in lead
+    assert "third, sex: " in rest.partition("</details>")[0]
+    record["methods"]["second"]["verdict"]["sex"] = "no difference shown"
+    assert "No method is shown to help, to level down or to hurt." in render_methods(record)
+
+
 def test_one_seed_says_what_it_cannot_say():
     lines = methods_lines(methods_record(seeds=1))
     assert lines[-1].startswith("One seed was trained, so no interval over seeds can be given")
