@@ -9,6 +9,7 @@ import torch
 from mindgap.core.errors import ConfigError, TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
+from mindgap.testing.batches_of_losses import made
 from mindgap.testing.tiny_store import SIZE_PX
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.loop import TrainSettings, train_network
@@ -104,6 +105,40 @@ def check_trained_or_refused(store, tiny, name, folder, **options):
         )
         assert probabilities.shape == (len(rows), 2)
     return None
+
+
+def test_a_group_that_no_training_image_is_of_changes_nothing(small_store, tiny, name):
+    groups = small_store.groups("sex")
+    more = Groups("sex", (*groups.names, "nobody"), groups.ids)
+    rows, chances = small_store.rows("test"), []
+    if name == "resample":  # its batches are drawn group by group, so in another order
+        plain, other = (made(name, *of.counts()).batches(of).ratios for of in (groups, more))
+        assert other.tolist() == [*plain.tolist(), 0.0]
+        return
+    for known in (groups, more):
+        _, result = train(small_store, tiny, name, groups=known)
+        chances.append(
+            predict_probabilities(
+                result.network, small_store.image_tensor(), rows, architecture=tiny, modes=result.modes,
+                mitigation=result.mitigation, groups=known,
+            )
+        )  # fmt: skip
+    np.testing.assert_allclose(chances[0], chances[1], atol=1e-5)
+
+
+def test_ratios_beside_a_mitigation_that_chooses_them_are_refused(small_store, tiny):
+    with pytest.raises(ConfigError, match=r"'resample' chooses the batches' ratios itself, got 'a=.9,b=.1'"):
+        train(small_store, tiny, "resample", ratios="a=.9,b=.1")
+
+
+def test_frozen_parts_are_not_pruned(small_store, tiny):
+    before = tiny.build(seed=1)
+    _, result = train(small_store, tiny, "fairprune", freeze=2, mitigation_options={"fraction": 0.5})
+    for part in ("stem.", "blocks.0."):
+        after = {key: value for key, value in result.network.state_dict().items() if key.startswith(part)}
+        assert all(torch.equal(value, before.state_dict()[key]) for key, value in after.items())
+    with pytest.raises(ConfigError, match="freeze is 9: the network has 2 parts before its head"):
+        train(small_store, tiny, "erm", freeze=9)
 
 
 @pytest.mark.parametrize("kind", ["one image", "some unknown", "all unknown"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -36,7 +38,10 @@ class HeadOptions(StrictModel):
 
 
 class DomainHeads:
-    """One head per attribute, linear–ReLU–linear from (B, F) to its groups, with an optimiser of their own.
+    """One head per attribute, linear–ReLU–linear from (B, F) to the groups it is trained on, with an optimiser.
+
+    A group without a training image has no output: a head would learn that it never is, and an even guess over it could
+    not be reached.
 
     They come into being at the first batch, on its device, with weights that depend on the run's seed alone. ``logits``
     and ``loss`` hold the heads fixed: a gradient reaches the inputs and never a head. ``train`` holds the inputs fixed:
@@ -44,20 +49,22 @@ class DomainHeads:
     """
 
     def __init__(self, facts: TrainingFacts, options: HeadOptions) -> None:
-        self._group_counts = [len(of.group_names) for of in (facts, *facts.more_attributes)]
+        every = [of.group_counts for of in (facts, *facts.more_attributes)]
+        self._numbers = [_numbers(counts) for counts in every]
+        self._outputs = [max(1, int(np.count_nonzero(counts))) for counts in every]
         self._seed = derive_seed(facts.seed, "domain heads")
         self._options = options
         self._built: tuple[nn.ModuleList, Adam] | None = None
         self._saved: dict[str, Any] = {}
 
     def logits(self, inputs: Tensor) -> list[Tensor]:
-        """Logits float32 (B, G) of every attribute's groups, from inputs float32 (B, F)."""
+        """Logits float32 (B, G) of every attribute's trained groups, from inputs float32 (B, F)."""
         heads, _ = self._ready(inputs)
         return [functional_call(head, _detached(head), (inputs,)) for head in heads]
 
     def loss(self, inputs: Tensor, batch: Batch) -> Tensor:
         """What the heads minimise, with the heads fixed: the sum of ``group_cross_entropy`` over attributes, scalar."""
-        return _summed(self.logits(inputs), batch)
+        return self._summed(self.logits(inputs), batch)
 
     def train(self, inputs: Tensor, batch: Batch) -> None:
         """Trains the heads by ``head_steps`` steps to tell the batch's groups from inputs float32 (B, F)."""
@@ -65,7 +72,7 @@ class DomainHeads:
         fixed = inputs.detach()
         for _ in range(self._options.head_steps):
             optimizer.zero_grad(set_to_none=True)
-            _summed([head(fixed) for head in heads], batch).backward()
+            self._summed([head(fixed) for head in heads], batch).backward()
             optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
@@ -79,6 +86,10 @@ class DomainHeads:
         """Takes back what ``state_dict`` gave, at the next batch, when device and width are known."""
         self._built, self._saved = None, state
 
+    def _summed(self, logits: list[Tensor], batch: Batch) -> Tensor:
+        every = zip(logits, self._numbers, (batch.groups, *batch.more_groups), strict=True)
+        return torch.stack([group_cross_entropy(of, numbers[groups]) for of, numbers, groups in every]).sum()
+
     def _ready(self, inputs: Tensor) -> tuple[nn.ModuleList, Adam]:
         if self._built is None:
             self._built = self._build(inputs.shape[1], inputs.device)
@@ -90,8 +101,9 @@ class DomainHeads:
         hidden = self._options.head_width
         heads = nn.ModuleList(
             nn.Sequential(_linear(width, hidden, generator), nn.ReLU(), _linear(hidden, groups, generator))
-            for groups in self._group_counts
+            for groups in self._outputs
         ).to(device)
+        self._numbers = [numbers.to(device) for numbers in self._numbers]
         optimizer = Adam(heads.parameters(), lr=self._options.head_lr, fused=True)
         if self._saved:
             heads.load_state_dict(self._saved["heads"])
@@ -128,9 +140,10 @@ def uniform_confusion(logits: Tensor) -> Tensor:
     return -logits.log_softmax(dim=1).mean()
 
 
-def _summed(logits: list[Tensor], batch: Batch) -> Tensor:
-    pairs = zip(logits, (batch.groups, *batch.more_groups), strict=True)
-    return torch.stack([group_cross_entropy(of, groups) for of, groups in pairs]).sum()
+def _numbers(counts: NDArray[np.int64]) -> Tensor:
+    """The head's number of every group, int64 (G + 1,): -1 without a training image, and in the last place, of -1."""
+    trained = counts > 0
+    return torch.from_numpy(np.append(np.where(trained, trained.cumsum() - 1, -1), -1))
 
 
 def _detached(head: nn.Module) -> dict[str, Tensor]:

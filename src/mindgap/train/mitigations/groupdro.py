@@ -37,8 +37,10 @@ class GroupDRO(AbstractMitigation):
     Sagawa et al. 2020, Alg. 1, with L_g the mean loss of the batch's samples of group g. The weights of absent groups
     are left as they are, but for the normalisation, and have no term. log q is stored, so that no weight becomes an
     exact 0 from which it could not return. For η → ∞ they follow the largest *cumulative* loss, which is the largest
-    loss of the batch only without memory. The paper pairs it with group-balanced batches (``--ratios uniform``) and a
-    strong weight decay or early stopping; without them a network that fits its training set leaves nothing to weight.
+    loss of the batch only without memory. A group without a training image has no weight; samples without the attribute
+    have no term, and a batch that holds no other falls back to their mean. The paper pairs it with group-balanced
+    batches (``--ratios uniform``) and a strong weight decay or early stopping; without them a network that fits its
+    training set leaves nothing to weight.
 
     Example:
         Groups of mean loss 1 and 3, first batch, η = ln 2: q ∝ 2, 8, so .2 and .8, and the objective is 2.6.
@@ -51,7 +53,8 @@ class GroupDRO(AbstractMitigation):
         super().__init__(facts, options)
         counts = torch.as_tensor(facts.group_counts, dtype=torch.float32)
         self._margin = torch.where(counts > 0, self.options.adjustment / counts.clamp(min=1.0).sqrt(), 0.0)
-        self._log_q = torch.log_softmax(torch.zeros(len(counts)), dim=0)
+        self._first = torch.where((counts > 0) | (counts.sum() == 0), 0.0, -torch.inf)  # others never have a loss
+        self._log_q = torch.log_softmax(self._first, dim=0)
 
     @property
     def weights(self) -> Tensor:
@@ -62,11 +65,12 @@ class GroupDRO(AbstractMitigation):
         """The weighted sum of the groups' mean losses, scalar, with the weights that this batch leads to."""
         if self._log_q.device != losses.device:
             self._log_q, self._margin = self._log_q.to(losses.device), self._margin.to(losses.device)
+            self._first = self._first.to(losses.device)
         sums, counts = group_sums(losses, batch.groups, count=len(self.facts.group_names))
         present = counts > 0
         means = sums / counts.clamp(min=1.0)
         with torch.no_grad():
-            start = torch.zeros_like(self._log_q) if self.options.memoryless else self._log_q
+            start = self._first if self.options.memoryless else self._log_q
             moved = start + torch.where(present, self.options.eta * (means + self._margin), 0.0)
             self._log_q = torch.log_softmax(moved, dim=0)
             q = torch.where(present, self._log_q.exp(), 0.0)
