@@ -155,6 +155,14 @@ def test_large_means_do_not_cost_the_variance():
 def test_a_network_without_usual_batch_norms_is_refused():
     with pytest.raises(ConfigError, match="the network has no batch norm"):
         with_group_norms(nn.Sequential(nn.Conv2d(3, 3, 1)), groups=2, unknown_as=0)
-    for odd in (nn.BatchNorm2d(3, affine=False), nn.BatchNorm2d(3, track_running_stats=False), nn.BatchNorm1d(3)):
+
+    class BatchNormAct(nn.BatchNorm2d):
+        """A batch norm that also acts, as timm has one."""
+
+        def forward(self, input):  # noqa: A002  (as torch names it)
+            return super().forward(input).relu()
+
+    unusual = (nn.BatchNorm2d(3, affine=False), nn.BatchNorm2d(3, track_running_stats=False), nn.BatchNorm1d(3))
+    for odd in (*unusual, BatchNormAct(3)):
         with pytest.raises(ConfigError, match=r"the network has BatchNorm.*take another network"):
             with_group_norms(nn.Sequential(odd), groups=2, unknown_as=0)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from mindgap.core.errors import ConfigError
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.batches import BatchPlan, parse_ratios, ratios_from_mapping
@@ -21,6 +22,11 @@ def batch_plan(groups: Groups, mitigation: AbstractMitigation, settings: TrainSe
         ConfigError: the ratios or the batch size do not fit the groups.
     """
     wish = mitigation.batches(groups)
+    if wish.ratios is not None and settings.ratios not in ("natural", "uniform"):
+        raise ConfigError(
+            f"mitigation {settings.mitigation!r} chooses the batches' ratios itself, got {settings.ratios!r}; leave "
+            "one of the two out"
+        )
     ratios = wish.ratios if wish.ratios is not None else batch_ratios(settings.ratios, groups)
     return BatchPlan(
         groups.ids,

@@ -45,7 +45,10 @@ def freeze(network: nn.Module, count: int) -> tuple[nn.Module, ...]:
         return ()
     if not isinstance(network, Network):
         raise ConfigError(f"freeze is {count}: the mitigation's {type(network).__name__} has no stem and blocks")
-    parts = (network.stem, *network.blocks)[:count]
+    every = (network.stem, *network.blocks)
+    if count > len(every):
+        raise ConfigError(f"freeze is {count}: the network has {len(every)} parts before its head; give that or less")
+    parts = every[:count]
     for part in parts:
         part.requires_grad_(requires_grad=False)
     return parts

@@ -147,7 +147,7 @@ def with_group_norms(network: nn.Module, *, groups: int, unknown_as: int) -> Non
 
 
 def _is_usual(norm: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
-    return isinstance(norm, nn.BatchNorm2d) and norm.affine and norm.track_running_stats
+    return type(norm) is nn.BatchNorm2d and norm.affine and norm.track_running_stats  # others may do more, such as act
 
 
 @contextmanager

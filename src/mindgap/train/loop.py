@@ -139,7 +139,7 @@ def train_network(
                 before_epoch(epoch)
             _train_epoch(run, epoch, on_epoch)
             if checkpoint_dir is not None:
-                if keep_stem and epoch + 1 == settings.stable_epochs:
+                if keep_stem and not kind.needs_teacher and epoch + 1 == settings.stable_epochs:
                     save_checkpoint(checkpoint_dir, run.state_dict(key=run.keys.stem), name=STEM_FILE)
                 save_checkpoint(checkpoint_dir, run.state_dict(key=run.keys.whole))
     except (MemoryError, RuntimeError) as error:
@@ -168,7 +168,7 @@ def _train_epoch(run: TrainingRun, epoch: int, on_epoch: OnEpoch | None) -> None
 def _saved(folder: Path, run: TrainingRun) -> dict[str, Any] | None:
     """Where the run goes on: at its own last epoch, else where a shorter one began to decay."""
     state = load_checkpoint(folder, run=run.keys.whole)
-    if state is not None or run.settings.schedule != "trapezoid":
-        return state
+    if state is not None or run.settings.schedule != "trapezoid" or run.mitigation.needs_teacher:
+        return state  # a shorter run had another teacher
     stem = load_checkpoint(folder, run=run.keys.stem, name=STEM_FILE)
     return stem if stem is not None and len(stem["history"]) <= run.settings.stable_epochs else None

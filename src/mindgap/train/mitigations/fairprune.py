@@ -137,7 +137,8 @@ class FairPrune(AbstractMitigation):
         """Zeroes the weights of the smallest scores; the share of each weight tensor."""
         names, beta = self.facts.group_names, self.options.beta
         best, worst = (names.index(self._record[who]) for who in ("privileged", "unprivileged"))
-        weights = prunable_weights(network)
+        trained = {name for name, weight in network.named_parameters() if weight.requires_grad}  # frozen ones stay
+        weights = {name: weight for name, weight in prunable_weights(network).items() if name in trained}
         count = int(Fraction(str(self.options.fraction)) * sum(weight.numel() for weight in weights.values()))
         if not count:
             return dict.fromkeys(weights, 0.0)
