@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.errors import TrainingFailure
 from mindgap.core.seed import derive_seed
-from mindgap.data.image_store import Store
-from mindgap.data.store_cache import local_store
 from mindgap.metrics.predictions import write_predictions
 from mindgap.search.artifacts import LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
 from mindgap.search.attempt_folders import AttemptFolders
 from mindgap.search.ledger import Claim
 from mindgap.search.method_plan import MethodPlan, MethodRun
 from mindgap.search.plan import judged_unfairness
+from mindgap.search.planned_store import planned_store
 from mindgap.search.reward import Reward
 from mindgap.search.trial import accuracies_by_group
 from mindgap.search.worker_loop import Trained
@@ -52,12 +51,7 @@ class MethodRuns:
     def __init__(self, run: Path, plan: MethodPlan, *, artifacts: AbstractArtifacts | None = None) -> None:
         self.plan = plan
         self.folders = AttemptFolders(run, artifacts or SharedFolder())
-        self.store = Store.open(local_store(plan.store, fingerprint=plan.fingerprint))
-        if self.store.fingerprint != plan.fingerprint:
-            raise RunError(
-                f"{plan.store}: has fingerprint {self.store.fingerprint}, the comparison began with "
-                f"{plan.fingerprint}; restore the store or begin a new comparison"
-            )
+        self.store = planned_store(plan.store, fingerprint=plan.fingerprint, what="comparison")
         self.groups = self.store.groups(plan.attribute)
 
     def rejection(self, tokens: tuple[int, ...]) -> Mapping[str, Any] | None:  # noqa: ARG002  (all are trained)

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.errors import TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
-from mindgap.data.image_store import Store
-from mindgap.data.store_cache import local_store
 from mindgap.metrics.predictions import write_predictions
 from mindgap.metrics.unfairness import group_accuracies
 from mindgap.search.artifacts import LOG_FILE, PREDICTIONS_FILE, AbstractArtifacts, SharedFolder
 from mindgap.search.attempt_folders import AttemptFolders
 from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
+from mindgap.search.planned_store import planned_store
 from mindgap.search.training_options import with_changes
 from mindgap.search.worker_loop import Trained
 from mindgap.space.architecture import save_network
@@ -47,12 +46,7 @@ class StoreCandidates:
         self.run, self.plan = run, plan
         self.artifacts = artifacts or SharedFolder()
         self.folders = AttemptFolders(run, self.artifacts)
-        self.store = Store.open(local_store(plan.store, fingerprint=plan.fingerprint))
-        if self.store.fingerprint != plan.fingerprint:
-            raise RunError(
-                f"{plan.store}: has fingerprint {self.store.fingerprint}, the search began with {plan.fingerprint}; "
-                "restore the store or begin a new search"
-            )
+        self.store = planned_store(plan.store, fingerprint=plan.fingerprint, what="search")
         self.space = plan.open_space(self.store, run=run)
         self.reward = plan.make_reward()
         self.groups = self.store.groups(plan.attribute)
