@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 
 from mindgap.core.groups import Groups
+from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
 from mindgap.space.network import Network
+from mindgap.testing.tiny_store import SIZE_PX as STORE_PX
+from mindgap.train.loop import OnEpoch, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import LOSSES
 from mindgap.train.mitigation import LabelledRows, TrainingData, TrainingFacts
 
@@ -52,3 +58,36 @@ def tiny_data() -> TrainingData:
     rows = torch.arange(len(GROUPS))
     every = LabelledRows(rows, torch.tensor(LABELS), tiny_groups())
     return TrainingData(pixels, every, every, mean=half, std=half)
+
+
+SMALL = Architecture(
+    name="small",
+    input_px=STORE_PX,
+    num_classes=2,
+    stem=Stem(channels=8),
+    blocks=(BlockSpec(type="rb", out_channels=16, choices={"kernel": 3, "hidden_channels": 8}),),
+    head=Head(width=16),
+)
+"""A network that learns what the images of ``write_tiny_store`` show in a few epochs."""
+
+
+def train_small(
+    store: Store,
+    mitigation: str,
+    *,
+    folder: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    **options: Any,
+) -> TrainResult:
+    """Trains ``SMALL`` on a tiny store's groups of ``sex``; ``options`` are of ``TrainSettings``."""
+    settings = {"epochs": 3, "batch_size": 48, "precision": "fp32", "lr": 0.01, "mitigation": mitigation} | options
+    return train_network(
+        SMALL.build(seed=1),
+        store,
+        train_rows=store.rows("train"),
+        groups=store.groups("sex"),
+        settings=TrainSettings(**settings),
+        architecture=SMALL,
+        checkpoint_dir=folder,
+        on_epoch=on_epoch,
+    )

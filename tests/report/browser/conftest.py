@@ -111,3 +111,32 @@ def photograph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], NDA
         return np.asarray(Image.open(folder / "page.png").convert("RGB"))
 
     return taken
+
+
+@pytest.fixture(scope="session")
+def check_still() -> Callable[[list[dict[str, Any]]], None]:
+    """Nothing leaves the page or runs, on any screen."""
+
+    def check(seen: list[dict[str, Any]]) -> None:
+        for found in seen:
+            assert found["requests"] == found["scripts"] == found["unnamed"] == found["untitled"] == 0
+            assert not found["alerted"]
+            assert found["background"] != "rgba(0, 0, 0, 0)", "the policy blocked the page's own style sheet"
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def check_fits() -> Callable[[list[dict[str, Any]]], None]:
+    """The page fits every width and is used by keyboard; the last look is on paper."""
+
+    def check(seen: list[dict[str, Any]]) -> None:
+        for found in seen:
+            assert found["overflow"] <= 0, found["beyond"]
+            assert found["beyond"] == []
+            assert found["focusable"]
+            assert found["named"]
+            assert found["summaries"]
+        assert all(found["skips"] for found in seen[:-1])  # on paper there is nothing to skip
+
+    return check

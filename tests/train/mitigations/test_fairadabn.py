@@ -12,13 +12,12 @@ import torch
 from mindgap.core.errors import ConfigError, TrainingFailure
 from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
-from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
-from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
-from mindgap.testing.tiny_training import tiny_groups, tiny_images, tiny_network
+from mindgap.testing.tiny_store import write_tiny_store
+from mindgap.testing.tiny_training import SMALL, tiny_groups, tiny_images, tiny_network, train_small
 from mindgap.train.batch_ratios import batch_plan
 from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.group_norm import GroupBatchNorm2d
-from mindgap.train.loop import TrainSettings, train_network
+from mindgap.train.loop import TrainSettings
 from mindgap.train.loss import LOSSES
 from mindgap.train.mitigation import Batch, TrainingFacts, make_mitigation
 from mindgap.train.mitigations.fairadabn import GroupMean
@@ -179,34 +178,10 @@ def test_an_alpha_that_is_none_is_refused(alpha):
         fairadabn(5, 5, alpha=alpha)
 
 
-SMALL = Architecture(
-    name="small",
-    input_px=SIZE_PX,
-    num_classes=2,
-    stem=Stem(channels=8),
-    blocks=(BlockSpec(type="rb", out_channels=16, choices={"kernel": 3, "hidden_channels": 8}),),
-    head=Head(width=16),
-)
-
-
 @pytest.fixture(scope="module")
 def two_groups(tmp_path_factory):
     """200 images; class ``red`` is a third as red in one half of them as in the other."""
     return Store.open(write_tiny_store(tmp_path_factory.mktemp("fairadabn") / "store", n=200, minority=0.5))
-
-
-def trained(store, *, folder=None, on_epoch=None, **options):
-    settings = {"epochs": 3, "batch_size": 32, "precision": "fp32", "lr": 0.01, "mitigation": "fairadabn"} | options
-    return train_network(
-        SMALL.build(seed=1),
-        store,
-        train_rows=store.rows("train"),
-        groups=store.groups("sex"),
-        settings=TrainSettings(**settings),
-        architecture=SMALL,
-        checkpoint_dir=folder,
-        on_epoch=on_epoch,
-    )
 
 
 def chances(result, store, *, groups=None, task="single-label"):
@@ -223,7 +198,7 @@ def chances(result, store, *, groups=None, task="single-label"):
 
 
 def test_groups_that_differ_get_statistics_that_differ_and_both_forms_learn(two_groups):
-    result = trained(two_groups, epochs=6)
+    result = train_small(two_groups, "fairadabn", epochs=6, batch_size=32)
     first = norms_of(result.network)[0]
     spread = (first.running_mean[0] - first.running_mean[1]).abs() / first.running_var.mean(dim=0).sqrt()
     assert spread.max() > 0.1
@@ -242,15 +217,15 @@ def test_groups_that_differ_get_statistics_that_differ_and_both_forms_learn(two_
 
 
 def test_a_stopped_run_goes_on_to_bit_identical_weights(two_groups, tmp_path):
-    straight = trained(two_groups)
+    straight = train_small(two_groups, "fairadabn")
 
     def stop(record, _):
         if record.epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(two_groups, folder=tmp_path, on_epoch=stop)
-    resumed = trained(two_groups, folder=tmp_path)
+        train_small(two_groups, "fairadabn", folder=tmp_path, on_epoch=stop)
+    resumed = train_small(two_groups, "fairadabn", folder=tmp_path)
     pairs = zip(straight.network.state_dict().values(), resumed.network.state_dict().values(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 
@@ -258,11 +233,11 @@ def test_a_stopped_run_goes_on_to_bit_identical_weights(two_groups, tmp_path):
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_it_trains_on_several_labels_in_any_precision(make_store, precision):
     store = make_store(multi_label=True)
-    result = trained(store, precision=precision, loss="bce", epochs=5)
+    result = train_small(store, "fairadabn", precision=precision, loss="bce", epochs=5, batch_size=32)
     found = chances(result, store, groups=store.groups("sex"), task="multi-label")
     assert accuracy(store, np.arange(store.n), found) > 0.85
 
 
 def test_a_learning_rate_too_high_is_a_failure_with_its_reason(two_groups):
     with pytest.raises(TrainingFailure, match="lower the learning rate"):
-        trained(two_groups, lr=1e6, schedule="paper", epochs=1)
+        train_small(two_groups, "fairadabn", lr=1e6, schedule="paper", epochs=1)

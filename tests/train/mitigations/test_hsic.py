@@ -14,9 +14,8 @@ from sklearn.preprocessing import normalize as unit_rows
 from mindgap.core.errors import ConfigError, TrainingFailure
 from mindgap.data.augment import normalize
 from mindgap.data.image_store import Store
-from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
-from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
-from mindgap.train.loop import TrainSettings, train_network
+from mindgap.testing.tiny_store import write_tiny_store
+from mindgap.testing.tiny_training import SMALL, train_small
 from mindgap.train.loss import LOSSES
 from mindgap.train.mitigation import AttributeFacts, Batch, TrainingFacts, make_mitigation
 
@@ -183,30 +182,6 @@ def two_groups(tmp_path_factory):
     return Store.open(write_tiny_store(tmp_path_factory.mktemp("hsic") / "store", n=400, minority=0.5))
 
 
-SMALL = Architecture(
-    name="small",
-    input_px=SIZE_PX,
-    num_classes=2,
-    stem=Stem(channels=8),
-    blocks=(BlockSpec(type="rb", out_channels=16, choices={"kernel": 3, "hidden_channels": 8}),),
-    head=Head(width=16),
-)
-
-
-def trained(store, mitigation, *, architecture=SMALL, **options):
-    settings = {"epochs": 6, "batch_size": 48, "precision": "fp32", "lr": 0.01, "mitigation": mitigation} | options
-    network = architecture.build(seed=1)
-    result = train_network(
-        network,
-        store,
-        train_rows=store.rows("train"),
-        groups=store.groups("sex"),
-        settings=TrainSettings(**settings),
-        architecture=architecture,
-    )
-    return network, result
-
-
 def test_training_makes_it_fall_and_plain_training_does_not(two_groups):
     rows = two_groups.rows("train")
     batch = batch_of(two_groups.labels[rows], two_groups.groups("sex").ids[rows])
@@ -215,7 +190,7 @@ def test_training_makes_it_fall_and_plain_training_does_not(two_groups):
     )
     values = {}
     for mitigation, options in (("erm", {}), ("hsic", {"strength": 30.0})):
-        network, _ = trained(two_groups, mitigation, mitigation_options=options)
+        network = train_small(two_groups, mitigation, epochs=6, mitigation_options=options).network
         with torch.no_grad():
             values[mitigation] = hsic(classes=2).dependence(batch, network.eval().features(images))[0].tolist()
     (dark, red), (_, red_after) = values["erm"], values["hsic"]
@@ -226,11 +201,11 @@ def test_training_makes_it_fall_and_plain_training_does_not(two_groups):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_it_trains_on_several_labels_in_any_precision(make_store, precision):
-    _, result = trained(make_store(multi_label=True), "hsic", precision=precision, loss="bce", epochs=2)
+    result = train_small(make_store(multi_label=True), "hsic", precision=precision, loss="bce", epochs=2)
     assert all(math.isfinite(record.objective) for record in result.history)
     assert result.history[-1].objective != result.history[-1].loss
 
 
 def test_a_learning_rate_too_high_is_a_failure_with_its_reason(two_groups):
     with pytest.raises(TrainingFailure, match=r"(diverged|became|weight).*lower the learning rate"):
-        trained(two_groups, "hsic", lr=1e6, schedule="paper", epochs=3)
+        train_small(two_groups, "hsic", lr=1e6, schedule="paper", epochs=3)

@@ -12,10 +12,8 @@ from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from mindgap.core.errors import ConfigError, TrainingFailure
 from mindgap.data.augment import normalize
 from mindgap.data.image_store import Store
-from mindgap.space.architecture import Architecture, BlockSpec, Head, Stem
-from mindgap.testing.tiny_store import SIZE_PX, write_tiny_store
-from mindgap.testing.tiny_training import tiny_images, tiny_network
-from mindgap.train.loop import TrainSettings, train_network
+from mindgap.testing.tiny_store import write_tiny_store
+from mindgap.testing.tiny_training import SMALL, tiny_images, tiny_network, train_small
 from mindgap.train.loss import LOSSES
 from mindgap.train.mitigation import AttributeFacts, Batch, TrainingFacts, make_mitigation
 from mindgap.train.mitigations.mfd import squared_mmd
@@ -171,42 +169,15 @@ def two_groups(tmp_path_factory):
     return Store.open(write_tiny_store(tmp_path_factory.mktemp("mfd") / "store", n=400, minority=0.5))
 
 
-SMALL = Architecture(
-    name="small",
-    input_px=SIZE_PX,
-    num_classes=2,
-    stem=Stem(channels=8),
-    blocks=(BlockSpec(type="rb", out_channels=16, choices={"kernel": 3, "hidden_channels": 8}),),
-    head=Head(width=16),
-)
-
-
-def trained(store, mitigation="mfd", *, folder=None, on_epoch=None, **options):
-    settings = {"epochs": 3, "batch_size": 48, "precision": "fp32", "lr": 0.01, "mitigation": mitigation} | options
-    network = SMALL.build(seed=1)
-    result = train_network(
-        network,
-        store,
-        train_rows=store.rows("train"),
-        groups=store.groups("sex"),
-        settings=TrainSettings(**settings),
-        architecture=SMALL,
-        checkpoint_dir=folder,
-        on_epoch=on_epoch,
-    )
-    return network, result
-
-
 def test_training_brings_the_groups_nearer_to_the_teacher_than_its_own_are(two_groups):
     rows = two_groups.rows("train")
     batch = batch_of(two_groups.labels[rows], two_groups.groups("sex").ids[rows])
     images = normalize(
         two_groups.image_tensor()[torch.from_numpy(rows)], mean=SMALL.mean, std=SMALL.std, dtype=torch.float32
     )
-    plain, alone = trained(two_groups, "erm", epochs=20)
-    network, result = trained(two_groups, epochs=20)
+    alone, result = (train_small(two_groups, name, epochs=20) for name in ("erm", "mfd"))
     with torch.no_grad():
-        taught, learnt = (of.eval().features(images) for of in (plain, network))
+        taught, learnt = (of.eval().features(images) for of in (alone.network, result.network))
         assert torch.equal(result.mitigation.taught(images), taught), "the teacher is the plain network"
         before, after = (mfd(classes=2).discrepancies(batch, taught, of) for of in (taught, learnt))
     assert before[2:].min() > 0.01, "the groups differ in class red"
@@ -215,7 +186,7 @@ def test_training_brings_the_groups_nearer_to_the_teacher_than_its_own_are(two_g
 
 
 def test_a_stopped_run_goes_on_to_bit_identical_weights(two_groups, tmp_path):
-    straight, _ = trained(two_groups, folder=tmp_path / "straight")
+    straight = train_small(two_groups, "mfd", folder=tmp_path / "straight")
     seen = []
 
     def stop(record, _):
@@ -224,23 +195,23 @@ def test_a_stopped_run_goes_on_to_bit_identical_weights(two_groups, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(two_groups, folder=tmp_path / "stopped", on_epoch=stop)
-    resumed, result = trained(
-        two_groups, folder=tmp_path / "stopped", on_epoch=lambda record, _: seen.append(record.epoch)
+        train_small(two_groups, "mfd", folder=tmp_path / "stopped", on_epoch=stop)
+    resumed = train_small(
+        two_groups, "mfd", folder=tmp_path / "stopped", on_epoch=lambda record, _: seen.append(record.epoch)
     )
     assert seen == [1, 2, 2, 3]
-    assert len(result.history) == 3
-    pairs = zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert len(resumed.history) == 3
+    pairs = zip(straight.network.state_dict().values(), resumed.network.state_dict().values(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_it_trains_on_several_labels_in_any_precision(make_store, precision):
-    _, result = trained(make_store(multi_label=True), precision=precision, loss="bce", epochs=2)
+    result = train_small(make_store(multi_label=True), "mfd", precision=precision, loss="bce", epochs=2)
     assert all(math.isfinite(record.objective) for record in result.history)
     assert result.history[-1].objective > result.history[-1].loss
 
 
 def test_a_learning_rate_too_high_is_a_failure_with_its_reason(two_groups):
     with pytest.raises(TrainingFailure, match=r"(diverged|became|weight).*lower the learning rate"):
-        trained(two_groups, lr=1e6, schedule="paper")
+        train_small(two_groups, "mfd", lr=1e6, schedule="paper")
