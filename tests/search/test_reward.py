@@ -59,7 +59,7 @@ def test_fewer_than_two_groups_left_is_refused_in_one_line():
         match=r"age: fewer than two groups have 30 validation images \(young 40, old 5\); .* or lower --min-group",
     ):
         excluded_groups(Groups("age", ("young", "old"), np.repeat([0, 1], [40, 5])))
-    with pytest.raises(DataError, match=r"; search on --attribute sex, merge groups, or lower --min-group"):
+    with pytest.raises(DataError, match=r"; take --attribute sex, merge groups, or lower --min-group"):
         excluded_groups(Groups("age", ("young", "old"), np.repeat([0, 1], [40, 5])), others=["sex", "site"])
 
 

@@ -89,7 +89,7 @@ def difference_over_seeds(first: Sequence[float | None], second: Sequence[float 
     apart = [b - a for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     record: Record = {"value": mean(apart) if apart else None, "low": None, "high": None, "n_seeds": len(apart)}
     if len(apart) < 2:
-        return record | {"reason": ONE_SEED if apart else "no seed has both"}
+        return record | {"reason": ONE_SEED if apart else "in no seed are both figures defined"}
     half = float(stats.t.ppf(0.975, len(apart) - 1)) * stdev(apart) / math.sqrt(len(apart))
     return record | {"low": number(mean(apart) - half), "high": number(mean(apart) + half), "reason": None}
 

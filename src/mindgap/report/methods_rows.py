@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,8 +113,8 @@ def method_rows(record: Record) -> list[MethodRow]:
                 read_figure((method["figures"] or {}).get("overall", {}).get(key), method["reason"]) for key in _OVERALL
             ),
             options=options_text(method["options"]),
-            passes=amount(method["image_passes"]),
-            seconds=count(method["seconds"]),
+            passes=_apart(method["spent"], "image_passes", amount),
+            seconds=_apart(method["spent"], "seconds", count),
             seeds=_seeds_text(method["runs"]),
             why=method["why"] or "",
         )
@@ -218,25 +218,32 @@ def budget_sentence(record: Record) -> str:
     if not tuning["trials"]:
         return f"Nothing was tuned: every method has its defaults. {judged}"
     lr = tuning["lr"]
-    drawn = "drawn at random" if tuning["tuner"] == "random" else "drawn at random four times, then by TPE"
+    if tuning["trials"] == 1:
+        return f"Every method had 1 tuning run on one seed, with its defaults, which are taken. {judged}"
+    drawn = f"drawn at random {_times(tuning['at_random'])}" + (
+        f", then by TPE {_times(tuning['by_tpe'])}" if tuning["by_tpe"] else ""
+    )
     return (
-        f"Every method had {tuning['trials']} tuning run{'s' * (tuning['trials'] > 1)} on one seed: its defaults, then "
-        f"options {drawn} (learning rate {lr['low']:g} to {lr['high']:g}). Of these was taken "
-        f"{record['select']['says']}. {judged}"
+        f"Every method had {tuning['trials']} tuning runs on one seed: its defaults, then options {drawn} (learning "
+        f"rate {lr['low']:g} to {lr['high']:g}). Of these was taken {record['select']['says']}. {judged}"
     )
 
 
-def over_seeds_sentence(apart: Record, *, shown: bool) -> str:
-    """What training again does to the difference of the gap, from ``difference_over_seeds``.
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def over_seeds_sentence(apart: Record, *, shown: bool, what: str = "the gap") -> str:
+    """What training again does to a difference, of the gap or another figure, from ``difference_over_seeds``.
 
     ``shown`` says that the images show a difference, which another training might not.
     """
     if apart["value"] is None:
-        return f"Over seeds the difference of the gap is not defined: {apart['reason']}."
+        return f"Over seeds the difference of {what} is not defined: {apart['reason']}."
     if apart["low"] is None:
-        return "With one seed it is not known how much training again moves it."
+        return f"From one seed it is not known how much training again moves {what}."
     told = (
-        f"Over {apart['n_seeds']} seeds the gap differs by {signed(apart['value'])} (95\u202f% interval "
+        f"Over {apart['n_seeds']} seeds {what} differs by {signed(apart['value'])} (95\u202f% interval "
         f"{signed(apart['low'])} to {signed(apart['high'])})"
     )
     if apart["low"] <= 0 <= apart["high"]:
@@ -255,6 +262,11 @@ def seeds_sentence(record: Record) -> str:
         "One seed was trained, so no interval over seeds can be given: how much training again moves a figure is not "
         "known. images: the 95 % interval about the images; floor: mean and adverse 95 % point of what chance gives."
     )
+
+
+def _apart(spent: Record, name: str, text: Callable[[float | None], str]) -> str:
+    """What tuning runs and judged runs took, apart."""
+    return f"{text(spent['tuning'][name])} + {text(spent['final'][name])}"
 
 
 def _seeds_text(runs: Sequence[Record]) -> str:

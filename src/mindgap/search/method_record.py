@@ -8,7 +8,7 @@ from typing import Any
 
 from mindgap.search.agenda import outcome
 from mindgap.search.method_choice import Choice
-from mindgap.search.method_order import MethodOrder
+from mindgap.search.method_order import TPE_STARTUP, MethodOrder
 from mindgap.search.method_plan import LR_ABOVE, LR_BELOW, MethodPlan, MethodRun
 from mindgap.search.method_runs import MethodRuns
 from mindgap.search.slot import Slot
@@ -87,9 +87,12 @@ class MethodRecords:
         """The budget that all methods had alike, and the ranges that were tried."""
         plan = self.plan
         own = SCHEDULES[plan.training.schedule].lr
+        at_random = max(0, (min(plan.trials, TPE_STARTUP) if plan.tuner == "tpe" else plan.trials) - 1)
         return {
             "tuner": plan.tuner,
             "trials": plan.trials,
+            "at_random": at_random,
+            "by_tpe": max(0, plan.trials - 1) - at_random,
             "lr": {"default": own, "low": own / LR_BELOW, "high": own * LR_ABOVE},
             "ranges": plan.model_dump(mode="json")["tuned"],
         }

@@ -67,7 +67,9 @@ def majority_rate(labels: NDArray[np.integer[Any]]) -> float:
     return float(np.bincount(labels).max() / labels.size)
 
 
-def excluded_groups(groups: Groups, *, min_group: int = 30, others: Sequence[str] = ()) -> tuple[str, ...]:
+def excluded_groups(
+    groups: Groups, *, min_group: int = 30, others: Sequence[str] = (), split: str = "validation"
+) -> tuple[str, ...]:
     """Names of the groups of fewer than ``min_group`` rows, which the reward leaves out because chance would rule.
 
     Six equal groups of 7000/2900/72/24/5/5 rows have U = .37 on average by chance alone at an accuracy of .80.
@@ -76,14 +78,15 @@ def excluded_groups(groups: Groups, *, min_group: int = 30, others: Sequence[str
         groups: of the rows that judge candidates (validation).
         min_group: fewest rows of a group that counts.
         others: attributes with enough groups of that size, to be named where this one has not.
+        split: of the rows.
 
     Raises:
         DataError: fewer than two groups are left, or there is no row at all.
     """
     if not len(groups.ids):
         raise DataError(
-            "the store has no validation images, and they judge the candidates; "
-            "prepare it again with a validation share, such as --split .7,.15,.15"
+            f"the store has no {split} images, which judge; prepare it again with a {split} share, such as "
+            "--split .7,.15,.15"
         )
     counts = dict(zip(groups.names, groups.counts().tolist(), strict=True))
     excluded = tuple(name for name, count in counts.items() if count < min_group)
@@ -91,7 +94,7 @@ def excluded_groups(groups: Groups, *, min_group: int = 30, others: Sequence[str
         seen = ", ".join(f"{name} {count}" for name, count in counts.items())
         instead = f"--attribute {others[0]}" if others else "another attribute"
         raise DataError(
-            f"{groups.attribute}: fewer than two groups have {min_group} validation images ({seen}); "
-            f"search on {instead}, merge groups, or lower --min-group"
+            f"{groups.attribute}: fewer than two groups have {min_group} {split} images ({seen}); "
+            f"take {instead}, merge groups, or lower --min-group"
         )
     return excluded

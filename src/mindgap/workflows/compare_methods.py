@@ -23,7 +23,14 @@ from mindgap.search.local_disk import refuse_network_disk
 from mindgap.search.method_plan import METHODS, MethodPlan, MethodRun, read_method_plan
 from mindgap.search.placement import AbstractPlacement, Assignment, make_placement
 from mindgap.search.slot import Slot
-from mindgap.workflows.method_planning import BASELINE, CHANGEABLE, MethodsOptions, make_method_plan, ordered_methods
+from mindgap.workflows.method_planning import (
+    ANALYSIS,
+    BASELINE,
+    CHANGEABLE,
+    MethodsOptions,
+    make_method_plan,
+    ordered_methods,
+)
 from mindgap.workflows.method_results import RECORD, write_method_results
 
 log = logging.getLogger(__name__)
@@ -101,7 +108,10 @@ class MethodsCall:
         plan = None if state != "new" and has_ledger(folder) else make_method_plan(self.options, self.store)
         with RunFolder.hold(folder, **asked) as run:
             if run.state == "finished":
-                return read_json(run.path / RECORD)
+                record = read_json(run.path / RECORD)
+                if all(record["options"][name] == getattr(self.options, name) for name in ANALYSIS):
+                    return record
+                run.reopen()
             self._begin(run, plan)
             ledger = Ledger(ledger_url(folder))
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from mindgap.audit.comparison import refuse_unknown_gap
+from mindgap.audit.comparison_verdict import LEVEL
 from mindgap.core.config import StrictModel, parse
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.notes import note
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.search.method_choice import selection_rule
+from mindgap.search.method_order import TPE_STARTUP
 from mindgap.search.method_plan import STEPS, MethodPlan, MethodRun, TunerName
+from mindgap.search.method_runs import JUDGED_SPLITS
 from mindgap.search.reward import excluded_groups
 from mindgap.space.network import resolve_network
 from mindgap.train.device import choose_device
@@ -30,7 +34,9 @@ from mindgap.workflows.train_job import TrainJob
 log = logging.getLogger(__name__)
 
 BASELINE = "erm"
-CHANGEABLE = frozenset({"workers", "placement", "placement_options"})
+ANALYSIS = frozenset({"bootstrap", "permutations"})
+"""May be asked anew of runs that are trained; the gap may not, which the test images would then have chosen."""
+CHANGEABLE = frozenset({"workers", "placement", "placement_options"}) | ANALYSIS
 
 
 class MethodsOptions(StrictModel):
@@ -116,10 +122,26 @@ def make_method_plan(options: MethodsOptions, store: Store) -> MethodPlan:
             f"{attribute.replace(',', '*')!r} if the store has it (all are audited)"
         )
     selection_rule(options.select)
+    if options.tuner == "tpe" and options.trials <= TPE_STARTUP:
+        raise ConfigError(
+            f"tuner is 'tpe', which learns from {TPE_STARTUP} runs of a method, and trials is {options.trials}; give "
+            f"{TPE_STARTUP + 1} or more, or take random"
+        )
     _check_test_rows(options, store)
     others = [name for name in store.attributes if name != attribute]
-    validation = store.groups(attribute).take(store.rows("validation"))
-    excluded = excluded_groups(validation, min_group=options.min_group, others=others)
+    excluded, _ = (
+        excluded_groups(
+            store.groups(attribute).take(store.rows(split)), min_group=options.min_group, others=others, split=split
+        )
+        for split in JUDGED_SPLITS
+    )
+    needed = permutations_needed(options, store)
+    if 0 < options.permutations < needed:
+        note(
+            log,
+            f"with permutations={options.permutations} no verdict can be shown of so many methods and attributes; give "
+            f"{needed} or more, now or when all is trained",
+        )
     architecture = resolve_network(options.network, num_classes=len(store.classes), input_px=store.size_px)
     training = parse(TrainSettings, options.training, source="compare")
     training = training.model_copy(update={"device": choose_device(training.device).type})
@@ -147,6 +169,13 @@ def make_method_plan(options: MethodsOptions, store: Store) -> MethodPlan:
     with one_thread():
         timed = make_plan(training.precision, architecture, batch_size=training.batch_size, device=training.device)
     return plan.model_copy(update={"precision_plan": timed})
+
+
+def permutations_needed(options: MethodsOptions, store: Store) -> int:
+    """The least permutations with which a difference can be shown, if all that is compared is adjusted for (Holm)."""
+    labels = len(store.classes) if store.task == "multi-label" else 1
+    family = (len(options.methods) - 1) * len(store.attributes) * labels
+    return math.ceil(family / LEVEL) - 1
 
 
 def _check_test_rows(options: MethodsOptions, store: Store) -> None:

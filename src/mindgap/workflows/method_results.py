@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
-from mindgap.audit.method_figures import difference_over_seeds, method_figures
+from mindgap.audit.method_figures import method_figures
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.files import jsonable, read_json, write_json
 from mindgap.core.progress import progress
 from mindgap.data.image_store import Store
 from mindgap.metrics.matched import AnyPredictions
-from mindgap.report.comparison_words import attribute_sentence, parts
 from mindgap.report.document import PAGE
 from mindgap.report.methods_page import write_methods_page
-from mindgap.report.methods_rows import over_seeds_sentence
 from mindgap.search.chosen import kept_probabilities
 from mindgap.search.method_choice import selection_rule
 from mindgap.search.method_plan import MethodPlan
 from mindgap.search.method_record import MethodRecord, MethodRecords
 from mindgap.search.slot import Slot
 from mindgap.space.cost import count_cost
+from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.store_predictions import to_predictions
 from mindgap.workflows.method_planning import BASELINE, MethodsOptions
+from mindgap.workflows.method_verdicts import method_verdicts
 
 RECORD = "compare.json"
 AUDIT_FILE = "metrics.json"
-SHOWN = frozenset({"helps", "levels down", "hurts"})
+NO_PAIR = "no seed was trained to the end by both it and the baseline"
 
 
 def write_method_results(
@@ -87,16 +87,11 @@ def _test(store: Store, folder: Path) -> AnyPredictions:
 
 
 def _audit(folder: Path, predictions: AnyPredictions, options: MethodsOptions) -> dict[str, Any]:
-    if (folder / AUDIT_FILE).is_file():
-        return read_json(folder / AUDIT_FILE)["test"]
-    audit = audit_predictions(
-        predictions,
-        bootstrap=options.bootstrap,
-        permutations=options.permutations,
-        seed=options.seed,
-        min_group=options.min_group,
-    )
-    write_json(folder / AUDIT_FILE, jsonable({"test": audit}))
+    asked = {name: getattr(options, name) for name in ("bootstrap", "permutations", "seed", "min_group")}
+    if (folder / AUDIT_FILE).is_file() and (kept := read_json(folder / AUDIT_FILE)).get("options") == asked:
+        return kept["test"]
+    audit = audit_predictions(predictions, **asked)
+    write_json(folder / AUDIT_FILE, jsonable({"test": audit, "options": asked}))
     return jsonable(audit)
 
 
@@ -104,15 +99,15 @@ def _comparison(
     methods: Sequence[MethodRecord],
     predictions: Mapping[str, Sequence[AnyPredictions]],
     options: MethodsOptions,
-    done: Any,
+    done: Callable[[str], None],
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """The paired comparison of all methods that have a run with the baseline, or why there is none."""
+    """The paired comparison with the baseline of all methods that have a seed in common, or why there is none."""
     if not predictions[BASELINE]:
         return None, f"no run of the baseline {BASELINE!r} was trained to the end"
     models = [
         Model(one.name, tuple(one.completed.values()), tuple(one.completed), tuple(predictions[one.name]))
         for one in methods
-        if predictions[one.name]
+        if set(one.completed) & set(methods[0].completed)
     ]
     asked = ComparisonOptions(
         gap=options.gap,
@@ -137,45 +132,17 @@ def _method(
     return {
         "seeds": list(own),
         "figures": method_figures(done, gap=gap) if done else None,
-        **_verdicts(one, audits, comparison),
+        "predicts_by": "network" if MITIGATIONS.get(one.name).predicts_by_network_alone() else "group",
+        **method_verdicts(
+            one.name,
+            audits,
+            comparison,
+            baseline=BASELINE,
+            why_none=one.why_none or NO_PAIR,
+            told_groups=not MITIGATIONS.get(one.name).predicts_by_network_alone(),
+        ),
         **one.summary(),
     }
-
-
-def _verdicts(
-    one: MethodRecord,
-    audits: Mapping[str, Sequence[Mapping[str, Any] | None]],
-    comparison: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """The word and the sentence of every attribute, and the gap's difference over seeds; the baseline has none."""
-    if one.name == BASELINE:
-        return {"verdict": {}, "over_seeds": {}, "sentences": {}}
-    known = comparison is not None and any(model["name"] == one.name for model in comparison["models"])
-    if comparison is None or not known:
-        return {
-            "verdict": {},
-            "over_seeds": {},
-            "sentences": {"": f"{one.name} is not compared: {one.why_none or 'without a baseline'}."},
-        }
-    verdict, sentences, over_seeds, gap = {}, {}, {}, comparison["gap"]
-    for label, part in parts(comparison).items():
-        for name, attribute in part["attributes"].items():
-            key = f"{label}: {name}" if label else name
-            verdict[key] = attribute["verdict"][one.name]["word"]
-            apart = difference_over_seeds(
-                *([_gap(audit, label, name, gap) for audit in audits[method]] for method in (BASELINE, one.name))
-            )
-            over_seeds[key] = apart
-            told = attribute_sentence(name, attribute, label, model=one.name, baseline=BASELINE)
-            sentences[key] = f"{told} {over_seeds_sentence(apart, shown=verdict[key] in SHOWN)}"
-    return {"verdict": verdict, "over_seeds": over_seeds, "sentences": sentences}
-
-
-def _gap(audit: Mapping[str, Any] | None, label: str, attribute: str, gap: str) -> float | None:
-    if audit is None:
-        return None
-    part = audit["labels"][label] if label else audit
-    return part["attributes"][attribute]["gaps"].get(gap, {}).get("value")
 
 
 def _cost(plan: MethodPlan) -> dict[str, int]:

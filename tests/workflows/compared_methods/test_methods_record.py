@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from typing import ClassVar
 
 import pandas as pd
 import pytest
 
 from mindgap.api import status
 from mindgap.core.errors import RunError, TrainingFailure
+from mindgap.core.notes import NOTE
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import load_network, read_architecture
 from mindgap.testing.tiny_store import write_tiny_store
@@ -69,7 +72,22 @@ def test_the_chosen_options_are_those_of_the_best_worst_group_on_validation(undi
         assert method["chosen_trial"] == best["trial"]
         assert method["options"] == best["options"]
         assert [run["options"] for run in method["runs"]] == [best["options"]] * 2
-        assert all(best["groups"][group] >= best["worst_group_accuracy"] for group in ("a", "b"))
+        assert min(best["groups"].values()) == best["worst_group_accuracy"]
+
+
+def test_the_labels_of_test_images_decide_nothing_that_is_chosen(undisturbed, store, call, tmp_path):
+    _, record = undisturbed
+    shutil.copytree(store, tmp_path / "store")
+    table = pd.read_parquet(store / "table.parquet")
+    test = table["split"] == "test"
+    table.loc[test, "label"] = table.loc[test, "label"].to_numpy()[::-1]
+    table.to_parquet(tmp_path / "store" / "table.parquet")
+    other = call(tmp_path / "store", tmp_path / "run")
+    chosen = [{name: method["chosen_trial"] for name, method in one["methods"].items()} for one in (record, other)]
+    assert chosen[0] == chosen[1]
+    assert [trial["groups"] for trial in other["trials"]] == [trial["groups"] for trial in record["trials"]]
+    seen = [one["methods"]["erm"]["figures"]["overall"]["accuracy"]["mean"] for one in (record, other)]
+    assert seen[0] != seen[1]
 
 
 def test_the_same_options_as_plain_training_give_the_same_network(undisturbed, store):
@@ -98,6 +116,26 @@ def test_a_finished_comparison_is_read_and_other_options_are_refused(undisturbed
         call(store, run, seeds=3)
     with pytest.raises(RunError, match="was run with methods="):
         call(store, run, methods="maxgroup")
+    with pytest.raises(RunError, match="was run with gap="):
+        call(store, run, gap="accuracy_difference")
+
+
+def test_more_permutations_are_asked_of_what_is_trained_and_train_nothing(store, call, tmp_path, caplog):
+    caplog.set_level(NOTE)
+    asked = {"methods": "maxgroup,biasless", "seeds": 1, "trials": 0, "epochs": 1}
+    first = call(store, tmp_path / "run", **asked, permutations=19)
+    assert "with permutations=19 no verdict can be shown" in caplog.text
+    assert "give 39 or more" in caplog.text
+    weights = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("weights.safetensors"))]
+    caplog.clear()
+    second = call(store, tmp_path / "run", **asked, permutations=39)
+    assert "no verdict can be shown" not in caplog.text
+    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("weights.safetensors"))] == weights
+    p = [one["comparison"]["attributes"]["sex"]["gaps"]["unfairness"]["maxgroup"]["p_value"] for one in (first, second)]
+    assert p[0] * 20 == pytest.approx(round(p[0] * 20))
+    assert p[1] * 40 == pytest.approx(round(p[1] * 40))
+    assert second["options"]["permutations"] == 39
+    assert call(store, tmp_path / "run", **asked, permutations=39) == second
 
 
 def test_a_method_that_fails_is_said_and_stops_no_other(store, call, tmp_path, monkeypatch):
@@ -129,6 +167,33 @@ def test_a_method_that_fails_is_said_and_stops_no_other(store, call, tmp_path, m
     assert "<script>" not in page
 
 
+def test_seeds_that_only_one_of_two_has_are_not_compared(store, call, tmp_path, monkeypatch):
+    class FailingAtSeed(AbstractMitigation):
+        failing: ClassVar[set[int]]
+
+        def objective(self, losses, batch, features):
+            if self.facts.seed in self.failing:
+                raise TrainingFailure("not this seed")
+            return losses.mean()
+
+    class Baseline(FailingAtSeed):
+        failing: ClassVar[set[int]] = {1}
+
+    class Apart(FailingAtSeed):
+        failing: ClassVar[set[int]] = {0}
+
+    class Half(FailingAtSeed):
+        failing: ClassVar[set[int]] = {7}
+
+    for name, kind in (("erm", Baseline), ("apart", Apart), ("half", Half)):
+        monkeypatch.setitem(MITIGATIONS._entries, name, kind)
+    methods = call(store, tmp_path / "run", methods="apart,half", epochs=1, trials=0)["methods"]
+    assert methods["apart"]["verdict"] == {}
+    told = "apart is not compared: no seed was trained to the end by both it and the baseline."
+    assert methods["apart"]["sentences"] == {"": told}
+    assert methods["half"]["sentences"]["sex"].endswith("1 of 2 seeds could be compared.")
+
+
 def test_one_seed_without_tuning_works_and_says_what_it_cannot(store, call, tmp_path):
     record = call(store, tmp_path / "run", methods="maxgroup", seeds=1, trials=0, epochs=1)
     assert record["trials"] == []
@@ -142,14 +207,19 @@ def test_one_seed_without_tuning_works_and_says_what_it_cannot(store, call, tmp_
 
 def test_several_labels_have_a_verdict_each(call, tmp_path):
     several = write_tiny_store(tmp_path / "store", multi_label=True)
-    record = call(several, tmp_path / "run", methods="maxgroup", seeds=1, trials=1, epochs=1, tuner="tpe")
+    record = call(several, tmp_path / "run", methods="maxgroup", seeds=1, trials=6, epochs=1, tuner="tpe")
     assert set(record["methods"]["maxgroup"]["verdict"]) == {"red: sex", "even: sex"}
-    assert "Gaps over red: sex" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Gaps over red: sex" in page
+    assert "options drawn at random 3 times, then by TPE 2 times" in page
 
 
 def test_what_is_kept_of_a_method_with_parts_per_group_can_be_used(store, call, tmp_path):
     record = call(store, tmp_path / "run", methods="domainindep", trials=0, seeds=1)
     folder = tmp_path / "run" / record["methods"]["domainindep"]["runs"][0]["folder"]
+    method = record["methods"]["domainindep"]
+    assert (method["predicts_by"], record["methods"]["erm"]["predicts_by"]) == ("group", "network")
+    assert "It is told the group of every test image." in method["sentences"]["sex"]
     kept = read_mitigation(folder, task="single-label", num_classes=2)
     assert kept is not None
     _, network = load_network(folder, adapt=kept.mitigation.adapt)

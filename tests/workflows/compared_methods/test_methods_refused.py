@@ -22,6 +22,7 @@ from mindgap.data.image_store import Store
         ({"seeds": 0}, "seeds is 0: give 1 or more"),
         ({"select": "worst"}, "select is 'worst'"),
         ({"tuner": "grid"}, "tuner is 'grid'"),
+        ({"tuner": "tpe", "trials": 4}, "learns from 4 runs of a method, and trials is 4; give 5 or more"),
         ({"gap": "unfair"}, "gap 'unfair' is unknown for this task; did you mean 'unfairness'"),
         ({"attribute": "sex,age"}, "methods are compared on one attribute"),
         ({"attribute": "tone"}, "tone"),
@@ -59,3 +60,13 @@ def test_options_of_methods_are_refused_where_runs_are_named_and_stores_among_ru
     assert not len(Store.open(tmp_path / "store").rows("test"))
     with pytest.raises(MindgapError, match="has no test images, on which methods are compared"):
         call(tmp_path / "store", tmp_path / "none")
+
+
+def test_too_few_test_images_of_a_group_are_refused_before_anything_is_trained(store, call, tmp_path):
+    shutil.copytree(store, tmp_path / "store")
+    table = pd.read_parquet(store / "table.parquet")
+    table.loc[(table["split"] == "test") & (table["sex"] == "b"), "sex"] = None
+    table.to_parquet(tmp_path / "store" / "table.parquet")
+    with pytest.raises(MindgapError, match=r"sex: fewer than two groups have 5 test images \(a \d+, b 0\)"):
+        call(tmp_path / "store", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
