@@ -152,11 +152,13 @@ class Runs:
         return (print, ("executed",))
 
 
-@pytest.mark.parametrize("case", ["absent", "garbage", "code", "list", "scalars", "truncated.safetensors"])
+@pytest.mark.parametrize("case", ["absent", "garbage", "table", "code", "list", "scalars", "truncated.safetensors"])
 def test_a_file_that_is_no_state_dict_is_refused_in_one_line_and_runs_nothing(tmp_path, capsys, case):
     path = tmp_path / f"{case}.pt" if "." not in case else tmp_path / case
     if case == "garbage":
         path.write_bytes(b"\x00\x01garbage")
+    elif case == "table":
+        path.write_text("name,label\na,b\n")
     elif case == "truncated.safetensors":
         path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
     elif case != "absent":
@@ -165,6 +167,7 @@ def test_a_file_that_is_no_state_dict_is_refused_in_one_line_and_runs_nothing(tm
     with pytest.raises(DataError) as refused:
         load_foreign_weights(network, path)
     assert "\n" not in str(refused.value)
+    assert "weights_only" not in str(refused.value), "torch's advice to execute the file is not passed on"
     assert "executed" not in capsys.readouterr().out
 
 

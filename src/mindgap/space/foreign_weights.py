@@ -93,7 +93,12 @@ def _tensors_in(content: bytes, *, path: Path) -> dict[str, Tensor]:
         if path.suffix == SAFETENSORS:
             return read_safetensors(content)
         tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+    except UnpicklingError:  # torch's own words advise to execute what is in the file
+        raise DataError(
+            f"{path}: is no state dict, or holds objects that would have to be executed, which is never done; give a "
+            "file of tensors only"
+        ) from None
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: cannot read the weights ({reason}); give a file of tensors only") from None
     for wrapper in ("state_dict", "model"):
