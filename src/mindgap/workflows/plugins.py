@@ -16,6 +16,8 @@ REGISTRIES = {
     "mitigations": "mindgap.train.mitigation:MITIGATIONS",
     "metrics": "mindgap.metrics.metric:METRICS",
     "searchers": "mindgap.search.searcher:SEARCHERS",
+    "importances": "mindgap.prune.importance:IMPORTANCES",
+    "explainers": "mindgap.explain.explainer:EXPLAINERS",
     "exporters": "mindgap.export.exporter:EXPORTERS",
 }
 

@@ -1,0 +1,1 @@
+"""Where in an image a network looks, and whether that is inside the lesion."""

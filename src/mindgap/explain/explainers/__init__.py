@@ -1,0 +1,1 @@
+"""One explainer per file."""
