@@ -130,7 +130,7 @@ def _chunks(features: Tensor) -> Iterator[Tensor]:
 def _chunk_snnl(features: Tensor, pairs: _Pairs, distance: Distance, temperature: Temperature) -> Tensor:
     """(c, n, D) features of c channels to (c,) scores."""
     n = len(pairs.others)
-    dead = _constant(features.detach())
+    dead = is_constant(*features.detach().aminmax(dim=1))
     distances = (_squared if distance == "squared" else _cosine)(features)
     spread = distances.detach().sum(dim=(1, 2)) / (n * (n - 1))
     if distance == "cosine":
@@ -143,10 +143,9 @@ def _chunk_snnl(features: Tensor, pairs: _Pairs, distance: Distance, temperature
     return scores.masked_fill(dead, math.nan)
 
 
-def _constant(features: Tensor) -> Tensor:
-    """Bool (c,): channels whose features are the same for all images, as far as float32 can tell."""
-    low, high = features.aminmax(dim=1)
-    return ((high - low) <= _TELLS_APART * torch.maximum(low.abs(), high.abs())).all(dim=1)
+def is_constant(low: Tensor, high: Tensor) -> Tensor:
+    """Bool (…): whether the least and greatest features (…, D) of some images are the same, but for rounding."""
+    return ((high - low) <= _TELLS_APART * torch.maximum(low.abs(), high.abs())).all(dim=-1)
 
 
 def _squared(features: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ from mindgap.core.notes import note
 from mindgap.core.seed import derive_seed, numpy_generator
 from mindgap.data.augment import normalize
 from mindgap.space.network import Network
-from mindgap.train.curvature import Curvature, hessian_diagonal, sample_losses
+from mindgap.train.curvature import Curvature, hessian_diagonal
+from mindgap.train.group_standing import group_standing, rights_and_losses, weight_saliencies
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, LabelledRows, TrainingData, TrainingFacts
 from mindgap.train.squared_gradients import prunable_weights
 from mindgap.train.tuning_range import Range, TuningRanges
@@ -110,28 +111,10 @@ class FairPrune(AbstractMitigation):
 
     def _measure(self, network: Network, data: TrainingData) -> dict[str, Any]:
         judged, where = (data.train, "training") if data.validation is None else (data.validation, "validation")
-        names, groups = self.facts.group_names, judged.groups.ids
         right, losses = _right_and_losses(network, data, judged)
-        counts, trained = judged.groups.counts(), data.train.groups.counts()
-        merits = {g: (right[groups == g].mean(), -losses[groups == g].mean()) for g in np.flatnonzero(counts)}
-        comparable = [g for g in merits if trained[g] > 0]
-        reliable = [g for g in comparable if counts[g] >= SMALL_GROUP]
-        chosen = reliable if len(reliable) > 1 else comparable
-        ranked = sorted(chosen, key=merits.__getitem__)
-        reason = None
-        if len(ranked) < 2:
-            reason = f"fewer than two groups of {judged.groups.attribute} have {where} images to compare"
-        elif merits[ranked[0]] == merits[ranked[-1]]:
-            reason = f"all groups of {judged.groups.attribute} have the same accuracy and loss"
-        return {
-            "measured_on": where,
-            "images": {names[g]: int(counts[g]) for g in merits},
-            "accuracy": {names[g]: float(merit[0]) for g, merit in merits.items()},
-            "privileged": names[ranked[-1]] if reason is None else None,
-            "unprivileged": names[ranked[0]] if reason is None else None,
-            "reason": reason,
-            "pruned": {},
-        }
+        trained = data.train.groups.counts() > 0
+        standing = group_standing(right, losses, judged.groups, where=where, comparable=trained)
+        return {"measured_on": where, **vars(standing), "pruned": {}}
 
     def _prune(self, network: Network, data: TrainingData) -> dict[str, float]:
         """Zeroes the weights of the smallest scores; the share of each weight tensor."""
@@ -143,8 +126,7 @@ class FairPrune(AbstractMitigation):
         if not count:
             return dict.fromkeys(weights, 0.0)
         of_worst, of_best = (self._curvature(network, data, group) for group in (worst, best))
-        scores = [0.5 * weight.square() * (of_worst[name] - beta * of_best[name]) for name, weight in weights.items()]
-        removed = smallest(scores, count=count)
+        removed = smallest(list(weight_saliencies(weights, of_worst, of_best, beta=beta).values()), count=count)
         for weight, gone in zip(weights.values(), removed, strict=True):
             weight.masked_fill_(gone, 0.0)
         return {name: float(gone.float().mean()) for name, gone in zip(weights, removed, strict=True)}
@@ -198,9 +180,7 @@ def _right_and_losses(
     parts = []
     with torch.no_grad():
         for images, labels in _batches(data, rows, np.arange(len(rows.rows)), device=device, size=_BATCH):
-            logits = network(images).float()
-            right = (logits > 0) == (labels > 0) if labels.ndim == 2 else (logits.argmax(dim=1) == labels)[:, None]
-            parts.append(torch.stack([right.double().mean(dim=1), sample_losses(logits, labels).double()]))
+            parts.append(rights_and_losses(network(images).float(), labels))
     right, losses = torch.cat(parts, dim=1).cpu().numpy() if parts else np.empty((2, 0))
     return right, losses
 
