@@ -52,9 +52,9 @@ def layer_outputs(network: nn.Module, layers: Layers, images: Tensor) -> Activat
 def _recording(name: str, layer: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
     def record(_: nn.Module, __: tuple[Any, ...], output: Any) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 4:
-            shape = f"of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+            given = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
             raise ConfigError(
-                f"layer {name!r} puts out a tensor {shape}, no maps (images, channels, height, width); "
+                f"layer {name!r} puts out {given}, no maps (images, channels, height, width); "
                 "name a layer that does, such as a convolution or a block"
             )
         if name in found:

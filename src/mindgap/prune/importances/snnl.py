@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import PositiveFloat
+from pydantic import Field, FiniteFloat
 from torch import Tensor
 
 from mindgap.core.config import StrictModel
 from mindgap.core.errors import ConfigError
 from mindgap.prune.activations import layer_outputs
 from mindgap.prune.importance import IMPORTANCES, AbstractImportance, Layers, ScoringData
-from mindgap.prune.soft_nearest import Distance, Feature, Temperature, channel_snnl
+from mindgap.prune.soft_nearest import Distance, Feature, channel_snnl
 from mindgap.space.network import Network
 
 
@@ -27,7 +27,7 @@ class SnnlOptions(StrictModel):
 
     feature: Feature = "map"
     distance: Distance = "squared"
-    temperature: PositiveFloat | Temperature = "auto"
+    temperature: Annotated[FiniteFloat, Field(gt=0)] | Literal["auto"] = "auto"
 
 
 @IMPORTANCES.register("snnl")
