@@ -261,3 +261,19 @@ def test_the_variance_of_one_group_is_undefined() -> None:
     variance, sizes = group_variance(torch.ones(3), torch.tensor([0, 0, 1]), count=2)
     assert variance.isnan()
     assert sizes.tolist() == [2, 1]
+
+
+def test_a_layer_that_is_not_of_the_network_is_refused() -> None:
+    network = some_network()
+    with pytest.raises(ConfigError, match="layer 'conv9' is not called when the network is"):
+        meta_step(
+            network,
+            {"conv9": nn.Conv2d(3, 3, 1)},
+            [1.0],
+            training=batches(seed=1, count=1),
+            meta=batches(seed=2, count=1),
+            groups=[2],
+            snnl=channel_snnl,
+            loss=loss,
+            step=0.1,
+        )

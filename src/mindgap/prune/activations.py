@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -24,13 +24,14 @@ class Activations(NamedTuple):
     maps: dict[str, Tensor]
 
 
-def layer_outputs(network: nn.Module, layers: Layers, images: Tensor) -> Activations:
+def layer_outputs(network: Callable[[Tensor], Tensor], layers: Layers, images: Tensor) -> Activations:
     """Runs the network and keeps what the layers put out, before anything that follows overwrites it in place.
 
     With gradients enabled the logits depend on the maps, so that they can be differentiated by them.
 
     Args:
-        network: left as it was; its mode, and whether gradients are kept, are the caller's.
+        network: left as it was; its mode, and whether gradients are kept, are the caller's. Any function that calls it
+            will do.
         layers: of the network, by name.
         images: (B, 3, S, S), normalised.
 

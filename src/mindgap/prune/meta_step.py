@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mindgap.core.errors import ConfigError, DataError
+from mindgap.prune.activations import layer_outputs
 from mindgap.prune.importance import Layers, ScoringBatch
 
 ChannelLoss = Callable[[Tensor, Tensor], Tensor]
@@ -71,7 +73,7 @@ def meta_step(
         step: s·α, signed.
 
     Raises:
-        ConfigError: no parameter that is trained acts on the layers.
+        ConfigError: no parameter that is trained acts on the layers, or a layer puts out no maps.
         DataError: no channel of the layers can be scored.
     """
     with _evaluating(network), torch.enable_grad():
@@ -124,9 +126,8 @@ def _snnl_slopes(
     network: nn.Module, layers: Layers, start: dict[str, Tensor], batch: ScoringBatch, snnl: ChannelLoss
 ) -> dict[str, Tensor]:
     """∇_θ SNNL_k by name, of the parameters that act on the layers."""
-    with _recorded(layers) as outputs:
-        functional_call(network, start, (batch.images,))
-    value = torch.cat([snnl(outputs[name], batch.groups) for name in layers]).nanmean()
+    maps = layer_outputs(functools.partial(functional_call, network, start), layers, batch.images).maps
+    value = torch.cat([snnl(maps[name], batch.groups) for name in layers]).nanmean()
     if not value.requires_grad:
         raise ConfigError(f"no parameter before {', '.join(layers)} is trained; unfreeze some, or choose later layers")
     if value.isnan():
@@ -152,26 +153,6 @@ def _product(one: dict[str, Tensor], other: dict[str, Tensor]) -> Tensor:
     """⟨one, other⟩ over the names of ``one``, 0-dimensional float64."""
     parts = [torch.dot(one[name].double().flatten(), other[name].double().flatten()) for name in one]
     return torch.stack(parts).sum()
-
-
-@contextmanager
-def _recorded(layers: Layers) -> Iterator[dict[str, Tensor]]:
-    """The outputs of the layers' last forward pass by name, as they were before what follows overwrote them."""
-    outputs: dict[str, Tensor] = {}
-
-    def keeper(name: str) -> Callable[[nn.Module, object, Tensor], Tensor]:
-        def keep(_: nn.Module, __: object, output: Tensor) -> Tensor:
-            outputs[name] = output
-            return output.clone()
-
-        return keep
-
-    handles = [layer.register_forward_hook(keeper(name)) for name, layer in layers.items()]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
