@@ -16,7 +16,12 @@ from mindgap.core.groups import Groups
 from mindgap.data.augment import normalize
 from mindgap.data.image_store import Store
 from mindgap.prune.meta_rows import MetaBatches, split_meta_rows
+from mindgap.prune.meta_weights import MetaOptions, learn_attribute_weights
+from mindgap.prune.scoring_data import StoreScoringData
+from mindgap.prune.soft_nearest import channel_snnl
 from mindgap.testing.tiny_store import write_tiny_store
+from mindgap.testing.tiny_training import SMALL
+from mindgap.train.loss import make_loss
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -136,3 +141,39 @@ def test_an_attribute_that_is_not_there_or_has_too_few_images_is_refused() -> No
         made([0] * 5 + [1]).balanced("sex")
     with pytest.raises(ConfigError, match="cannot hold 2 images of each of 3 groups; raise it to 6"):
         made([0, 0, 1, 1, 2, 2], batch_size=5).balanced("sex")
+
+
+def test_weights_are_learned_from_a_stores_training_rows(tmp_path: Path) -> None:
+    store = Store.open(write_tiny_store(tmp_path / "store"))
+    groups = [store.groups("sex"), Groups("half", ("first", "second"), np.arange(store.n) // 150)]
+    kept, meta = split_meta_rows(store.rows("train"), store.labels, groups, clusters=store.clusters, share=0.2)
+
+    def source(kind: type[StoreScoringData | MetaBatches], rows: np.ndarray) -> StoreScoringData | MetaBatches:
+        return kind(
+            images=store.image_tensor(),
+            rows=torch.from_numpy(rows),
+            labels=torch.from_numpy(store.labels[rows]),
+            groups={attribute.attribute: attribute.take(rows) for attribute in groups},
+            mean=HALF,
+            std=HALF,
+            device=torch.device("cpu"),
+            batch_size=24,
+            batches=2,
+        )
+
+    network = SMALL.build(seed=0)
+    found = learn_attribute_weights(
+        network,
+        {"head": network.head},
+        attributes=["sex", "half"],
+        training=source(StoreScoringData, kept),
+        meta=source(MetaBatches, meta),
+        snnl=channel_snnl,
+        loss=make_loss(None, task="single-label"),
+        options=MetaOptions(iterations=3),
+    )
+    assert found.left_out == {"sex": (), "half": ()}
+    assert (found.variances > 0).all()
+    assert np.abs(found.path[-1] - 1.0).max() > 1e-4
+    fresh = SMALL.build(seed=0).state_dict()
+    assert all(torch.equal(value, fresh[name]) for name, value in network.state_dict().items())
