@@ -13,9 +13,10 @@ from torch import nn
 from mindgap.core.errors import ConfigError
 from mindgap.space.architecture import BlockSpec
 from mindgap.space.block import BLOCKS, AbstractBlock, counted_cost, middle_channels
-from mindgap.space.layers import Cost
+from mindgap.space.layers import Cost, Residual
 from mindgap.space.network_builder import build_block
 from mindgap.testing import BlockConformance
+from mindgap.testing.block import sampled_specs
 
 PLUG_IN = '''
 from torch import nn
@@ -179,3 +180,61 @@ def test_a_plug_in_by_entry_point_is_listed_searched_and_conforms(tmp_path: Path
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "10 passed" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "shortcut", "built", "said"),
+    [
+        ("mb", (16, 16, 1), "none", nn.Sequential, {"shortcut": "none"}),
+        ("mb", (16, 16, 1), "identity", nn.Identity, {}),
+        ("mb", (16, 24, 1), "none", nn.Sequential, {}),
+        ("rb", (16, 16, 1), "projection", nn.Sequential, {"shortcut": "projection"}),
+        ("rb", (16, 16, 1), "identity", nn.Identity, {}),
+        ("rb", (16, 16, 2), "projection", nn.Sequential, {}),
+        ("bottleneck", (16, 16, 1), "projection", nn.Sequential, {"shortcut": "projection"}),
+        ("cb", (16, 16, 1), "none", nn.Sequential, {}),
+    ],
+)
+def test_a_shortcut_can_be_said_and_is_where_the_rule_would_have_another(name, shape, shortcut, built, said):
+    block = BLOCKS.get(name)()
+    choices = {"kernel": 3, "hidden_channels": 8, "shortcut": shortcut}
+    module = block.build(*shape, **choices)
+    assert isinstance(module, Residual) == (shortcut != "none")
+    assert type(module.shortcut if isinstance(module, Residual) else module) is built
+    assert block.cost(*shape, 8, **choices) == counted_cost(block, *shape, 8, choices)
+    assert block.choices_of(module, *shape, **choices) == {"kernel": 3, "hidden_channels": 8} | said
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "shortcut", "message"),
+    [
+        ("mb", (16, 16, 1), "projection", "shortcut is 'projection' for 16 to 16 channels .* takes none or identity"),
+        ("mb", (16, 24, 1), "identity", "identity only where the shape stays"),
+        ("rb", (16, 16, 1), "none", "takes identity or projection"),
+        ("db", (16, 16, 2), "identity", "this block takes none"),
+    ],
+)
+def test_a_shortcut_that_the_block_or_the_shape_has_not_is_refused(name, shape, shortcut, message):
+    with pytest.raises(ConfigError, match=message):
+        BLOCKS.get(name)().build(*shape, hidden_channels=8, shortcut=shortcut)
+
+
+def test_a_bottleneck_can_have_two_widths_inside():
+    block, choices = BLOCKS.get("bottleneck")(), {"hidden_channels": 5, "spatial_channels": 3}
+    module = block.build(16, 24, 2, **choices)
+    shapes = [tuple(conv.weight.shape[:2]) for conv in module.body.modules() if isinstance(conv, nn.Conv2d)]
+    assert shapes == [(5, 16), (3, 5), (24, 3)]
+    assert block.cost(16, 24, 2, 8, **choices) == counted_cost(block, 16, 24, 2, 8, choices)
+    assert block.choices_of(module, 16, 24, 2) == choices
+    with pytest.raises(ConfigError, match="a block of 0 channels"):
+        block.build(16, 24, 1, spatial_channels=0)
+    with pytest.raises(ConfigError, match="no choice 'spatial_channels'"):
+        BLOCKS.get("rb")().check(spatial_channels=3)
+
+
+@pytest.mark.parametrize("name", ["mb", "db", "rb", "cb", "bottleneck", "skip"])
+def test_the_choices_of_a_block_as_built_are_those_it_was_built_by(name):
+    block = BLOCKS.get(name)()
+    for in_channels, spec in sampled_specs(name):
+        shape = (in_channels, spec.out_channels, spec.stride)
+        assert block.choices_of(build_block(spec, in_channels), *shape, **spec.choices) == spec.choices

@@ -48,12 +48,14 @@ class Backbone(StrictModel):
         name: its name there.
         channels: of its last maps.
         stride: pixels of the image per pixel of its last maps.
+        narrowed: shapes of its tensors by name, where channels were removed.
     """
 
     kind: Literal["timm"] = "timm"
     name: str
     channels: int = Field(gt=0)
     stride: int = Field(gt=0)
+    narrowed: dict[str, tuple[int, ...]] = Field(default_factory=dict)
 
 
 def _member(value: Any) -> str:

@@ -55,6 +55,28 @@ class AbstractBlock(ABC):
         """
         return counted_cost(self, in_channels, out_channels, stride, px, choice)
 
+    def choices_of(
+        self,
+        module: nn.Module,  # noqa: ARG002
+        in_channels: int,  # noqa: ARG002
+        out_channels: int,  # noqa: ARG002
+        stride: int,  # noqa: ARG002
+        *_: Any,
+        **choice: Any,
+    ) -> dict[str, Any]:
+        """The choices by which ``build`` gives a module of this one's form, after channels of it were removed.
+
+        A block whose choices say numbers of channels overrides it; here the choices stay.
+
+        Args:
+            module: what ``build`` gave for ``choice``, with some channels removed.
+            in_channels: C1 that is left.
+            out_channels: C3 that is left.
+            stride: of the block.
+            choice: by which it was built.
+        """
+        return choice
+
     def check(self, **choice: Any) -> None:
         """Checks that ``build`` takes these choices.
 

@@ -101,17 +101,3 @@ class Residual(nn.Module):
         norms = [module for module in self.body.modules() if isinstance(module, nn.BatchNorm2d)]
         if self._zero_start and norms:
             nn.init.zeros_(norms[-1].weight)
-
-
-def projection(in_channels: int, out_channels: int, *, stride: int) -> nn.Module:
-    """The shortcut of a residual block: identity, or a 1×1 convolution with batch norm where the shape changes."""
-    if in_channels == out_channels and stride == 1:
-        return nn.Identity()
-    return conv_unit(in_channels, out_channels, kernel=1, stride=stride)
-
-
-def projection_cost(in_channels: int, out_channels: int, *, stride: int, px: int) -> Cost:
-    """Cost of ``projection`` with an output map of px × px."""
-    if in_channels == out_channels and stride == 1:
-        return Cost()
-    return conv_cost(in_channels, out_channels, kernel=1, px=px)

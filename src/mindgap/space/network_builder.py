@@ -59,7 +59,7 @@ def initialise(network: nn.Module) -> None:
 def build_stem(stem: AnyStem) -> nn.Module:
     """(B, 3, H, W) to (B, channels, H/2, W/2), or a quarter with the pool; a backbone has a stride of its own."""
     if isinstance(stem, Backbone):
-        return build_backbone(stem.name)
+        return build_backbone(stem.name, narrowed=stem.narrowed)
     if stem.kind == "3x3":
         return conv_unit(3, stem.channels, kernel=3, stride=2, act=stem.activation)
     unit = conv_unit(3, stem.channels, kernel=7, stride=2, act=stem.activation)

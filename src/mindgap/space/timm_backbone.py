@@ -19,6 +19,7 @@ from mindgap.core.errors import CapacityError, ConfigError, UnknownNameError
 from mindgap.core.optional_packages import require_packages
 from mindgap.space.architecture import IMAGENET_MEAN, IMAGENET_STD, Architecture, Backbone, Head
 from mindgap.space.layers import Cost, shrunk
+from mindgap.space.narrowing import narrow
 
 TIMM_PREFIX = "timm:"
 _STRIDES = tuple(2**power for power in range(8))
@@ -47,13 +48,17 @@ def backbone_architecture(name: str, *, num_classes: int, input_px: int) -> Arch
     )
 
 
-def build_backbone(name: str) -> nn.Module:
+def build_backbone(name: str, *, narrowed: Mapping[str, tuple[int, ...]] | None = None) -> nn.Module:
     """(B, 3, H, W) to the last maps, (B, F, h, w); weights are drawn as timm draws them, from torch's generator.
+
+    Args:
+        name: of timm.
+        narrowed: see ``Backbone``.
 
     Raises:
         CapacityError: timm is not installed, or cannot be imported.
         UnknownNameError: timm has no network of the name.
-        ConfigError: timm cannot build it without its pool.
+        ConfigError: timm cannot build it without its pool, or not so narrow.
     """
     timm = _timm()
     if not timm.is_model(name):
@@ -68,6 +73,8 @@ def build_backbone(name: str) -> nn.Module:
             model = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
         except Exception as error:  # noqa: BLE001  (another package's code may fail in any way)
             raise ConfigError(f"{TIMM_PREFIX}{name}: timm cannot build it without its pool ({_line(error)})") from None
+    if narrowed:
+        narrow(model, narrowed, source=TIMM_PREFIX + name)
     return model.to(device)
 
 
@@ -77,7 +84,7 @@ def backbone_cost(backbone: Backbone, px: int) -> Cost:
     Raises:
         MindgapError: see ``backbone_architecture``.
     """
-    return _facts(backbone.name, px).cost
+    return _facts(backbone.name, px, tuple(sorted(backbone.narrowed.items()))).cost
 
 
 @dataclass(frozen=True)
@@ -92,9 +99,9 @@ class _Facts:
 
 
 @lru_cache(maxsize=256)
-def _facts(name: str, px: int) -> _Facts:
+def _facts(name: str, px: int, narrowed: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> _Facts:
     with torch.device("meta"):
-        model = build_backbone(name).eval()
+        model = build_backbone(name, narrowed=dict(narrowed)).eval()
         try:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 maps = model(torch.empty(1, 3, px, px))
