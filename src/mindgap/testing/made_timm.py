@@ -8,14 +8,14 @@ from types import ModuleType
 import torch
 from torch import nn
 
-_NAMES = ("mini", "square", "stubborn", "tokens", "wide")
+_NAMES = ("branches", "mini", "square", "stubborn", "tokens", "wide")
 
 
 class MadeTimm(ModuleType):
     """What to put into ``sys.modules`` as ``timm``.
 
-    ``mini`` and ``wide`` give maps, ``tokens`` gives none, ``square`` takes images of 224 px alone, and ``stubborn``
-    cannot be built without its pool.
+    ``mini``, ``wide`` and ``branches`` give maps, ``tokens`` gives none, ``square`` takes images of 224 px alone, and
+    ``stubborn`` cannot be built without its pool.
 
     Attributes:
         asked: the name of each network that was created, and whether with pretrained weights.
@@ -36,6 +36,8 @@ class MadeTimm(ModuleType):
         self.asked.append((name, pretrained))
         if name == "stubborn":
             raise TypeError("unexpected keyword argument 'global_pool'\nand a second line")
+        if name == "branches":
+            return MadeBranches()
         return MadeBackbone(name, num_classes=num_classes, pooled=global_pool == "avg")
 
 
@@ -62,3 +64,28 @@ class MadeBackbone(nn.Module):
         if self.name == "tokens":
             return maps.flatten(2).transpose(1, 2)
         return self.fc(maps.mean(dim=(2, 3)) if self.pooled else maps)
+
+
+class MadeBranches(nn.Module):
+    """A gated residual block, two branches side by side, and a convolution in groups, without pool or classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, 1, 1, groups=8)
+        self.squeeze = nn.Conv2d(8, 4, 1)
+        self.excite = nn.Conv2d(4, 8, 1)
+        self.left = nn.Conv2d(8, 5, 1)
+        self.right = nn.Conv2d(8, 6, 3, 1, 1)
+        self.wide = nn.Conv2d(11, 12, 1)
+        self.groups = nn.Conv2d(12, 12, 3, 1, 1, groups=3)
+        self.last = nn.Conv2d(12, 12, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = torch.relu(self.norm(self.first(images)))
+        maps = maps + self.depthwise(maps)
+        gate = self.excite(torch.relu(self.squeeze(maps.mean((2, 3), keepdim=True))))
+        maps = maps * torch.sigmoid(gate)
+        maps = torch.cat([self.left(maps), torch.relu(self.right(maps))], dim=1)
+        return self.last(torch.relu(self.groups(self.wide(maps))))
