@@ -41,7 +41,7 @@ def layer_maps(network: Network, images: Tensor, *, layer: str | None = None) ->
 
     Raises:
         ConfigError: the network trains, has no such layer, or the layer gives no maps.
-        ShapeError: the images are not (n, 3, H, W).
+        ShapeError: the images are not float (n, 3, H, W).
     """
     check_ready(network, images)
     with torch.no_grad(), _kept(find_layer(network, layer)) as found:
@@ -72,9 +72,8 @@ def maps_and_gradients(
         logits = network(images.clone() if images.is_inference() else images.detach())
         maps = _maps(found, layer)
         scores = target_logits(logits, targets)
-        if not scores.requires_grad:
-            raise ConfigError(f"no logit depends on layer {layer!r}; name one that the network uses")
-        (gradients,) = torch.autograd.grad(scores.sum(), maps, allow_unused=True)
+        depends = scores.requires_grad
+        gradients = torch.autograd.grad(scores.sum(), maps, allow_unused=True)[0] if depends else None
     if gradients is None:
         raise ConfigError(f"no logit depends on layer {layer!r}; name one that the network uses")
     return maps.detach(), gradients
@@ -86,12 +85,20 @@ def target_logits(logits: Tensor, targets: Tensor) -> Tensor:
     Raises:
         ShapeError: the targets are not int64 (n,), or one is not in 0..C-1.
     """
-    n, classes = logits.shape
+    check_targets(targets, n=len(logits), classes=logits.shape[1])
+    return logits.gather(1, targets[:, None].clone())[:, 0]  # one made in inference mode cannot be kept for a gradient
+
+
+def check_targets(targets: Tensor, *, n: int, classes: int) -> None:
+    """Checks that there is one class per image.
+
+    Raises:
+        ShapeError: the targets are not int64 (n,), or one is not in 0..classes-1.
+    """
     if targets.shape != (n,) or targets.dtype != torch.int64:
         raise ShapeError(f"targets are {targets.dtype} {tuple(targets.shape)}; pass int64 ({n},), one class per image")
     if n and not 0 <= (low := int(targets.min())) <= (high := int(targets.max())) < classes:
         raise ShapeError(f"targets must lie in 0..{classes - 1}, got {low}..{high}; number the classes from 0")
-    return logits.gather(1, targets[:, None])[:, 0]
 
 
 def check_ready(network: Network, images: Tensor) -> None:
@@ -99,13 +106,13 @@ def check_ready(network: Network, images: Tensor) -> None:
 
     Raises:
         ConfigError: a part of the network is in training mode.
-        ShapeError: the images are not (n, 3, H, W).
+        ShapeError: the images are not float (n, 3, H, W).
     """
     training = [name or "the network" for name, module in network.named_modules() if module.training]
     if training:
         raise ConfigError(f"{training[0]} is in training mode, where images change each other; call network.eval()")
-    if images.dim() != 4 or images.shape[1] != 3:
-        raise ShapeError(f"images are {tuple(images.shape)}; pass (n, 3, S, S), normalised")
+    if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise ShapeError(f"images are {images.dtype} {tuple(images.shape)}; pass float32 (n, 3, S, S), normalised")
 
 
 @contextmanager
