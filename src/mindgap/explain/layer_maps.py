@@ -97,7 +97,8 @@ def check_targets(targets: Tensor, *, n: int, classes: int) -> None:
     """
     if targets.shape != (n,) or targets.dtype != torch.int64:
         raise ShapeError(f"targets are {targets.dtype} {tuple(targets.shape)}; pass int64 ({n},), one class per image")
-    if n and not 0 <= (low := int(targets.min())) <= (high := int(targets.max())) < classes:
+    low, high = (int(targets.min()), int(targets.max())) if n else (0, 0)
+    if low < 0 or high >= classes:
         raise ShapeError(f"targets must lie in 0..{classes - 1}, got {low}..{high}; number the classes from 0")
 
 
