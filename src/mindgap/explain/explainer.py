@@ -34,7 +34,8 @@ class AbstractExplainer(ABC):
             negative where the method clips. ``to_image_size`` brings maps to S × S.
 
         Raises:
-            ConfigError: the network has no such layer, or not the form that the method needs.
+            ConfigError: the network is in training mode, has no such layer, or not the form that the method needs.
+            ShapeError: the images are not float (n, 3, S, S), or a target is none of the classes.
         """
 
 
