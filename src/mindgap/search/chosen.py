@@ -18,12 +18,14 @@ from mindgap.core.files import atomic_path
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions, write_predictions
 from mindgap.search.plan import SearchPlan
+from mindgap.search.training_options import with_changes
 from mindgap.search.trial import LOG_FILE, PREDICTIONS_FILE
 from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE, load_network
 from mindgap.space.cost import count_cost, measure_latency_ms
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.modes import Mode
 from mindgap.train.remembered import one_thread
+from mindgap.train.settings import TrainSettings
 from mindgap.train.store_predictions import to_predictions
 
 AnyPredictions = Predictions | MultiLabelPredictions
@@ -95,6 +97,13 @@ def evaluate_chosen(run: Path, trial: Mapping[str, Any], *, plan: SearchPlan, st
 def training_record(trial: Mapping[str, Any]) -> dict[str, Any]:
     """What the candidate's training took."""
     return {name: trial[name] for name in ("image_passes", "seconds", "epochs")}
+
+
+def training_settings(trial: Mapping[str, Any], plan: SearchPlan) -> TrainSettings:
+    """How the candidate was trained, to the end; with the search's seed."""
+    ratios = plan.ratios if isinstance(plan.ratios, str) else trial["ratios"] or "natural"
+    changes = {**trial["training"], "ratios": ratios, **plan.rungs.training(plan.rungs.top), "seed": plan.seed}
+    return with_changes(plan.training, changes)
 
 
 def kept_probabilities(store: Store, folder: Path, split: str) -> NDArray[np.float64]:

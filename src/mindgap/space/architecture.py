@@ -162,10 +162,14 @@ def save_network(folder: Path | str, architecture: Architecture, network: Networ
         CapacityError: the folder cannot be written.
     """
     folder = Path(folder)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        temporary.write_bytes(serialize(tensors))
+        temporary.write_bytes(weight_bytes(network))
     write_text(folder / ARCHITECTURE_FILE, architecture.to_json())
+
+
+def weight_bytes(network: Network) -> bytes:
+    """The content of ``weights.safetensors``."""
+    return serialize({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
 
 
 def load_network(

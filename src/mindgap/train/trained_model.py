@@ -19,6 +19,7 @@ from mindgap.train.kept_mitigation import MITIGATION_FILE, KeptMitigation, read_
 from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.modes import MODES, Mode
 from mindgap.train.precision import FP32
+from mindgap.train.settings import TrainSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class TrainedModel:
         options: of the run, from its ``config.toml``.
         recorded_modes: what ``provenance.json`` says on how the network's parts were computed; None if nothing.
         kept: the mitigation that the network is used with; None if it is used alone.
+        trained_with: what ``provenance.json`` says on the training of a search's chosen network; None of a single run.
     """
 
     path: Path
@@ -42,6 +44,20 @@ class TrainedModel:
     options: Mapping[str, Any]
     recorded_modes: Any
     kept: KeptMitigation | None = None
+    trained_with: Mapping[str, Any] | None = None
+
+    @property
+    def settings(self) -> TrainSettings:
+        """How the network was trained.
+
+        Raises:
+            ConfigError: the run does not say.
+        """
+        told = self.options if self.trained_with is None else self.trained_with
+        fields = {name: told[name] for name in TrainSettings.model_fields if name in told}
+        if "epochs" not in fields or ("preset" in self.options and self.trained_with is None):
+            raise ConfigError(f"{self.path}: does not say how its network was trained; run the search again")
+        return parse(TrainSettings, fields, source=f"{self.path}: training")
 
     @property
     def facts(self) -> ClassifierFacts:
@@ -127,7 +143,16 @@ def read_trained_model(run: Path | str) -> TrainedModel:
             f"{folder}: the network has {architecture.num_classes} classes and {architecture.input_px} px, the store "
             f"{len(info.classes)} and {info.size_px}; the run's files are of different runs"
         )
-    return TrainedModel(folder, architecture, network.eval(), info, options, provenance.get("modes"), kept)
+    return TrainedModel(
+        folder,
+        architecture,
+        network.eval(),
+        info,
+        options,
+        provenance.get("modes"),
+        kept,
+        provenance.get("trained_with"),
+    )
 
 
 def _refuse_without_network(folder: Path) -> None:

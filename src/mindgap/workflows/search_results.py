@@ -11,7 +11,14 @@ from mindgap.core.run import RunFolder
 from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
 from mindgap.search.artifacts import AbstractArtifacts
-from mindgap.search.chosen import adopt, evaluate_chosen, training_record, trial_folder, validation_predictions
+from mindgap.search.chosen import (
+    adopt,
+    evaluate_chosen,
+    training_record,
+    training_settings,
+    trial_folder,
+    validation_predictions,
+)
 from mindgap.search.options import SearchOptions
 from mindgap.search.plan import SearchPlan
 
@@ -54,7 +61,8 @@ def write_results(
         }
     write_json(run.path / "metrics.json", metrics)
     write_report(run.path)
-    run.finish(modes=evaluation.modes)
+    settings = training_settings(chosen, plan).model_dump(mode="json")
+    run.finish(modes=evaluation.modes, trained_with=settings)
 
 
 def _count_test_read(run: RunFolder) -> int:
