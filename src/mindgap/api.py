@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mindgap.workflows.plugins import list_plugins
     from mindgap.workflows.predict import predict
     from mindgap.workflows.prepare import prepare
+    from mindgap.workflows.prune import prune
     from mindgap.workflows.report import report
     from mindgap.workflows.search import search, status
     from mindgap.workflows.synth import synth
@@ -33,6 +34,7 @@ __all__ = [
     "list_plugins",
     "predict",
     "prepare",
+    "prune",
     "report",
     "search",
     "status",

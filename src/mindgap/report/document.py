@@ -37,14 +37,16 @@ def render(run: RunFiles) -> str:
 
 
 def _title(run: RunFiles) -> str:
-    verb = "Search" if run.verb == "search" else "Training"
-    return f"{verb} {run.path.resolve().name}"
+    verbs = {"search": "Search", "train": "Training", "prune": "Pruning"}
+    return f"{verbs[run.verb]} {run.path.resolve().name}"
 
 
 def _subtitle(run: RunFiles) -> str:
     store = run.store
     if run.verb == "search":
         what = f"{len(run.search.get('trials', []))} candidates, one chosen"
+    elif run.verb == "prune":
+        what = f"channels ranked by {run.options.get('method', 'an importance')}"
     else:
         what = str(run.options.get("network", "one network"))
     data = (

@@ -76,38 +76,42 @@ def _figures(record: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _plot(title: str, all_curves: Sequence[Curve], *, rates: bool) -> CurvePlot:
-    curves = all_curves[:_MOST_SERIES]
+def draw_curves(title: str, curves: Sequence[Curve], *, x: str = "Epoch", rates: bool = False) -> Markup:
+    """The curves in one plot, in the order of their colours, with what they are in words."""
     values = [value for curve in curves for _, value in curve.points]
-    epochs = [epoch for curve in curves for epoch, _ in curve.points]
+    steps = [step for curve in curves for step, _ in curve.points]
     low, high = padded(values, at_least=0.05, floor=0.0)
     plot = Plot(
-        x=Axis(min(epochs), max(*epochs, min(epochs) + 1), "Epoch", lambda v: count(v) if v == int(v) else ""),
+        x=Axis(min(steps), max(*steps, min(steps) + 1), x, lambda v: count(v) if v == int(v) else ""),
         y=Axis(low, min(high, 1.0) if rates and max(values) <= 1 else high, title, _percent if rates else _plain),
         height_px=260,
     )
-    marks = [mark for number, curve in enumerate(curves) for mark in _line(plot, curve, number, rates=rates)]
+    marks = [mark for number, curve in enumerate(curves) for mark in _line(plot, curve, number, x=x, rates=rates)]
     ends = ", ".join(f"{curve.name} ends at {decimal(curve.points[-1][1])}" for curve in curves)
-    alt = f"{title} over {max(epochs) - min(epochs) + 1} epochs: {ends}."
-    return CurvePlot(
-        title, plot.draw(marks, alt=alt), tuple(curve.name for curve in curves), len(all_curves) - len(curves)
-    )
+    alt = f"{title} over {max(steps) - min(steps) + 1} {x.lower()}s: {ends}."
+    return plot.draw(marks, alt=alt)
 
 
-def _line(plot: Plot, curve: Curve, number: int, *, rates: bool) -> list[Markup]:
+def _plot(title: str, all_curves: Sequence[Curve], *, rates: bool) -> CurvePlot:
+    curves = all_curves[:_MOST_SERIES]
+    drawing = draw_curves(title, curves, rates=rates)
+    return CurvePlot(title, drawing, tuple(curve.name for curve in curves), len(all_curves) - len(curves))
+
+
+def _line(plot: Plot, curve: Curve, number: int, *, x: str, rates: bool) -> list[Markup]:
     places = [(plot.px(epoch), plot.py(value)) for epoch, value in curve.points]
     kind = f"curve series-{number}"
     lines = [element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind) for (x1, y1), (x2, y2) in pairwise(places)]
     dots = [
         element(
             "circle",
-            hover(f"{curve.name}, epoch {epoch}: {percent(value) if rates else decimal(value)}"),
-            cx=x,
-            cy=y,
+            hover(f"{curve.name}, {x.lower()} {epoch}: {percent(value) if rates else decimal(value)}"),
+            cx=px,
+            cy=py,
             r=3 if len(places) <= 60 else 1.5,
             class_=f"dot series-{number}",
         )
-        for (x, y), (epoch, value) in zip(places, curve.points, strict=True)
+        for (px, py), (epoch, value) in zip(places, curve.points, strict=True)
     ]
     return [*lines, *dots]
 

@@ -16,7 +16,13 @@ _BOTH = ("attribute", "network", "mitigation", "ratios", "epochs", "seed", "boot
 _FLAGS = {
     "train": ("loss", "schedule", "batch_size", "folds", "lr", "precision", "device", *_BOTH),
     "search": ("preset", "searcher", "space", "unfairness", "trials", "budget_hours", "max_latency_ms", *_BOTH),
-}
+    "prune": (
+        "method", "attributes", "layers", "attribute_weights", "weight_steps", "gap", "share", "iterations",
+        "max_accuracy_drop", "min_gap_reduction", "epochs", "patience", "lr", "batch_size", "mitigation", "precision",
+        "device", "seed", "bootstrap", "permutations",
+    ),
+}  # fmt: skip
+_METHOD_OPTIONS = {"mitigation_options": "--mitigation-option", "method_options": "--method-option"}
 
 
 def origin_rows(run: RunFiles) -> Rows:
@@ -49,22 +55,32 @@ def commands(run: RunFiles) -> list[str]:
 
 def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
     """The command; of a search with tables of options, which have no flags, with the file that holds them."""
-    words = ["mindgap", verb, str(options.get("store", "STORE"))]
+    words = ["mindgap", verb, str(options.get("run", "RUN") if verb == "prune" else options.get("store", "STORE"))]
     if verb == "search":
         words += ["--config", str(run / "config.toml")]
     for name in _FLAGS[verb]:
         value = options.get(name)
         if value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            words += [f"--{name.replace('_', '-')}", _value(value)]
+    if options.get("control") is False:
+        words.append("--no-control")
     blend = options.get("blend")
     if blend:
         words.append("--blend")
     if verb == "train" and isinstance(blend, Mapping):
         for name, value in blend.items():
             words += ["--blend-option", f"{name}={scalar_text(value)}"]
-    for name, value in (options.get("mitigation_options") or {}).items():
-        words += ["--mitigation-option", f"{name}={scalar_text(value)}"]
+    for table, flag in _METHOD_OPTIONS.items():
+        for name, value in (options.get(table) or {}).items():
+            words += [flag, f"{name}={scalar_text(value)}"]
     return shlex.join([*words, "--out", str(run)])
+
+
+def _value(value: object) -> str:
+    """A flag's value: names with commas, numbers by name as ``sex=1,age=2``."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={scalar_text(of)}" for name, of in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def option_rows(options: Mapping[str, Any]) -> Rows:

@@ -21,11 +21,12 @@ class RunFiles:
 
     Attributes:
         path: the run folder.
-        verb: ``train`` or ``search``.
+        verb: ``train``, ``search`` or ``prune``.
         options: the resolved options of ``config.toml``.
         provenance: versions, seed, hardware, data fingerprint.
         metrics: ``validation`` and ``test`` AUDITs, cost, training; empty if the run got no further.
         search: ``search.json``; empty for a train run.
+        prune: ``prune.json``; empty for another run.
         architecture: ``architecture.json``; empty if missing.
         log: the lines of ``log.jsonl``.
         store: a summary of the store, from provenance or the store's own ``store.json``; empty if neither is there.
@@ -33,11 +34,12 @@ class RunFiles:
     """
 
     path: Path
-    verb: Literal["train", "search"]
+    verb: Literal["train", "search", "prune"]
     options: Record
     provenance: Record
     metrics: Record = field(default_factory=dict)
     search: Record = field(default_factory=dict)
+    prune: Record = field(default_factory=dict)
     architecture: Record = field(default_factory=dict)
     log: tuple[Record, ...] = ()
     store: Record = field(default_factory=dict)
@@ -64,7 +66,7 @@ class RunFiles:
 
 
 def read_run(path: Path | str) -> RunFiles:
-    """Reads a train or search run.
+    """Reads a run of train, search or prune.
 
     Raises:
         RunError: the folder holds no run, or nothing a page could show yet.
@@ -75,8 +77,8 @@ def read_run(path: Path | str) -> RunFiles:
         raise RunError(f"{folder}: holds no mindgap run (no config.toml); give the folder named by --out")
     config = read_toml(folder / "config.toml")
     verb = config.get("verb")
-    if verb not in {"train", "search"}:
-        raise RunError(f"{folder}: a run of {verb!r} has no page; give a run of train or search")
+    if verb not in {"train", "search", "prune"}:
+        raise RunError(f"{folder}: a run of {verb!r} has no page; give a run of train, search or prune")
     metrics, search = _optional(folder / "metrics.json"), _optional(folder / "search.json")
     if "presets" in search:
         raise RunError(f"{folder}: holds a run per preset ({', '.join(search['presets'])}); name one of its folders")
@@ -91,6 +93,7 @@ def read_run(path: Path | str) -> RunFiles:
         provenance=provenance,
         metrics=metrics,
         search=search,
+        prune=_optional(folder / "prune.json"),
         architecture=_optional(folder / "architecture.json"),
         log=read_lines(folder / "log.jsonl"),
         store=_store(provenance, options),

@@ -24,6 +24,7 @@ from mindgap.report.network_drawing import batch_shares, draw_network, ratio_row
 from mindgap.report.origin import commands, option_rows, origin_rows
 from mindgap.report.overview import fold, overview
 from mindgap.report.page import KeyFigure, Section
+from mindgap.report.prune_section import prune_sections
 from mindgap.report.run_files import RunFiles
 from mindgap.report.rungs import rung_rows, spared_sentence
 from mindgap.report.search_progress import draw_progress, drawn_trials, states_sentence, top_rows, unfinished
@@ -44,6 +45,7 @@ def sections(run: RunFiles) -> list[Section]:
         Section("summary", "In plain words", "In plain words", _summary(run)),
         Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
         Section("gaps", "Gaps against their noise floors", "Gaps and floors", {"floor_words": floor_words(audit)}),
+        *prune_sections(run),
         *without_groups_sections(run),
         *_drawn(run),
     ]

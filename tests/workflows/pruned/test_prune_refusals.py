@@ -1,0 +1,63 @@
+"""What ``prune`` refuses, in one line, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindgap.core.errors import MindgapError
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "method": ({"method": "snl"}, "no 'snl'.*snnl"),
+    "option of the method": ({"method_options": {"featur": "mean"}}, "featur"),
+    "layer": ({"layers": "hed"}, "no layer 'hed'.*head"),
+    "layer without channels": ({"layers": "classifier"}, "has no channels to remove"),
+    "layers that are coupled": ({"layers": "blocks.0,blocks.1"}, "'blocks.0' and 'blocks.1' lose channels together"),
+    "attribute": ({"attributes": "sx"}, "no attribute 'sx'.*sex"),
+    "gap": ({"gap": "equalized_od"}, "gap 'equalized_od' is unknown"),
+    "weights of other attributes": ({"attribute_weights": {"age": 1.0}}, "attribute weights are of age"),
+    "weights that are all 0": ({"attribute_weights": {"sex": 0.0}}, "not all 0"),
+    "weights where none count": ({"method": "magnitude", "attribute_weights": "equal"}, "knows no attributes"),
+    "weights that cannot be learned": ({"method": "fairprune", "attribute_weights": "learned"}, "for the method snnl"),
+    "share that empties a layer": ({"share": 0.99}, "would remove all"),
+    "teacher": ({"mitigation": "mfd"}, "needs a teacher"),
+    "mitigation by groups": ({"mitigation": "domainindep"}, "predicts by each image's group"),
+    "mitigation": ({"mitigation": "ermm"}, "erm"),
+    "share": ({"share": 1.5}, "share"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_is_refused_in_one_line_and_leaves_nothing(
+    run: Path, quick: Callable[..., Any], tmp_path: Path, what: str
+) -> None:
+    options, said = REFUSED[what]
+    with pytest.raises(MindgapError, match=said) as error:
+        quick(run, tmp_path / "out", **options)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_predicts_by_groups_is_refused(
+    make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run(mitigation="domainindep")
+    with pytest.raises(MindgapError, match="predicts by each image's group"):
+        quick(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(quick: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(MindgapError, match="holds no mindgap run"):
+        quick(tmp_path, tmp_path / "out")
+
+
+def test_a_group_with_too_few_images_to_score_by_is_named(
+    make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run({"n": 100, "minority": 0.06})
+    with pytest.raises(MindgapError, match="images to score channels by, fewer than 8; join it"):
+        quick(run, tmp_path / "out")
