@@ -29,6 +29,7 @@ VERBS = (
     "train",
     "search",
     "worker",
+    "prune",
     "predict",
     "export",
     "report",
