@@ -17,18 +17,22 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from half_width import half_width
+
 from mindgap.api import compare
-from mindgap.core.files import read_json, write_text
-from mindgap.data.image_store import Store
+from mindgap.core.files import read_json
 from mindgap.search.ledger import Ledger
 from mindgap.search.ledger_place import has_ledger, ledger_url
 from mindgap.search.method_plan import MethodRun, read_method_plan
-from mindgap.space.network import resolve_network
 from mindgap.train.mitigation import MITIGATIONS
 
 GAPS = (
     "accuracy_difference", "f1_difference", "unfairness", "accuracy_ratio", "equalized_odds_abs_mean", "abroca",
     "worst_group_accuracy",
+)  # fmt: skip
+ORDER = (
+    "erm", "resample", "reweight", "biasless", "groupdro", "maxgroup", "maxgroup_smooth", "hsic", "mfd", "advconf",
+    "advrev", "domainindep", "fairadabn", "fairprune",
 )  # fmt: skip
 FIELDS = (
     "data", "attribute", "method", "run", "number", "state", "lr", "options", "validation_accuracy",
@@ -46,6 +50,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--methods", help="some of them, with commas")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     run = options.work / options.name
@@ -53,7 +58,8 @@ def main() -> None:
         show(read_json(run / "compare.json"), options.attribute)
         return
     options.work.mkdir(parents=True, exist_ok=True)
-    methods = ["erm", *(name for name in MITIGATIONS.names() if name != "erm")]
+    every = [*ORDER, *(name for name in MITIGATIONS.names() if name not in ORDER)]
+    methods = options.methods.split(",") if options.methods else every
     try:
         compare(
             options.store, methods=methods, network=half_width(options.store, options.work), out=run, trials=4,
@@ -64,17 +70,6 @@ def main() -> None:
         if has_ledger(run):
             write_rows(run, options.name)
     show(read_json(run / "compare.json"), options.attribute)
-
-
-def half_width(store: Path, work: Path) -> Path:
-    """Writes the architecture and returns its file."""
-    opened = Store.open(store)
-    whole = resolve_network("resnet18", num_classes=len(opened.classes), input_px=opened.size_px)
-    blocks = tuple(block.model_copy(update={"out_channels": block.out_channels // 2}) for block in whole.blocks)
-    stem = whole.stem.model_copy(update={"channels": whole.stem.channels // 2})
-    half = whole.model_copy(update={"name": "resnet18_half", "stem": stem, "blocks": blocks})
-    write_text(work / "resnet18_half.json", half.to_json())
-    return work / "resnet18_half.json"
 
 
 def write_rows(run: Path, name: str) -> None:
