@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindgap.report.example_sheet import GROUND, MOST_PX, OUTLINE, ExampleWords, example_sheet
+from mindgap.report.example_sheet import ExampleWords, example_sheet
+from mindgap.report.picture_pairs import GROUND, MOST_PX, OUTLINE
 
 KNOWN = ExampleWords("i0", "II", 45.25, 8.0, ("cast",), 20.0, "IV", 21.04)
 NONE = ExampleWords("i1", None, math.nan, math.nan, ("no_skin", "clipped"), math.nan, None, math.nan)

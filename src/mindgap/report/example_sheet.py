@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from mindgap.report.estimate import count, decimal
-
-PANEL_PX, MOST_PX = 128, 192  # smaller images are repeated up to the one, larger ones reduced to the other
-OUTLINE = (0, 255, 255)
-GROUND = 225  # grey level where there is no twin
-Bytes = NDArray[np.uint8]
+from mindgap.report.picture_pairs import Bytes, data_uri, draw_pairs, pair_places, panel_px
 
 
 @dataclass(frozen=True)
@@ -96,18 +86,11 @@ def example_sheet(images: Bytes, lesions: Bytes, twins: Bytes, words: Sequence[E
         twins: uint8 (n, S, S, 3); not shown where the target is not known.
         words: of the n examples.
     """
-    panel = _panel_px(images.shape[1])
-    columns = math.ceil(math.sqrt(len(words) / 2))
-    height, width = math.ceil(len(words) / columns) * panel, columns * 2 * panel
-    sheet = np.full((height, width, 3), GROUND, dtype=np.uint8)
-    panels = []
-    for k, one in enumerate(words):
-        x, y = k % columns * 2 * panel, k // columns * panel
-        sheet[y : y + panel, x : x + panel] = _outlined(_scaled(images[k], panel), _scaled(lesions[k], panel) > 127)
-        if math.isfinite(one.target_degrees):
-            sheet[y : y + panel, x + panel : x + 2 * panel] = _scaled(twins[k], panel)
-        panels.append(_panel(one, x, y))
-    return ExampleSheet(_data_uri(sheet), width, height, panel, tuple(panels))
+    panel = panel_px(images.shape[1])
+    known = [math.isfinite(one.target_degrees) for one in words]
+    sheet = draw_pairs(images, lesions, [twin if has else None for twin, has in zip(twins, known, strict=True)])
+    panels = [_panel(one, x, y) for one, (x, y) in zip(words, pair_places(len(words), panel), strict=True)]
+    return ExampleSheet(data_uri(sheet), sheet.shape[1], sheet.shape[0], panel, tuple(panels))
 
 
 def _panel(one: ExampleWords, x: int, y: int) -> Panel:
@@ -123,29 +106,3 @@ def _twin(one: ExampleWords) -> str:
     if one.twin_band is None:
         return f"twin of unknown tone, {asked}"
     return f"twin of tone {one.twin_band}, {decimal(one.twin_degrees, 1)}°, {asked}"
-
-
-def _panel_px(size_px: int) -> int:
-    return MOST_PX if size_px > MOST_PX else size_px * max(1, PANEL_PX // size_px)
-
-
-def _scaled(pixels: Bytes, panel: int) -> Bytes:
-    size = pixels.shape[0]
-    if size <= panel:
-        return pixels.repeat(panel // size, axis=0).repeat(panel // size, axis=1)
-    return np.asarray(Image.fromarray(pixels).resize((panel, panel), Image.Resampling.BOX))
-
-
-def _outlined(image: Bytes, lesion: NDArray[np.bool_]) -> Bytes:
-    """The image with the outermost pixels of the mask coloured; where the mask runs off the image it is open."""
-    inside = np.pad(lesion, 1, mode="edge")
-    inner = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    drawn = image.copy()
-    drawn[lesion & ~inner] = OUTLINE
-    return drawn
-
-
-def _data_uri(sheet: Bytes) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
