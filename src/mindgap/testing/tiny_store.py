@@ -14,13 +14,19 @@ SPLITS = ("train", "validation", "test")
 
 
 def write_tiny_store(
-    folder: Path, *, n: int = 300, multi_label: bool = False, minority: float = 0.4, twins: bool = False
+    folder: Path,
+    *,
+    n: int = 300,
+    multi_label: bool = False,
+    minority: float = 0.4,
+    twins: bool = False,
+    masks: bool = False,
 ) -> Path:
     """Writes n images of 16 px whose red channel tells the class; group ``b`` is harder to read.
 
     Three fifths train, one fifth validates, one fifth tests; one row in fifteen has no group; pairs share a cluster.
     With twins nine tenths are of tone band II, the others of V; twins are the images upside down, of band V, and the
-    last image has none.
+    last image has none. With masks the lesion is the left upper quarter of every image; the last image has no mask.
     """
     generator = np.random.default_rng(0)
     labels = np.arange(n) // 2 % 2
@@ -42,6 +48,11 @@ def write_tiny_store(
         columns["tone"] = np.where(np.arange(n) % 10 == 3, "V", "II").astype(object)
         columns["twin_tone"] = ["V"] * (n - 1) + [None]
         np.concatenate([images[:-1, ::-1], images[-1:]]).tofile(folder / "twins.bin")
+    if masks:
+        columns["has_mask"] = np.arange(n) < n - 1
+        lesions = np.zeros((n, SIZE_PX, SIZE_PX), dtype=np.uint8)
+        lesions[:-1, : SIZE_PX // 2, : SIZE_PX // 2] = 255
+        lesions.tofile(folder / "masks.bin")
     pd.DataFrame(columns).to_parquet(folder / "table.parquet")
     groups = [
         {"name": name, "n": int((sex == name).sum())}
@@ -63,6 +74,7 @@ def write_tiny_store(
         "dropped": {},
         "duplicates": {},
         "source": {},
+        "masks": {"read": n - 1} if masks else None,
         "tone": {"target": "V"} if twins else None,
     }
     write_json(folder / "store.json", record)
