@@ -37,7 +37,7 @@ def draw_pairs(images: Bytes, lesions: Bytes, beside: Sequence[Bytes | None]) ->
 
 
 def pair_places(n: int, panel: int) -> list[tuple[int, int]]:
-    """Left upper corner (x, y) of each pair of squares of ``panel`` pixels, in a sheet that is about as wide as high."""
+    """Left upper corner (x, y) of each pair of squares of ``panel`` pixels, in a sheet about as wide as high."""
     columns = math.ceil(math.sqrt(n / 2)) if n else 1
     return [(k % columns * 2 * panel, k // columns * panel) for k in range(n)]
 
