@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mindgap.workflows.audit import audit
     from mindgap.workflows.compare import compare
+    from mindgap.workflows.explain import explain
     from mindgap.workflows.export import export
     from mindgap.workflows.plugins import list_plugins
     from mindgap.workflows.predict import predict
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "audit",
     "compare",
+    "explain",
     "export",
     "list_plugins",
     "predict",

@@ -31,6 +31,7 @@ VERBS = (
     "worker",
     "prune",
     "predict",
+    "explain",
     "export",
     "report",
     "list",

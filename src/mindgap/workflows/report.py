@@ -8,6 +8,7 @@ from pathlib import Path
 from mindgap.core.errors import ConfigError
 from mindgap.core.files import read_json
 from mindgap.report.document import PAGE, write_report
+from mindgap.report.explain_page import EXPLAIN_RECORD, write_explain_page
 from mindgap.report.methods_page import write_methods_page
 
 __all__ = ["report", "write_report"]
@@ -17,8 +18,8 @@ def report(runs: Iterable[Path | str]) -> list[Path]:
     """Writes ``report.html`` into each run folder.
 
     Args:
-        runs: folders written by ``train``, ``search`` or ``compare`` on a store; one with several presets has a page
-            per preset.
+        runs: folders written by ``train``, ``search``, ``explain``, or ``compare`` on a store; one with
+            several presets has a page per preset.
 
     Returns:
         The pages, in the order of the runs.
@@ -35,7 +36,9 @@ def report(runs: Iterable[Path | str]) -> list[Path]:
 
 
 def _write(run: Path) -> Path:
-    """The page of one run; that of methods compared is made from their record."""
+    """The page of one run; those of methods compared and of an explanation are made from their own records."""
+    if (run / EXPLAIN_RECORD).is_file():
+        return write_explain_page(run)
     record = run / "compare.json"
     return write_methods_page(run / PAGE, read_json(record)) if record.is_file() else write_report(run)
 
