@@ -44,12 +44,12 @@ def made():
         ("noise_mean", "noise_p95", "p_value")
     )
     sex = {
-        "spec": "sex", "n": 80, "unknown": 2,
+        "spec": "sex", "n": 80, "unknown": 2, "left_out": [],
         "groups": {"a": group(40, (0.5, 0.5, 0.6)), "b": group(40, (0.75, 0.7, 0.9))},
         "gaps": {"all": gap(0.25, 0.1, 0.4, 0.001), "right": no_gap, "wrong": undefined},
     }  # fmt: skip
     age = {
-        "spec": "age", "n": 82, "unknown": 0,
+        "spec": "age", "n": 82, "unknown": 0, "left_out": [],
         "groups": {"0-30": group(62, (0.6, 0.6, 0.6), right=60), "30+": group(20, (0.63, 0.6, 0.6))},
         "gaps": {"all": no_gap, "right": no_gap, "wrong": no_gap},
     }  # fmt: skip
@@ -116,6 +116,18 @@ def test_tables_hold_every_group_and_case():
     assert [figure.value for figure in sex.rows[1].figures] == ["0.750", "0.700", "0.900"]
     assert sex.rows[1].figures[0].under == ("0.700 to 0.800", "n\u00a0=\u00a040")
     assert [row.verdict.kind for row in sex.gaps] == ["shown", "not shown", "not defined"]
+
+
+def test_a_group_left_out_of_the_gap_is_named_and_no_end_of_it():
+    record = made()
+    groups = record["attributes"]["sex"]["groups"]
+    groups["unknown"] = group(1, (3.0, 3.0, 3.0), right=1)
+    groups["unknown"]["focus"]["all"] = value(3.0, n=1, reason="no interval: group 'unknown' has 1 cluster")
+    record["attributes"]["sex"]["left_out"] = ["unknown"]
+    assert next(one for one in focus_findings(record) if one.attribute == "sex").title.endswith("for b than for a")
+    assert "Gaps over sex: largest mean less smallest; too small to be compared: unknown" in text_of(record)
+    (part,) = focus_parts(record)
+    assert part.tables[0].rows[2].figures[0].under[0] == "no interval: 1 cluster", "its row names the group"
 
 
 def test_few_images_are_named():

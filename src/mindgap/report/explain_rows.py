@@ -57,6 +57,7 @@ class FocusTable:
     rows: tuple[FocusRow, ...]
     gaps: tuple[GapRow, ...]
     unknown: int
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,13 @@ def focus_findings(record: Record) -> list[Finding]:
     return sorted(found, key=lambda one: ("shown", "not shown", "not defined").index(one.kind))
 
 
-def figure_of(value: Record) -> Figure:
-    """A V of the record as a cell."""
+def figure_of(value: Record, *, of: str = "") -> Figure:
+    """A V of the record as a cell; its reason need not name the group whose row it stands in (``of``)."""
     found = Estimate.read(value)
+    plain = str(found.reason).replace(f"group {of!r} has ", "") if of else str(found.reason)
     if found.value is None:
-        return Figure("not defined", (str(found.reason),), undefined=True)
-    return Figure(decimal(found.value), (interval(found), size(found.n)))
+        return Figure("not defined", (plain,), undefined=True)
+    return Figure(decimal(found.value), (interval(found) if found.has_interval else plain, size(found.n)))
 
 
 def _table(label: str, name: str, of: Record, judged: Mapping[tuple[str, str, str], Verdict]) -> FocusTable:
@@ -138,14 +140,14 @@ def _table(label: str, name: str, of: Record, judged: Mapping[tuple[str, str, st
             one["wrong"],
             one["blank_maps"],
             "small" in one["flags"],
-            tuple(figure_of(one["focus"][case]) for case in CASES),
+            tuple(figure_of(one["focus"][case], of=group) for case in CASES),
         )
         for group, one in of["groups"].items()
     )
     gaps = tuple(
         GapRow(words, Estimate.read(of["gaps"][case]), judged[label, name, case]) for case, words in CASES.items()
     )
-    return FocusTable(name, rows, gaps, of["unknown"])
+    return FocusTable(name, rows, gaps, of["unknown"], tuple(of["left_out"]))
 
 
 def _title(name: str, of: Record, verdict: Verdict) -> str:
@@ -181,7 +183,7 @@ def _details(of: Record, gap: Estimate, verdict: Verdict) -> tuple[str, ...]:
 def _extremes(of: Record) -> tuple[str, str]:
     """The groups with the highest and the lowest mean focus."""
     means = {name: one["focus"]["all"]["value"] for name, one in of["groups"].items()}
-    known = {name: value for name, value in means.items() if value is not None}
+    known = {name: value for name, value in means.items() if value is not None and name not in of["left_out"]}
     return max(known, key=lambda name: known[name]), min(known, key=lambda name: known[name])
 
 

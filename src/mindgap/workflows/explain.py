@@ -44,6 +44,7 @@ def explain(
     seed: int = 0,
     bootstrap: int = 2000,
     permutations: int = 1000,
+    min_group: int = 1,
     force: bool = False,
 ) -> dict[str, Any]:
     """Maps where a network looks on every image of a split, and says how much of that lies outside the lesion.
@@ -69,6 +70,7 @@ def explain(
         seed: of resamples, permutations and the draw of examples.
         bootstrap: resamples behind the intervals; 0 leaves them out.
         permutations: permutations behind the noise floors; 0 leaves them out.
+        min_group: images under which a group is left out of every gap; its own figures stay.
         force: replaces an earlier explanation that is there.
 
     Returns:
@@ -82,7 +84,7 @@ def explain(
         {
             "method": method, "split": split, "layer": layer, "target": target, "examples": examples,
             "channels": channels, "batch_size": batch_size, "device": device, "seed": seed, "bootstrap": bootstrap,
-            "permutations": permutations,
+            "permutations": permutations, "min_group": min_group,
         },
         source="explain",
     )  # fmt: skip

@@ -49,6 +49,7 @@ class ExplainOptions(StrictModel):
     seed: int = Field(ge=0)
     bootstrap: int = Field(ge=0)
     permutations: int = Field(ge=0)
+    min_group: int = Field(ge=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,9 @@ class ExplainJob:
         masks = mask_counts(self.store, self.rows)
         tone, chosen = self.store.info.tone or {}, self._chosen(found)
         parts = {
-            label: question_record(one, attributes, has_masks=masks["known"] > 0, options=resampling)
+            label: question_record(
+                one, attributes, has_masks=masks["known"] > 0, options=resampling, min_group=options.min_group
+            )
             for label, one in judged.items()
         }
         layer = self.options.layer or LAST_MAPS
@@ -147,7 +150,7 @@ class ExplainJob:
             "split": options.split,
             "target": self.asked.says,
             "masks": masks | {"source": tone.get("masks", "stored")},
-            "settings": {"bootstrap": options.bootstrap, "permutations": options.permutations, "seed": options.seed},
+            "settings": options.model_dump(include={"bootstrap", "permutations", "seed", "min_group"}),
             **(parts[""] if self.asked.labels == ("",) else {"labels": parts}),
             "channels": None if found.channels is None else channels_record(found.channels, layer=layer, chosen=chosen),
         }

@@ -75,7 +75,12 @@ def mask_counts(store: Store, rows: Integers) -> dict[str, int]:
 
 
 def question_record(
-    judged: Judged, attributes: Mapping[str, StoreAttribute], *, has_masks: bool, options: FocusOptions
+    judged: Judged,
+    attributes: Mapping[str, StoreAttribute],
+    *,
+    has_masks: bool,
+    options: FocusOptions,
+    min_group: int = 1,
 ) -> dict[str, Any]:
     """Focus of one question: overall, per attribute and group, with gaps.
 
@@ -84,6 +89,7 @@ def question_record(
         attributes: groups of the n images.
         has_masks: whether a mask of any image is known.
         options: how intervals and floors are made.
+        min_group: images under which a group is left out of the gaps.
     """
     everyone = Groups("", ("all",), np.zeros_like(judged.labels))
     found = {case: _by_group(judged, which, everyone, options) for case, which in judged.cases().items()}
@@ -94,7 +100,7 @@ def question_record(
         "blank_maps": int(judged.is_blank.sum()),
         "focus": {case: of["all"] for case, of in found.items()},
         "undefined": found["all"]["undefined"],
-        "attributes": {name: _attribute(judged, of, options) for name, of in attributes.items()},
+        "attributes": {name: _attribute(judged, of, options, min_group) for name, of in attributes.items()},
     }
     return record if has_masks else _without_masks(record)
 
@@ -121,8 +127,10 @@ def channels_record(sums: ChannelSums, *, layer: str, chosen: Sequence[int]) -> 
     }
 
 
-def _attribute(judged: Judged, of: StoreAttribute, options: FocusOptions) -> dict[str, Any]:
+def _attribute(judged: Judged, of: StoreAttribute, options: FocusOptions, min_group: int) -> dict[str, Any]:
     groups = of.groups
+    is_small = groups.counts() < min_group
+    compared = Groups(groups.attribute, groups.names, np.where(np.append(is_small, True)[groups.ids], -1, groups.ids))
     found = {case: _by_group(judged, which, groups, options) for case, which in judged.cases().items()}
     return {
         "spec": of.spec,
@@ -133,7 +141,11 @@ def _attribute(judged: Judged, of: StoreAttribute, options: FocusOptions) -> dic
             | {"focus": {case: record["groups"][name] for case, record in found.items()}}
             for number, name in enumerate(groups.names)
         },
-        "gaps": {case: record["gap"] for case, record in found.items()},
+        "left_out": [name for name, small in zip(groups.names, is_small, strict=True) if small],
+        "gaps": {
+            case: (_by_group(judged, which, compared, options) if is_small.any() else found[case])["gap"]
+            for case, which in judged.cases().items()
+        },
     }
 
 

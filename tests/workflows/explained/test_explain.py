@@ -224,6 +224,16 @@ def test_another_store_may_be_explained_whose_classes_come_in_another_order(run,
     assert theirs["focus"]["all"]["value"] == pytest.approx(ours["focus"]["all"]["value"])
 
 
+def test_a_group_under_the_least_size_is_in_no_gap_but_has_its_figures(run, store, plain, tmp_path):
+    groups = plain[0]["attributes"]["sex"]["groups"]
+    sizes = sorted(one["n"] for one in groups.values())
+    record = explain(run, out=tmp_path / "out", min_group=sizes[-1], **FEW)
+    found = record["attributes"]["sex"]
+    assert found["groups"] == groups
+    assert [groups[name]["n"] for name in found["left_out"]] == sizes[:-1]
+    assert found["gaps"]["all"]["reason"] == "fewer than two groups have an image with a defined focus"
+
+
 def test_examples_come_from_every_cell_in_turn():
     groups = Groups("sex", ("a", "b"), np.array([0] * 50 + [1] * 8 + [-1] * 2))
     right = np.arange(60) % 4 > 0

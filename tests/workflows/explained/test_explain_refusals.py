@@ -45,6 +45,7 @@ def refused(run, out, kind, **options) -> str:
         ({"batch_size": 0}, ConfigError, "explain: batch_size"),
         ({"device": "tpu"}, ConfigError, "explain: device"),
         ({"bootstrap": -1}, ConfigError, "explain: bootstrap"),
+        ({"min_group": 0}, ConfigError, "explain: min_group"),
     ],
 )
 def test_options_that_do_not_fit(run, tmp_path, options, kind, says):

@@ -64,6 +64,9 @@ def explain(
     seed: SeedOption = 0,
     bootstrap: BootstrapOption = 2000,
     permutations: PermutationsOption = 1000,
+    min_group: Annotated[
+        int, typer.Option("--min-group", min=1, help="Images under which a group is left out of every gap.")
+    ] = 1,
     force: ForceOption = False,
 ) -> None:
     """Map where a network looks, and compare between groups how much of it lies outside the lesion."""
@@ -73,7 +76,7 @@ def explain(
     record = run_it(
         run, out=out, method=method, store=store, split=split, attributes=attributes, layer=layer, target=target,
         examples=examples, channels=channels, batch_size=batch_size, device=device, seed=seed, bootstrap=bootstrap,
-        permutations=permutations, force=force,
+        permutations=permutations, min_group=min_group, force=force,
     )  # fmt: skip
     say_if_nothing_was_done(out, before)
     for line in [*explain_lines(record), f"report: {out / 'report.html'}"]:
