@@ -10,7 +10,7 @@ from mindgap.core.config import read_toml
 from mindgap.core.errors import DataError
 from mindgap.core.files import read_json, write_text
 from mindgap.report.estimate import Estimate, count, decimal, listed, sentence
-from mindgap.report.explain_rows import CASES, focus_findings, focus_parts, parts_of, small_cells
+from mindgap.report.explain_rows import CASES, figure_of, focus_findings, focus_parts, parts_of, small_cells
 from mindgap.report.gallery import Gallery, read_gallery
 from mindgap.report.origin import option_rows
 from mindgap.report.page import Page, Section, render_page
@@ -74,6 +74,7 @@ def render_explanation(record: Mapping[str, Any], *, options: Mapping[str, Any],
         Section("looks", "In plain words", "In plain words", _summary(record, gallery)),
         Section("focus", "Focus by group", "Focus by group", {"parts_of_focus": focus_parts(record), "cases": CASES}),
         *([Section("channels", "Single channels", "Channels", _channels(channels))] if channels else []),
+        *([Section("pruned", "Pruned channels", "Pruned", _pruned(record["pruned"]))] if record["pruned"] else []),
         Section("gallery", "Examples", "Examples", {"gallery": gallery, "gallery_how": _how(record)}),
         Section("looks_reading", "How to read it", "How to read it", _reading(record)),
         Section("origin", "Where it comes from", "Provenance", _origin(record, options)),
@@ -134,6 +135,20 @@ def _channels(channels: Mapping[str, Any]) -> dict[str, Any]:
         for one in channels["chosen"]
     ]
     return {"channels": channels, "channel_rows": rows}
+
+
+def _pruned(layers: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [
+        {
+            "layer": layer,
+            "channels": one["channels"],
+            **{name: figure_of(one[name]) for name in ("removed", "kept", "difference")},
+            "gap": Estimate.read(one["difference"]),
+            "without_focus": one["without_focus"],
+        }
+        for layer, one in layers.items()
+    ]
+    return {"pruned_rows": rows}
 
 
 def _how(record: Mapping[str, Any]) -> str:

@@ -98,7 +98,7 @@ def explain(
     )
     job = ExplainJob.of(opened, explained, options, attributes=groups)
     asked = _asked(model, opened, options, groups=groups, force=force)
-    says = {"run": str(model.path), "store": str(opened.path), "note": form.says}
+    says = {"run": str(model.path), "store": str(opened.path), "note": form.says, "pruned": None}
     with reproducible(explained.device.type):
         if RunFolder.check(out, **asked) != "finished":
             job.try_one()

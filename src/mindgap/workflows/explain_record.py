@@ -102,7 +102,7 @@ def question_record(
         "undefined": found["all"]["undefined"],
         "attributes": {name: _attribute(judged, of, options, min_group) for name, of in attributes.items()},
     }
-    return record if has_masks else _without_masks(record)
+    return record if has_masks else without_masks(record)
 
 
 def channels_record(sums: ChannelSums, *, layer: str, chosen: Sequence[int]) -> dict[str, Any]:
@@ -171,10 +171,10 @@ def _by_group(judged: Judged, which: Flags, groups: Groups, options: FocusOption
     )
 
 
-def _without_masks(record: Any) -> Any:
+def without_masks(record: Any) -> Any:
     """The record with the one reason why no focus is defined."""
     if isinstance(record, dict):
         if "value" in record and "reason" in record:
             return record | {"reason": NO_MASKS}
-        return {key: _without_masks(value) for key, value in record.items()}
+        return {key: without_masks(value) for key, value in record.items()}
     return record
