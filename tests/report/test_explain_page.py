@@ -86,11 +86,19 @@ def test_cautions_in_words():
     assert "Explained is the form that predicts without groups: the run's own predictions may differ." in noted
 
 
-@pytest.mark.parametrize(("mean", "word"), [(0.62, "less"), (1.2, "more")])
-def test_focus_is_read_against_an_even_spread(mean, word):
+@pytest.mark.parametrize(
+    ("figure", "says"),
+    [
+        (value(0.62, 0.5, 0.7), "the maps lie less on what is outside the lesion than maps spread evenly would (1)"),
+        (value(1.2, 1.1, 1.3), "the maps lie more on what is outside the lesion than maps spread evenly would (1)"),
+        (value(0.98, 0.9, 1.02), "whether the maps prefer the lesion or what is around it is not shown"),
+        (value(0.5, reason="no interval: the set has 3 clusters"), "is not shown; maps spread evenly have 1."),
+    ],
+)
+def test_focus_is_read_against_an_even_spread_as_far_as_its_interval_lets(figure, says):
     record = made_explanation()
-    record["focus"]["all"] = value(mean, mean - 0.1, mean + 0.1, 80)
-    assert f"the maps lie {word} on what is outside the lesion than maps spread evenly would (1)" in text_of(record)
+    record["focus"]["all"] = figure
+    assert says in text_of(record)
 
 
 def test_without_masks_there_is_a_reason_and_no_finding():

@@ -114,14 +114,19 @@ def _overall(label: str, part: Mapping[str, Any]) -> str:
     focus = Estimate.read(part["focus"]["all"])
     if focus.value is None:
         return f"{of_label}Focus is not defined: {focus.reason}."
-    words = "less" if focus.value < 1 else "more"
     apart = " and ".join(
         f"{decimal(part['focus'][case]['value'])} on {count(part[case])} {case} cases" for case in ("right", "wrong")
     )
-    return (
-        f"{of_label}Mean focus {sentence(focus)}: the maps lie {words} on what is outside the lesion than maps spread "
-        f"evenly would (1). It is {apart}."
-    )
+    return f"{of_label}Mean focus {sentence(focus)}: {_against_even(focus)}. It is {apart}."
+
+
+def _against_even(focus: Estimate) -> str:
+    """How a mean focus stands to that of maps spread evenly, 1; without an interval nothing is claimed."""
+    if focus.high is not None and focus.high < 1:
+        return "the maps lie less on what is outside the lesion than maps spread evenly would (1)"
+    if focus.low is not None and focus.low > 1:
+        return "the maps lie more on what is outside the lesion than maps spread evenly would (1)"
+    return "whether the maps prefer the lesion or what is around it is not shown; maps spread evenly have 1"
 
 
 def _channels(channels: Mapping[str, Any]) -> dict[str, Any]:
