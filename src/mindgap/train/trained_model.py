@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,12 @@ class TrainedModel:
                 f"was {self.info.fingerprint}); prepare it as it was"
             )
         return store
+
+
+def weights_digest(run: Path) -> str:
+    """The first half of the SHA-256 digest of a run's weights, in hexadecimal."""
+    with (run / WEIGHTS_FILE).open("rb") as weights:
+        return hashlib.file_digest(weights, "sha256").hexdigest()[:32]
 
 
 def read_trained_model(run: Path | str) -> TrainedModel:

@@ -21,6 +21,7 @@ from mindgap.report.explain_page import EXPLAIN_RECORD, write_explain_page
 from mindgap.train.device import choose_device, is_out_of_memory, reproducible
 from mindgap.train.trained_model import TrainedModel, read_trained_model
 from mindgap.workflows.explain_job import ExplainJob, ExplainOptions
+from mindgap.workflows.explain_pruned import before_pruning
 from mindgap.workflows.explained_form import explained_form
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ def explain(
     also pictures: ``gallery.png``, and overlays of single channels under ``channels``.
 
     Args:
-        run: folder of a finished run of ``train`` or ``search``.
+        run: folder of a finished run of ``train``, ``search`` or ``prune``; of the last, removed channels are compared
+            with kept ones too, in the network from before.
         out: folder to write.
         method: kind of map, ``cam``, ``grad-cam`` or ``guided-grad-cam``.
         store: whose images are explained; None is the run's own.
@@ -96,9 +98,9 @@ def explain(
     explained = ExplainedNetwork.of(
         form.network, explainer, facts=model.facts, classes=opened.classes, device=choose_device(device)
     )
-    job = ExplainJob.of(opened, explained, options, attributes=groups)
+    job = ExplainJob.of(opened, explained, options, attributes=groups, before=before_pruning(model))
     asked = _asked(model, opened, options, groups=groups, force=force)
-    says = {"run": str(model.path), "store": str(opened.path), "note": form.says, "pruned": None}
+    says = {"run": str(model.path), "store": str(opened.path), "note": form.says}
     with reproducible(explained.device.type):
         if RunFolder.check(out, **asked) != "finished":
             job.try_one()

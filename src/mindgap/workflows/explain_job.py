@@ -18,10 +18,12 @@ from mindgap.core.progress import progress
 from mindgap.data.image_store import Store
 from mindgap.data.store_attributes import StoreAttribute
 from mindgap.explain.explained_network import ExplainedNetwork
+from mindgap.explain.explainers.grad_cam import GradCam
 from mindgap.explain.focus_records import FocusOptions
 from mindgap.explain.layer_maps import LAST_MAPS
 from mindgap.explain.store_focus import ExplainedRows, explain_rows
 from mindgap.workflows.explain_examples import chosen_channels, draw_examples, write_channels, write_gallery
+from mindgap.workflows.explain_pruned import BeforePruning, pruned_record
 from mindgap.workflows.explain_record import (
     Judged,
     channels_record,
@@ -32,6 +34,7 @@ from mindgap.workflows.explain_record import (
 from mindgap.workflows.explain_table import FOCUS_TABLE, write_focus_table
 from mindgap.workflows.explain_targets import AskedTargets, targets_of
 
+PRUNED_FOLDER = "pruned"
 MOST_EXAMPLES, MOST_CHANNELS = 200, 64
 
 
@@ -63,6 +66,7 @@ class ExplainJob:
         attributes: whose groups are compared.
         rows: int64 (n,), the rows that are explained.
         asked: which class each image is explained for.
+        before: of a pruned run, the network that it was made of.
     """
 
     store: Store
@@ -71,10 +75,16 @@ class ExplainJob:
     attributes: Mapping[str, StoreAttribute]
     rows: NDArray[np.int64]
     asked: AskedTargets
+    before: BeforePruning | None = None
 
     @staticmethod
     def of(
-        store: Store, explained: ExplainedNetwork, options: ExplainOptions, *, attributes: Mapping[str, StoreAttribute]
+        store: Store,
+        explained: ExplainedNetwork,
+        options: ExplainOptions,
+        *,
+        attributes: Mapping[str, StoreAttribute],
+        before: BeforePruning | None = None,
     ) -> ExplainJob:
         """Checks that there is something to explain.
 
@@ -91,7 +101,7 @@ class ExplainJob:
         rows = store.rows(options.split)
         if not len(rows):
             raise DataError(f"{store.path}: has no image in the split {options.split!r}; choose another")
-        return ExplainJob(store, explained, options, attributes, rows, targets_of(store, options.target))
+        return ExplainJob(store, explained, options, attributes, rows, targets_of(store, options.target), before)
 
     def try_one(self) -> None:
         """Explains one image, so that what cannot be explained is known before anything is written.
@@ -120,19 +130,31 @@ class ExplainJob:
         with progress(None, "resampling"):
             record = self._figures(found, judged)
         write_focus_table(folder / FOCUS_TABLE, self.store, self.rows, found, judged, self.attributes)
-        return record | self._pictures(folder, found, next(iter(judged.values())))
+        return record | self._pictures(folder, found, next(iter(judged.values()))) | {"pruned": self._pruned()}
+
+    def _pruned(self) -> dict[str, Any] | None:
+        """The focus of removed channels beside that of kept ones, in the network from before the pruning."""
+        if self.before is None:
+            return None
+        return pruned_record(
+            self.before.network, self.before.removed, facts=self.explained.facts, store=self.store, rows=self.rows,
+            device=self.explained.device, options=self._resampling, batch_size=self.options.batch_size,
+        )  # fmt: skip
+
+    @property
+    def _resampling(self) -> FocusOptions:
+        return FocusOptions(self.options.bootstrap, self.options.permutations, self.options.seed)
 
     def _figures(self, found: ExplainedRows, judged: Mapping[str, Judged]) -> dict[str, Any]:
         attributes = {
             name: of._replace(groups=of.groups.take(self.rows)) for name, of in self.attributes.items()
         }  # fmt: skip
         options = self.options
-        resampling = FocusOptions(options.bootstrap, options.permutations, options.seed)
         masks = mask_counts(self.store, self.rows)
         tone, chosen = self.store.info.tone or {}, self._chosen(found)
         parts = {
             label: question_record(
-                one, attributes, has_masks=masks["known"] > 0, options=resampling, min_group=options.min_group
+                one, attributes, has_masks=masks["known"] > 0, options=self._resampling, min_group=options.min_group
             )
             for label, one in judged.items()
         }
@@ -173,4 +195,19 @@ class ExplainJob:
                 folder, self.explained, self.store, self.rows[places],
                 channels=self._chosen(found),
             )  # fmt: skip
+            gallery["pruned_files"] = self._removed_channels(folder, self.rows[places])
         return {"gallery": gallery | {"label": self.asked.labels[0]}}
+
+    def _removed_channels(self, folder: Path, rows: NDArray[np.int64]) -> dict[str, list[str]]:
+        """Writes overlays of the first channels that pruning removed, below ``pruned`` by layer; the files' names."""
+        before, files = self.before, dict[str, list[str]]()
+        if before is None:
+            return files
+        for layer, channels in before.removed.items():
+            explained = ExplainedNetwork.of(
+                before.network, GradCam(layer=layer), facts=self.explained.facts, classes=self.store.classes,
+                device=self.explained.device,
+            )  # fmt: skip
+            first = list(channels[: self.options.channels])
+            files[layer] = write_channels(folder / PRUNED_FOLDER / layer, explained, self.store, rows, channels=first)
+        return files

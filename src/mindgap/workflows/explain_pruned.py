@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError
+from mindgap.core.files import read_json
+from mindgap.core.notes import note
 from mindgap.core.progress import progress
 from mindgap.data.classifier_facts import ClassifierFacts
 from mindgap.data.image_store import Store
@@ -19,7 +24,41 @@ from mindgap.explain.focus_of_channels import focus_of_removed
 from mindgap.explain.focus_records import FocusOptions
 from mindgap.explain.store_focus import channels_on_rows
 from mindgap.space.network import Network
+from mindgap.train.trained_model import TrainedModel, read_trained_model, weights_digest
 from mindgap.workflows.explain_record import without_masks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class BeforePruning:
+    """The network that a pruned run was made of, and what it lost.
+
+    Attributes:
+        network: from before the pruning, in evaluation mode.
+        removed: layer → numbers of its removed channels, as they are counted in that network.
+    """
+
+    network: Network
+    removed: Mapping[str, tuple[int, ...]]
+
+
+def before_pruning(model: TrainedModel) -> BeforePruning | None:
+    """What a run of ``prune`` began with; None for another run, if nothing was removed, and, with a note, if it is gone."""
+    if not (model.path / "prune.json").is_file():
+        return None
+    record = read_json(model.path / "prune.json")
+    kept = record["iterations"][1 : record["kept"] + 1]
+    removed = {
+        layer: tuple(channel for step in kept for channel in step["removed"][layer]) for layer in record["layers"]
+    }
+    place = Path(record["run"])
+    if not kept:
+        return None
+    if not place.is_dir() or weights_digest(place) != model.options.get("weights_digest"):
+        note(log, f"{place}: the run that was pruned is not there as it was; its removed channels are not looked at")
+        return None
+    return BeforePruning(read_trained_model(place).network, removed)
 
 
 def pruned_record(

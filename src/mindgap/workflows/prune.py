@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,9 +13,8 @@ from mindgap.core.progress import progress
 from mindgap.core.run import Asked, RunFolder
 from mindgap.prune.options import PruneOptions
 from mindgap.report.document import write_report
-from mindgap.space.architecture import WEIGHTS_FILE
 from mindgap.train.memory import keep_freed_memory
-from mindgap.train.trained_model import read_trained_model
+from mindgap.train.trained_model import read_trained_model, weights_digest
 from mindgap.workflows.prune_job import PruneJob
 from mindgap.workflows.prune_results import write_results
 from mindgap.workflows.prune_rows import table_rows
@@ -153,12 +151,10 @@ def _prune_alike(job: PruneJob, run: Path, out: Path) -> None:
 
 def _asked(job: PruneJob) -> dict[str, Any]:
     model, store = job.model, job.store
-    with (model.path / WEIGHTS_FILE).open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()[:16]
     more = model.options.get("more_attributes")
     return {
         "run": str(model.path.resolve()),
-        "weights_digest": digest,
+        "weights_digest": weights_digest(model.path),
         "store": str(store.path.resolve()),
         "fingerprint": store.fingerprint,
         "attribute": model.attribute,
