@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -16,34 +16,10 @@ Feature = Literal["map", "mean"]
 Distance = Literal["squared", "cosine"]
 Temperature = float | Literal["auto"]
 
-_CHUNK_VALUES = 1 << 20
-"""Values of a chunk's distances or features, the larger; 4 MB stay in a processor's cache and launch few kernels."""
+_CHUNK_VALUES = {"cpu": 1 << 18, "cuda": 1 << 25}
+"""Pairs or values of the images in the channels that are scored together: what a core's cache holds, or fills a GPU."""
 _TELLS_APART = 1e-6
 """Relative spread under which float32 cannot tell two images apart."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """Which images are neighbours of which.
-
-    Attributes:
-        others: bool (n, n), pairs of two different images.
-        within: bool (n, n), pairs of two images of one group; all others of an image alone in its group, whose
-            logarithm is then of 1 and counts nothing.
-        counted: 0-dimensional, images that are not alone in their group.
-    """
-
-    others: Tensor
-    within: Tensor
-    counted: Tensor
-
-    @classmethod
-    def of(cls, groups: Tensor) -> _Pairs:
-        """The pairs of images of these known groups, int64 (n,)."""
-        others = ~_diagonal(groups[:, None])
-        same = (groups[:, None] == groups) & others
-        accompanied = same.any(dim=1, keepdim=True)
-        return cls(others, same | (others & ~accompanied), accompanied.sum())
 
 
 def channel_snnl(
@@ -91,56 +67,54 @@ def channel_snnl(
     """
     if temperature != "auto" and not (math.isfinite(temperature) and temperature > 0):
         raise ConfigError(f"temperature is {temperature}; use a number above 0, or auto")
-    maps, groups = _known(maps, groups)
+    maps, sizes = _by_group(maps, groups)
     features = maps.flatten(2) if maps.ndim > 2 else maps[:, :, None]
     if feature == "mean":
         features = features.mean(dim=2, keepdim=True, dtype=torch.float64)  # float32 may round away how they differ
-    pairs = _Pairs.of(groups)
-    parts = [_chunk_snnl(part, pairs, distance, temperature) for part in _chunks(features)]
+    parts = [_chunk_snnl(part, sizes, distance, temperature) for part in _chunks(features)]
     return torch.cat(parts).to(maps.dtype) if parts else maps.new_zeros(0)
 
 
-def _known(maps: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """The images of known group, in float32 or float64, and their groups."""
+def _by_group(maps: Tensor, groups: Tensor) -> tuple[Tensor, list[int]]:
+    """The images of known group, one group after the other, in float32 or float64, and the groups' sizes."""
     if maps.ndim not in (2, 4):
         raise ShapeError(
             f"maps must be (images, channels, height, width) or (images, channels), got {tuple(maps.shape)}"
         )
     if groups.shape != maps.shape[:1]:
         raise ShapeError(f"groups must be one number per image, got {tuple(groups.shape)} for {len(maps)} images")
-    rows = (groups >= 0).nonzero()[:, 0]
-    groups = groups[rows]
-    sizes = groups.unique(return_counts=True)[1]
-    if len(sizes) < 2 or sizes.max() < 2:
+    ordered, rows = groups.sort(stable=True)
+    sizes = ordered[ordered >= 0].unique_consecutive(return_counts=True)[1].tolist()
+    if len(sizes) < 2 or max(sizes) < 2:
         raise DataError(
-            f"a batch of {len(groups)} images of known group holds {len(sizes)} groups, of {sizes.tolist()} images; "
+            f"a batch of {sum(sizes)} images of known group holds {len(sizes)} groups, of {sizes} images; "
             "nearest neighbours need two groups, and two images of one"
         )
-    return (maps if maps.dtype == torch.float64 else maps.float())[rows], groups
+    chosen = maps[rows[len(rows) - sum(sizes) :]]
+    return (chosen if chosen.dtype == torch.float64 else chosen.float()), sizes
 
 
 def _chunks(features: Tensor) -> Iterator[Tensor]:
     """(n, C, D) as (c, n, D) of a few channels c each."""
     n, channels, size = features.shape
-    at_once = max(1, _CHUNK_VALUES // (n * max(n, size)))
+    at_once = max(1, _CHUNK_VALUES["cuda" if features.is_cuda else "cpu"] // (n * max(n, size)))
     for first in range(0, channels, at_once):
-        yield features[:, first : first + at_once].transpose(0, 1)
+        yield features[:, first : first + at_once].transpose(0, 1).contiguous()
 
 
-def _chunk_snnl(features: Tensor, pairs: _Pairs, distance: Distance, temperature: Temperature) -> Tensor:
-    """(c, n, D) features of c channels to (c,) scores."""
-    n = len(pairs.others)
-    dead = is_constant(*features.detach().aminmax(dim=1))
-    distances = (_squared if distance == "squared" else _cosine)(features)
-    spread = distances.detach().sum(dim=(1, 2)) / (n * (n - 1))
-    if distance == "cosine":
-        dead = dead | (spread <= _TELLS_APART**2)
-    scale = spread.masked_fill(dead, 1.0) if temperature == "auto" else torch.full_like(spread, temperature)
-    likeness = distances / -scale[:, None, None]
-    among = likeness.masked_fill(~pairs.others, -math.inf).logsumexp(dim=2)
-    within = likeness.masked_fill(~pairs.within, -math.inf).logsumexp(dim=2)
-    scores = (among - within).sum(dim=1) / pairs.counted
-    return scores.masked_fill(dead, math.nan)
+def _chunk_snnl(features: Tensor, sizes: Sequence[int], distance: Distance, temperature: Temperature) -> Tensor:
+    """(c, n, D) features, one group after the other, to (c,) scores.
+
+    An image's losses are differences of logarithms of sums over its row, so log_softmax takes off the denominator's.
+    """
+    constant = is_constant(*features.detach().aminmax(dim=1))
+    likeness, spread = (_squared_likeness if distance == "squared" else _cosine_likeness)(features, temperature)
+    dead = constant | (spread <= _TELLS_APART**2) if distance == "cosine" else constant
+    shares = likeness.log_softmax(dim=2)
+    ends = itertools.accumulate(sizes)
+    spans = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True) if size > 1]
+    losses = torch.cat([shares[:, span, span].logsumexp(dim=2) for span in spans], dim=1)
+    return -losses.mean(dim=1).masked_fill(dead, math.nan)
 
 
 def is_constant(low: Tensor, high: Tensor) -> Tensor:
@@ -148,26 +122,53 @@ def is_constant(low: Tensor, high: Tensor) -> Tensor:
     return ((high - low) <= _TELLS_APART * torch.maximum(low.abs(), high.abs())).all(dim=-1)
 
 
-def _squared(features: Tensor) -> Tensor:
-    """(c, n, D) to |f_i − f_j|², (c, n, n).
+def _squared_likeness(features: Tensor, temperature: Temperature) -> tuple[Tensor, Tensor]:
+    """(c, n, D) to −|f_i − f_j|²/T but for a constant of each row, −∞ where i = j, (c, n, n); and the mean distances.
 
-    |f_i|² + |f_j|² − 2 f_i·f_j loses the digits that the norms have and the distances have not, so the channel's mean
-    map is taken off first: it cancels in the difference, and what is left is of the distances' size.
+    −|f_i − f_j|² = 2 f_i·f_j − |f_j|² − |f_i|², of which the last is the row's constant and the others one product of
+    matrices, with |f_j|² as one more feature. Norms have digits that distances have not, so the channel's mean map is
+    taken off first: it cancels in the difference, and what is left is of the distances' size. Then Σ_ij |f_i − f_j|² =
+    2n Σ_i |f_i|².
     """
+    n = features.shape[1]
     centred = features - features.mean(dim=1, keepdim=True)
-    norms = centred.square().sum(dim=2)
-    return (norms[:, :, None] + norms[:, None, :] - 2.0 * (centred @ centred.mT)).clamp_min(0.0)
+    squares = centred.square().sum(dim=2, keepdim=True)
+    spread = 2.0 * squares.detach().sum(dim=(1, 2)) / (n - 1)
+    rate = _rate(spread, temperature)
+    left = torch.cat([centred * (2.0 * rate), (-rate).expand(-1, n, 1)], dim=2)
+    right = torch.cat([centred, squares], dim=2)
+    return torch.baddbmm(_not_itself(features), left, right.mT), spread
 
 
-def _cosine(features: Tensor) -> Tensor:
-    """(c, n, D) to 1 − cos(f_i, f_j), (c, n, n), as ½|u_i − u_j|² of the directions u; 1 where one is all zeros."""
+def _cosine_likeness(features: Tensor, temperature: Temperature) -> tuple[Tensor, Tensor]:
+    """(c, n, D) to −(1 − cos(f_i, f_j))/T, −∞ where i = j, (c, n, n); and the mean distances.
+
+    1 − cos is ½|u_i − u_j|² of the directions u, which keeps the digits of small angles; 1 where one is all zeros.
+    """
+    n = features.shape[1]
     squares = features.square().sum(dim=2, keepdim=True)
     none = squares == 0
-    lengths = squares.masked_fill(none, 1.0).sqrt()  # a root of 0 has no derivative
-    undefined = (none | none.mT) & ~_diagonal(none)
-    return (0.5 * _squared(features / lengths)).masked_fill(undefined, 1.0)
+    directions = features / squares.masked_fill(none, 1.0).sqrt()  # a root of 0 has no derivative
+    centred = directions - directions.mean(dim=1, keepdim=True)
+    halves = 0.5 * centred.square().sum(dim=2, keepdim=True)
+    distances = (halves + halves.mT - centred @ centred.mT).clamp_min(0.0).masked_fill(none | none.mT, 1.0)
+    spread = (distances.detach().sum(dim=(1, 2)) - distances.detach().diagonal(dim1=1, dim2=2).sum(dim=1)) / (
+        n * (n - 1)
+    )
+    return _not_itself(features) - distances * _rate(spread, temperature), spread
 
 
-def _diagonal(like: Tensor) -> Tensor:
-    """Bool (n, n), true for the pairs of an image with itself."""
-    return torch.eye(like.shape[-2], dtype=torch.bool, device=like.device)
+def _rate(spread: Tensor, temperature: Temperature) -> Tensor:
+    """1/T of each channel, (c, 1, 1); 1 where the mean distance (c,) is 0."""
+    rate = (
+        1.0 / spread.masked_fill(spread <= 0, 1.0)
+        if temperature == "auto"
+        else torch.full_like(spread, 1 / temperature)
+    )
+    return rate[:, None, None]
+
+
+def _not_itself(features: Tensor) -> Tensor:
+    """(n, n), −∞ where an image meets itself, otherwise 0; of the features' kind."""
+    n = features.shape[1]
+    return features.new_full((n,), -math.inf).diag()
