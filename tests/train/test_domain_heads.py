@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,6 +138,41 @@ def test_heads_that_come_back_from_a_file_go_on_as_if_they_had_stayed(tmp_path):
         heads.train(inputs, batch)
     assert torch.equal(stays.logits(inputs)[0], back.logits(inputs)[0])
     torch.testing.assert_close(stays.state_dict(), back.state_dict(), rtol=0, atol=0)
+
+
+def told(heads):
+    return [(figure.of, figure.value, figure.n, figure.chance) for figure in heads.own_figures()]
+
+
+def test_over_an_epoch_they_tally_what_they_tell_before_they_learn_it(tmp_path):
+    heads = DomainHeads(facts(2, 3), HeadOptions(head_lr=1e-9))
+    first, second = inputs_of(6), inputs_of(8)
+    guesses = [logits.argmax(dim=1) for logits in heads.logits(torch.cat([first, second]))]
+    unknown = torch.full((6,), -1)
+    wrong = [(guess[:6] + 1) % groups for guess, groups in zip(guesses, (2, 3), strict=True)]
+    assert [figure.value for figure in heads.own_figures()] == [None, None]
+    heads.train(second, replace(batch_of([0] * 8, [0] * 8), epoch=0))
+    heads.train(first, replace(batch_of(wrong[0], unknown), epoch=1))
+    heads.train(second, replace(batch_of(guesses[0][6:], guesses[1][6:]), epoch=1))
+    every = [torch.cat([wrong[0], guesses[0][6:]]), guesses[1][6:]]
+    largest = [int(of.bincount().max()) for of in every]
+    assert told(heads) == [("", 8 / 14, 14, largest[0] / 14), ("a3", 1.0, 8, largest[1] / 8)]
+    torch.save(heads.state_dict(), tmp_path / "heads.pt")
+    back = DomainHeads(facts(2, 3), HeadOptions(head_lr=1e-9))
+    back.load_state_dict(torch.load(tmp_path / "heads.pt", weights_only=True))
+    assert told(back) == told(heads)
+    for of in (heads, back):
+        of.train(first, replace(batch_of(wrong[0], unknown), epoch=1))
+    assert told(back) == told(heads)
+    assert told(back)[0][1:3] == (8 / 20, 20)
+
+
+def test_an_accuracy_of_nobody_is_not_defined_and_says_why():
+    heads = DomainHeads(facts(2), HeadOptions())
+    heads.train(inputs_of(), batch_of([-1] * 8))
+    (figure,) = heads.own_figures()
+    assert (figure.value, figure.chance, figure.n) == (None, None, 0)
+    assert figure.reason == "no training image has a known group"
 
 
 @pytest.mark.parametrize("name", ["advconf", "advrev"])

@@ -19,6 +19,7 @@ from mindgap.report.methods_rows import (
     trial_rows,
     verdict_rows,
 )
+from mindgap.report.mitigation_figures import methods_mitigation_sections
 from mindgap.report.page import Page, Section, render_page
 
 
@@ -75,6 +76,7 @@ def _sections(record: Mapping[str, Any]) -> list[Section]:
     comparison = record["comparison"]
     return [
         Section("methods", "Which method helps", "Methods", methods),
+        *methods_mitigation_sections(record),
         *tuning,
         *(comparison_sections(comparison) if comparison is not None else []),
     ]

@@ -20,6 +20,7 @@ from mindgap.report.front import candidates, draw_front, drawn_points
 from mindgap.report.key_figures import attribute_figures, rate_figure
 from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
+from mindgap.report.mitigation_figures import mitigation_sections
 from mindgap.report.network_drawing import batch_shares, draw_network, ratio_rows, read_architecture
 from mindgap.report.origin import commands, option_rows, origin_rows
 from mindgap.report.overview import fold, overview
@@ -62,6 +63,7 @@ def sections(run: RunFiles) -> list[Section]:
     return [
         *parts,
         Section("curves", "Learning curves", "Learning curves", {"curves": curve_plots(run.log)}),
+        *mitigation_sections(run),
         *blend_sections(run),
         Section("limits", "What the data cannot answer", "What it cannot answer", {"limits": _limits(run)}),
         Section("origin", "Where it comes from", "Provenance", _origin(run)),

@@ -127,6 +127,7 @@ class MethodRecords:
             "epochs": result.get("epochs", slot.epoch),
             "image_passes": result.get("image_passes"),
             "seconds": result.get("seconds"),
+            "mitigation_figures": result.get("mitigation_figures") or [],
             "attempts": len(slot.attempts),
         }
 

@@ -28,6 +28,7 @@ from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.kept_mitigation import keep_mitigation
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
 from mindgap.train.mitigation import MITIGATIONS
+from mindgap.train.own_figure import figure_records
 from mindgap.train.store_predictions import to_predictions
 
 NO_OPTIONS = "none of its tuning runs was trained to the end, so no options could be chosen"
@@ -135,6 +136,7 @@ class MethodRuns:
             "image_passes": result.image_passes,
             "seconds": result.seconds,
             "modes": list(result.modes),
+            "mitigation_figures": figure_records(result.mitigation.own_figures()),
         }
         if run.seed >= 0:
             self._keep(folder, result, chances, name=self.plan.methods[run.method])

@@ -159,6 +159,20 @@ class MitigationConformance:
         fresh.load_state_dict(torch.load(path, weights_only=True))
         torch.testing.assert_close(fresh.state_dict(), mitigation.state_dict())
 
+    def test_its_own_figures_are_shares_and_come_back_with_its_state(
+        self, name: str, mitigation: AbstractMitigation, network: Network, images: torch.Tensor
+    ) -> None:
+        self.step(mitigation, network, images)
+        mitigation.finish(network, tiny_data())
+        figures = mitigation.own_figures()
+        for figure in figures:
+            assert figure.reason if figure.value is None else 0 <= figure.value <= 1
+            assert figure.value is None or figure.n > 0
+            assert figure.chance is None or 0 <= figure.chance <= 1
+        back = make_mitigation(name, mitigation.facts)
+        back.load_state_dict(mitigation.state_dict())
+        assert back.own_figures() == figures
+
     def test_predicts_one_row_of_logits_per_image(
         self, mitigation: AbstractMitigation, network: Network, images: torch.Tensor
     ) -> None:

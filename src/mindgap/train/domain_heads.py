@@ -17,6 +17,7 @@ from torch.optim import Adam
 from mindgap.core.config import StrictModel
 from mindgap.core.seed import derive_seed
 from mindgap.train.mitigation import Batch, TrainingFacts
+from mindgap.train.own_figure import OwnFigure
 
 
 class HeadOptions(StrictModel):
@@ -45,7 +46,8 @@ class DomainHeads:
 
     They come into being at the first batch, on its device, with weights that depend on the run's seed alone. ``logits``
     and ``loss`` hold the heads fixed: a gradient reaches the inputs and never a head. ``train`` holds the inputs fixed:
-    a gradient reaches the heads and never a network.
+    a gradient reaches the heads and never a network. Over each epoch they tally how many samples they tell rightly, on
+    the device, each before they learn from its batch.
     """
 
     def __init__(self, facts: TrainingFacts, options: HeadOptions) -> None:
@@ -54,6 +56,8 @@ class DomainHeads:
         self._outputs = [max(1, int(np.count_nonzero(counts))) for counts in every]
         self._seed = derive_seed(facts.seed, "domain heads")
         self._options = options
+        self._attributes = [facts.attribute, *(of.name for of in facts.more_attributes)]
+        self._tallies: dict[str, Any] = {}
         self._built: tuple[nn.ModuleList, Adam] | None = None
         self._saved: dict[str, Any] = {}
 
@@ -70,21 +74,42 @@ class DomainHeads:
         """Trains the heads by ``head_steps`` steps to tell the batch's groups from inputs float32 (B, F)."""
         heads, optimizer = self._ready(inputs)
         fixed = inputs.detach()
-        for _ in range(self._options.head_steps):
+        for step in range(self._options.head_steps):
             optimizer.zero_grad(set_to_none=True)
-            self._summed([head(fixed) for head in heads], batch).backward()
+            logits = [head(fixed) for head in heads]
+            if not step:
+                self._tally(logits, batch)
+            self._summed(logits, batch).backward()
             optimizer.step()
 
+    def own_figures(self) -> tuple[OwnFigure, ...]:
+        """Of each attribute the head's accuracy over the last epoch, beside the largest group's share there.
+
+        Each sample is told by the head as it was before it learnt from the sample's batch, whose images are augmented;
+        the network goes on meanwhile. No accuracy promises that another head could not tell more.
+        """
+        counts = self._tallies.get("counts") or [torch.zeros(1 + groups, dtype=torch.int64) for groups in self._outputs]
+        return tuple(_accuracy(name, *of.tolist()) for name, of in zip(self._attributes, counts, strict=True))
+
     def state_dict(self) -> dict[str, Any]:
-        """Weights and optimiser; what was loaded, or nothing, before the first batch."""
+        """Weights, optimiser and the epoch's tallies; what was loaded, or nothing, before the first batch."""
         if self._built is None:
             return self._saved
         heads, optimizer = self._built
-        return {"heads": heads.state_dict(), "optimizer": optimizer.state_dict()}
+        return {"heads": heads.state_dict(), "optimizer": optimizer.state_dict(), "tallies": self._tallies}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes back what ``state_dict`` gave, at the next batch, when device and width are known."""
-        self._built, self._saved = None, state
+        self._built, self._saved, self._tallies = None, state, state.get("tallies", {})
+
+    def _tally(self, logits: list[Tensor], batch: Batch) -> None:
+        """Adds a batch to its epoch's tallies: per attribute those told rightly, then those of each trained group."""
+        every = zip(logits, self._numbers, (batch.groups, *batch.more_groups), strict=True)
+        with torch.no_grad():
+            found = [_told(of, numbers[groups]) for of, numbers, groups in every]
+            if self._tallies.get("epoch") == batch.epoch:
+                found = [of + before.to(of.device) for of, before in zip(found, self._tallies["counts"], strict=True)]
+        self._tallies = {"epoch": batch.epoch, "counts": found}
 
     def _summed(self, logits: list[Tensor], batch: Batch) -> Tensor:
         every = zip(logits, self._numbers, (batch.groups, *batch.more_groups), strict=True)
@@ -138,6 +163,31 @@ def uniform_confusion(logits: Tensor) -> Tensor:
         Logits (0, 0) give log 2 = 0.6931; (0, log 3), of probabilities 1/4 and 3/4, −½ log 3/16 = 0.8370.
     """
     return -logits.log_softmax(dim=1).mean()
+
+
+def _told(logits: Tensor, groups: Tensor) -> Tensor:
+    """Int64 (1 + G,): how many samples are told rightly, and how many each group has; -1 is in none.
+
+    Args:
+        logits: float32 (B, G).
+        groups: int64 (B,), -1 where unknown.
+    """
+    right = (logits.argmax(dim=1) == groups).sum()
+    members = (groups[:, None] == torch.arange(logits.shape[1], device=groups.device)).sum(dim=0)
+    return torch.cat([right[None], members])
+
+
+def _accuracy(attribute: str, right: int, *counts: int) -> OwnFigure:
+    n = sum(counts)
+    return OwnFigure(
+        name="accuracy of the head that tells the groups",
+        of=attribute,
+        value=right / n if n else None,
+        n=n,
+        unit="augmented training images of the last epoch",
+        chance=max(counts) / n if n else None,
+        reason=None if n else "no training image has a known group",
+    )
 
 
 def _numbers(counts: NDArray[np.int64]) -> Tensor:

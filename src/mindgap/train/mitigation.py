@@ -20,6 +20,7 @@ from mindgap.core.groups import Groups
 from mindgap.core.registry import Registry
 from mindgap.space.network import Network
 from mindgap.train.loss import AbstractLoss
+from mindgap.train.own_figure import OwnFigure
 from mindgap.train.tuning_range import TuningRanges
 
 
@@ -49,6 +50,7 @@ class TrainingFacts:
         loss: the loss of the run; (logits, labels) → one value per sample.
         seed: of the run.
         more_attributes: further attributes, for a mitigation with ``several_attributes``; for others there is none.
+        attribute: name of the first attribute; empty if it is not told.
     """
 
     group_names: tuple[str, ...]
@@ -57,6 +59,7 @@ class TrainingFacts:
     loss: AbstractLoss
     seed: int = 0
     more_attributes: tuple[AttributeFacts, ...] = ()
+    attribute: str = ""
 
     @property
     def group_shares(self) -> NDArray[np.float64]:
@@ -226,6 +229,13 @@ class AbstractMitigation:
     def predicts_by_network_alone(cls) -> bool:
         """Whether a trained network can be used without the mitigation: ``predict`` is the one above."""
         return cls.predict is AbstractMitigation.predict
+
+    def own_figures(self) -> tuple[OwnFigure, ...]:
+        """What it measured itself, asked for once after training, also of a run that was resumed; it is reported.
+
+        What an epoch's steps add up to belongs on the device and into ``state_dict``: no step may wait for it.
+        """
+        return ()
 
     def state_dict(self) -> dict[str, Any]:
         """The state to save: tensors, numbers, text, lists and dicts of them."""

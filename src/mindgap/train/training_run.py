@@ -101,6 +101,7 @@ class TrainingRun:
             loss=self.loss,
             seed=settings.seed,
             more_attributes=tuple(AttributeFacts(of.attribute, of.names, of.counts()) for of in more),
+            attribute=groups.attribute,
         )
         self.mitigation = make_mitigation(settings.mitigation, facts, settings.mitigation_options)
         self.plan = batch_plan(self.groups, self.mitigation, settings)

@@ -35,11 +35,13 @@ from mindgap.train.kept_mitigation import keep_mitigation
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
 from mindgap.train.mitigation import AttributeFacts, TrainingFacts, make_mitigation, refuse_several_attributes
+from mindgap.train.own_figure import figure_records
 from mindgap.train.store_predictions import to_predictions
 
 log = logging.getLogger(__name__)
 
 Rows = NDArray[np.int64]
+Records = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,8 +247,8 @@ class TrainJob:
         latency = measure_latency_ms(network, self.architecture.input_px)
         return {"params": cost.params, "macs": cost.macs, "latency_ms": latency}
 
-    def training(self, *, image_passes: int, seconds: float) -> dict[str, Any]:
-        """What training took, and with what."""
+    def training(self, *, image_passes: int, seconds: float, figures: Records) -> dict[str, Any]:
+        """What training took, with what, and what the mitigation measured itself."""
         settings, groups = self.settings, self.groups.take(self.store.rows("train"))
         ratios = batch_ratios(settings.ratios, groups)
         return {
@@ -258,7 +260,13 @@ class TrainJob:
             "attribute": self.attribute,
             "more_attributes": list(self.more_attributes),
             "warnings": self.warnings(),
+            "mitigation_figures": figures,
         }
+
+
+def mitigation_figures(result: TrainResult) -> Records:
+    """What the mitigation of a training measured itself, as the run's record has it."""
+    return figure_records(result.mitigation.own_figures())
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -14,7 +14,7 @@ from mindgap.metrics.predictions import write_predictions
 from mindgap.space.architecture import ARCHITECTURE_FILE
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.store_predictions import to_predictions
-from mindgap.workflows.train_job import Rows, TrainJob, remove_checkpoint
+from mindgap.workflows.train_job import Rows, TrainJob, mitigation_figures, remove_checkpoint
 
 _CHANCES, _ALONE = "probabilities.npy", "probabilities_without_groups.npy"
 _SUMMARISED = ("unfairness", "unfairness_standardized", "accuracy_difference", "worst_group_accuracy")
@@ -38,7 +38,9 @@ def train_once(job: TrainJob, folder: Path) -> dict[str, Any]:
     splits = np.repeat(list(parts), [len(part) for part in parts.values()])
     write_predictions(folder / "predictions.parquet", to_predictions(store, rows, chances), split=splits.tolist())
     audits = {split: job.audit(part, chances[splits == split]) for split, part in parts.items()}
-    training = job.training(image_passes=result.image_passes, seconds=result.seconds)
+    training = job.training(
+        image_passes=result.image_passes, seconds=result.seconds, figures=mitigation_figures(result)
+    )
     metrics = audits | {"cost": job.cost(), "training": training}
     if (alone := job.probabilities_without_groups(result, rows)) is not None:
         metrics["without_groups"] = {split: job.audit(part, alone[splits == split]) for split, part in parts.items()}
@@ -74,6 +76,7 @@ def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
     training = job.training(
         image_passes=sum(record["training"]["image_passes"] for record in records),
         seconds=sum(record["training"]["seconds"] for record in records),
+        figures=[figure | {"fold": fold} for fold, record in enumerate(records, 1) for figure in _figures(record)],
     )
     metrics = {"validation": None, "test": job.audit(rows, chances), "cost": job.cost(), "training": training}
     if not np.isnan(alone).any():
@@ -97,11 +100,18 @@ def _fold(job: TrainJob, folder: Path, log: EpochLog, bar: Progress, *, held_out
         if found is not None:
             with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
                 np.save(file, found)
-    training = job.training(image_passes=result.image_passes, seconds=result.seconds) | {"modes": list(result.modes)}
+    training = job.training(
+        image_passes=result.image_passes, seconds=result.seconds, figures=mitigation_figures(result)
+    ) | {"modes": list(result.modes)}
     record = jsonable({"test": job.audit(held_out, chances), "training": training})
     write_json(folder / "metrics.json", record)
     remove_checkpoint(folder)
     return record
+
+
+def _figures(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a fold's mitigation measured itself; nothing in one of an earlier version."""
+    return record["training"].get("mitigation_figures", [])
 
 
 def fold_summary(audits: list[dict[str, Any]]) -> dict[str, Any]:

@@ -156,6 +156,13 @@ def test_a_resumed_run_equals_an_undisturbed_one_heads_included(store, tmp_path,
     assert all(map(torch.equal, straight.state_dict().values(), resumed.state_dict().values()))
     torch.testing.assert_close(rest.mitigation.state_dict(), whole.mitigation.state_dict(), rtol=0, atol=0)
     assert whole.mitigation.state_dict()["heads"]
+    _, found = run(store, mitigation=name, epochs=4, folder=tmp_path / "straight")  # which trains nothing any more
+    (figure,) = found.mitigation.own_figures()
+    assert (figure,) == whole.mitigation.own_figures() == rest.mitigation.own_figures()
+    known = store.groups("sex").take(store.rows("train")).counts().sum()
+    assert figure.of == "sex"
+    assert abs(figure.n - known) <= 64
+    assert 0.4 < figure.chance < 0.6
 
 
 def groups_like(ids, *, count):

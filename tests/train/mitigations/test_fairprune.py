@@ -15,6 +15,7 @@ from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.loop import TrainSettings, train_network
 from mindgap.train.mitigation import LabelledRows, TrainingData, TrainingFacts, make_mitigation
 from mindgap.train.mitigations.fairprune import smallest
+from mindgap.train.own_figure import OwnFigure
 from mindgap.train.squared_gradients import prunable_weights
 
 
@@ -50,7 +51,28 @@ def test_the_channel_that_serves_the_better_off_alone_goes(curvature):
         "unprivileged": "b",
         "reason": None,
         "pruned": {"stem.conv.weight": pytest.approx(1 / 54), "classifier.weight": 0.5},
+        "removed": 3,
+        "weights": 58,
     }
+    before = ("accuracy of the privileged group, before pruning", "accuracy of the unprivileged group, before pruning")
+    assert pruned.own_figures() == (
+        OwnFigure(before[0], "a", 1.0, 60, "validation images"),
+        OwnFigure(before[1], "b", pytest.approx(0.9), 60, "validation images"),
+        OwnFigure("share set to zero", "", 3 / 58, 58, "weights"),
+    )
+
+
+def test_where_nothing_is_removed_its_figure_says_why():
+    network, data = two_channels()
+    pruned = made_for(data_of(data.images, data.train.labels, [0] * 120), "fairprune")
+    assert pruned.own_figures() == ()
+    pruned.finish(network, data_of(data.images, data.train.labels, [0] * 120))
+    (share,) = pruned.own_figures()
+    assert (share.value, share.n) == (0.0, 58)
+    assert "fewer than two groups" in share.reason
+    frozen = network.requires_grad_(requires_grad=False)
+    pruned.finish(frozen, data)
+    assert (pruned.own_figures()[-1].value, pruned.own_figures()[-1].reason) == (None, "all weights are frozen")
 
 
 def test_who_is_better_off_is_measured_on_validation_images_not_assumed():

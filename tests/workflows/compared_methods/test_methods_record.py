@@ -232,3 +232,15 @@ def test_what_is_kept_of_a_method_with_parts_per_group_can_be_used(store, call, 
     table = pd.read_parquet(folder / "predictions.parquet")
     told = table[table["split"] == "test"][[f"prob_{name}" for name in opened.classes]].to_numpy()
     assert abs(chances - told).max() < 0.05, "but for the type it is computed in"
+
+
+def test_what_a_method_measured_itself_is_in_its_runs_and_on_the_page(store, call, tmp_path):
+    changes = {"methods": "fairprune", "seeds": 1, "trials": 0, "epochs": 1}
+    record = call(store, tmp_path / "run", **changes)
+    assert record["methods"]["erm"]["runs"][0]["mitigation_figures"] == []
+    *groups, share = record["methods"]["fairprune"]["runs"][0]["mitigation_figures"]
+    assert (share["name"], share["unit"]) == ("share set to zero", "weights")
+    assert len(groups) == (0 if share["reason"] else 2)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "What the methods did" in page
+    assert "fairprune, seed 0" in page

@@ -14,6 +14,7 @@ from torch import Tensor
 from mindgap.core.config import StrictModel
 from mindgap.train.domain_heads import DomainHeads, HeadOptions, uniform_confusion
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, Batch, TrainingFacts
+from mindgap.train.own_figure import OwnFigure
 from mindgap.train.tuning_range import Range, TuningRanges
 
 
@@ -73,6 +74,10 @@ class UniformConfusion(AbstractMitigation):
     def extra_step(self, batch: Batch) -> None:
         """The heads' turn, on the features that the network just had."""
         self.heads.train(self._features, batch)
+
+    def own_figures(self) -> tuple[OwnFigure, ...]:
+        """How well the heads tell the groups from the features, over the last epoch."""
+        return self.heads.own_figures()
 
     def state_dict(self) -> dict[str, Any]:
         """The heads and their optimiser."""

@@ -15,6 +15,7 @@ from mindgap.core.config import StrictModel
 from mindgap.space.network import Network
 from mindgap.train.domain_heads import DomainHeads, HeadOptions
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, Batch, TrainingFacts
+from mindgap.train.own_figure import OwnFigure
 from mindgap.train.tuning_range import OneOf, Range, TuningRanges
 
 
@@ -109,6 +110,10 @@ class ProjectedAdversary(AbstractMitigation):
     def extra_step(self, batch: Batch) -> None:
         """The adversary's turn, on what it just saw."""
         self.heads.train(self._inputs, batch)
+
+    def own_figures(self) -> tuple[OwnFigure, ...]:
+        """How well the adversary tells the groups from what it sees, over the last epoch."""
+        return self.heads.own_figures()
 
     def state_dict(self) -> dict[str, Any]:
         """The adversary and its optimiser."""

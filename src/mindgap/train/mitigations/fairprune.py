@@ -24,6 +24,7 @@ from mindgap.space.network import Network
 from mindgap.train.curvature import Curvature, hessian_diagonal
 from mindgap.train.group_standing import group_standing, rights_and_losses, weight_saliencies
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation, LabelledRows, TrainingData, TrainingFacts
+from mindgap.train.own_figure import OwnFigure
 from mindgap.train.squared_gradients import prunable_weights
 from mindgap.train.tuning_range import Range, TuningRanges
 
@@ -89,7 +90,8 @@ class FairPrune(AbstractMitigation):
         """What was found and done; empty before ``finish``.
 
         ``measured_on`` which images, ``images`` and ``accuracy`` of each group that has any there, ``privileged`` and
-        ``unprivileged`` group (None: nothing was removed, for a ``reason``), ``pruned`` share of each weight by name.
+        ``unprivileged`` group (None: nothing was removed, for a ``reason``), ``pruned`` share of each weight by name,
+        ``removed`` of so many ``weights`` in all.
         """
         return MappingProxyType(self._record)
 
@@ -104,7 +106,7 @@ class FairPrune(AbstractMitigation):
         try:
             self._record = self._measure(network, data)
             if self._record["reason"] is None:
-                self._record["pruned"] = self._prune(network, data)
+                self._record |= self._prune(network, data)
             note(log, f"fairprune: {_sentence(self._record, self.options.fraction)}")
         finally:
             network.train(mode=training)
@@ -114,22 +116,23 @@ class FairPrune(AbstractMitigation):
         right, losses = _right_and_losses(network, data, judged)
         trained = data.train.groups.counts() > 0
         standing = group_standing(right, losses, judged.groups, where=where, comparable=trained)
-        return {"measured_on": where, **vars(standing), "pruned": {}}
+        weights = sum(weight.numel() for weight in _trained_weights(network).values())
+        return {"measured_on": where, **vars(standing), "pruned": {}, "removed": 0, "weights": weights}
 
-    def _prune(self, network: Network, data: TrainingData) -> dict[str, float]:
-        """Zeroes the weights of the smallest scores; the share of each weight tensor."""
+    def _prune(self, network: Network, data: TrainingData) -> dict[str, Any]:
+        """Zeroes the weights of the smallest scores; how many, and the share of each weight tensor."""
         names, beta = self.facts.group_names, self.options.beta
         best, worst = (names.index(self._record[who]) for who in ("privileged", "unprivileged"))
-        trained = {name for name, weight in network.named_parameters() if weight.requires_grad}  # frozen ones stay
-        weights = {name: weight for name, weight in prunable_weights(network).items() if name in trained}
+        weights = _trained_weights(network)
         count = int(Fraction(str(self.options.fraction)) * sum(weight.numel() for weight in weights.values()))
         if not count:
-            return dict.fromkeys(weights, 0.0)
+            return {"pruned": dict.fromkeys(weights, 0.0)}
         of_worst, of_best = (self._curvature(network, data, group) for group in (worst, best))
         removed = smallest(list(weight_saliencies(weights, of_worst, of_best, beta=beta).values()), count=count)
         for weight, gone in zip(weights.values(), removed, strict=True):
             weight.masked_fill_(gone, 0.0)
-        return {name: float(gone.float().mean()) for name, gone in zip(weights, removed, strict=True)}
+        shares = {name: float(gone.float().mean()) for name, gone in zip(weights, removed, strict=True)}
+        return {"pruned": shares, "removed": count}
 
     def _curvature(self, network: Network, data: TrainingData, group: int) -> dict[str, Tensor]:
         """The Hessian's diagonal of one group, on a sample of its training images."""
@@ -147,6 +150,30 @@ class FairPrune(AbstractMitigation):
             draws=options.draws,
             generator=generator,
         )
+
+    def own_figures(self) -> tuple[OwnFigure, ...]:
+        """The accuracy of either group as it was before pruning, and the share of the weights that were removed."""
+        record = self._record
+        if not record:
+            return ()
+        groups = [] if record["reason"] is not None else ["privileged", "unprivileged"]
+        unit = f"{record['measured_on']} images"
+        of_groups = [
+            OwnFigure(
+                f"accuracy of the {who} group, before pruning",
+                of=record[who],
+                value=record["accuracy"][record[who]],
+                n=record["images"][record[who]],
+                unit=unit,
+            )
+            for who in groups
+        ]
+        total, reason = (
+            record["weights"],
+            record["reason"] or ("all weights are frozen" if not record["weights"] else None),
+        )
+        share = record["removed"] / total if total else None
+        return (*of_groups, OwnFigure("share set to zero", "", share, total, "weights", reason=reason))
 
     def state_dict(self) -> dict[str, Any]:
         """What was found and done."""
@@ -170,6 +197,12 @@ def smallest(scores: Sequence[Tensor], *, count: int) -> list[Tensor]:
     chosen[flat.sort(stable=True).indices[:count]] = True
     parts = chosen.split([score.numel() for score in scores])
     return [part.view(score.shape) for part, score in zip(parts, scores, strict=True)]
+
+
+def _trained_weights(network: Network) -> dict[str, Tensor]:
+    """The weights that may be removed: frozen ones stay."""
+    trained = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    return {name: weight for name, weight in prunable_weights(network).items() if name in trained}
 
 
 def _right_and_losses(
