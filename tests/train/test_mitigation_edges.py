@@ -118,12 +118,55 @@ def test_a_group_that_no_training_image_is_of_changes_nothing(small_store, tiny,
     for known in (groups, more):
         _, result = train(small_store, tiny, name, groups=known)
         chances.append(
-            predict_probabilities(
-                result.network, small_store.image_tensor(), rows, architecture=tiny, modes=result.modes,
-                mitigation=result.mitigation, groups=known,
-            )
+            [
+                predict_probabilities(
+                    result.network, small_store.image_tensor(), rows, architecture=tiny, modes=result.modes,
+                    mitigation=result.mitigation, groups=told,
+                )
+                for told in (known, None)
+            ]
         )  # fmt: skip
     np.testing.assert_allclose(chances[0], chances[1], atol=1e-5)
+
+
+PER_GROUP = ("domainindep", "fairadabn")
+
+
+def test_which_mitigations_train_a_part_per_group():
+    assert {name for name in MITIGATIONS.names() if MITIGATIONS.get(name).part_per_group} == {*PER_GROUP}
+
+
+@pytest.mark.parametrize("name", PER_GROUP)
+@pytest.mark.parametrize("ratios", ["a=1,b=0", {"a": 1.0, "b": 0.0}])
+def test_ratios_that_leave_a_groups_part_untrained_are_refused(small_store, tiny, name, ratios):
+    with pytest.raises(
+        ConfigError,
+        match=rf"^mitigation '{name}' trains a part of the network on each group's own images, and a share of 0 gives "
+        r"group 'b' under one image in all 2 epochs; give it a larger one, or take another mitigation$",
+    ):
+        train(small_store, tiny, name, ratios=ratios)
+
+
+def test_a_share_that_is_never_drawn_is_refused_and_one_that_a_method_asks_for_anyway_is_not(small_store, tiny):
+    """Of 96 images in two epochs .001 is under one; batch norms per group are given two images in every batch."""
+    tiny_share = {"a": 0.999, "b": 0.001}
+    with pytest.raises(ConfigError, match=r"'domainindep'.*a share of 0\.001 gives group 'b' under one image"):
+        train(small_store, tiny, "domainindep", ratios=tiny_share)
+    _, result = train(small_store, tiny, "fairadabn", ratios=tiny_share)
+    tracked = [of for name, of in result.network.state_dict().items() if name.endswith("num_batches_tracked")]
+    assert tracked
+    assert all(int(of.min()) > 0 for of in tracked)
+
+
+def test_a_group_that_has_no_training_image_needs_no_share(small_store, tiny):
+    groups = small_store.groups("sex")
+    more = Groups("sex", (*groups.names, "nobody"), groups.ids)
+    for name in PER_GROUP:
+        train(small_store, tiny, name, groups=more, ratios={"a": 0.5, "b": 0.5, "nobody": 0.0})
+
+
+def test_other_mitigations_may_leave_a_group_out(small_store, tiny):
+    train(small_store, tiny, "erm", ratios="a=1,b=0")
 
 
 def test_ratios_beside_a_mitigation_that_chooses_them_are_refused(small_store, tiny):

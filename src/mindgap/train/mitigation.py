@@ -153,6 +153,8 @@ class AbstractMitigation:
         needs_features: whether ``objective`` is given the penultimate features; otherwise it gets None.
         needs_teacher: whether a plain network is trained first, in the same way, and given to ``take_teacher``.
         several_attributes: whether it treats more attributes than one at once.
+        part_per_group: whether a part of the network is trained on each group's images alone, so that batches without
+            a group that has training images would leave its part as it was.
         passes_per_image: images passed through a network, per image of a batch.
         tuned: the few options of its own that a comparison of methods tunes, in their ranges; defaults are tried first.
         searchable: whether a search that decides about the loss (``--space full``) offers it without being told.
@@ -162,6 +164,7 @@ class AbstractMitigation:
     needs_features: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
     several_attributes: ClassVar[bool] = False
+    part_per_group: ClassVar[bool] = False
     passes_per_image: ClassVar[float] = 1.0
     tuned: ClassVar[TuningRanges] = MappingProxyType({})
     searchable: ClassVar[bool] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ class DomainIndependent(AbstractMitigation):
         Two groups, two classes, outputs (1, 0 | 0, 3): an image of the first group has logits (1, 0), one of the second
         (0, 3), one of neither (1, 3).
     """
+
+    part_per_group: ClassVar[bool] = True
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
         """Remembers which groups have a training image.

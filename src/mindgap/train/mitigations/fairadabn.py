@@ -60,6 +60,7 @@ class FairAdaBN(AbstractMitigation):
     """
 
     options_model: ClassVar[type[StrictModel]] = FairAdaBNOptions
+    part_per_group: ClassVar[bool] = True
     tuned: ClassVar[TuningRanges] = MappingProxyType({"alpha": Range(0.1, 10.0)})
 
     def __init__(self, facts: TrainingFacts, options: Any) -> None:
