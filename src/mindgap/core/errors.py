@@ -52,7 +52,7 @@ class TrainingFailure(Exception):  # noqa: N818  (a training run fails; the prog
     Attributes:
         reason: one line in words, such as ``loss is nan at epoch 3``.
         history: records of its whole epochs, the one that failed included.
-        spent: what they took, where a search counts it: ``epochs``, ``image_passes`` and ``seconds``.
+        spent: what that took, a teacher included, where it is known: ``epochs``, ``image_passes`` and ``seconds``.
     """
 
     def __init__(self, reason: str) -> None:

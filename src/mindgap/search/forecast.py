@@ -75,14 +75,14 @@ class Forecast:
     def level(self, slots: Sequence[Slot]) -> float | None:
         """How much longer than predicted candidates take here: the median over the latest results, 1 before the first.
 
+        It goes by epochs, so that what a mitigation adds to each, or trains besides, is in it.
         Without the space the prediction is a second per image, so that this is the seconds per image, and None before
         the first.
         """
         done = [(slot, attempt) for slot in slots for attempt in slot.attempts if _was_trained(attempt)][-LATEST:]
         ratios = [
             max(attempt.result["seconds"], attempt.seconds or 0.0)
-            * self.plan.cost.images_per_epoch
-            / (attempt.result["image_passes"] * self._epoch_seconds(slot.tokens))
+            / (self.rung_epochs(attempt.rung) * self._epoch_seconds(slot.tokens))
             for slot, attempt in done
             if attempt.result is not None
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.kept_mitigation import keep_mitigation
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
-from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.own_figure import figure_records
 from mindgap.train.store_predictions import to_predictions
 
@@ -70,14 +69,13 @@ class MethodRuns:
         if run.trial < 0:
             raise TrainingFailure(NO_OPTIONS)
         folder = self.folders.begin(claim)
-        history: Sequence[EpochRecord] = ()
+        spent: Mapping[str, float] = {}
         try:
             result = self._train(folder, run, epoch_done=epoch_done, between=between)
-            history = result.history
+            spent = result.spent
             trained = self._judge(folder, run, result)
         except TrainingFailure as failure:
-            history = history or failure.history
-            failure.spent = self._spent(run, history) if history else {}
+            failure.spent = failure.spent or spent
             raise
         self.folders.artifacts.send(folder)
         return trained
@@ -132,9 +130,7 @@ class MethodRuns:
             "accuracy": reached,
             "unfairness": gap,
             "groups": by_group,
-            "epochs": len(result.history),
-            "image_passes": result.image_passes,
-            "seconds": result.seconds,
+            **result.spent,
             "modes": list(result.modes),
             "mitigation_figures": figure_records(result.mitigation.own_figures()),
         }
@@ -170,10 +166,3 @@ class MethodRuns:
             mitigation=result.mitigation,
             groups=self.groups,
         )
-
-    def _spent(self, run: MethodRun, history: Sequence[EpochRecord]) -> dict[str, float]:
-        """What the epochs of a run that failed took; its teacher's are not known any more."""
-        per_image = MITIGATIONS.get(self.plan.methods[run.method]).passes_per_image
-        passes = round(per_image * sum(record.images for record in history))
-        seconds = sum(record.seconds for record in history)
-        return {"epochs": len(history), "image_passes": passes, "seconds": seconds}

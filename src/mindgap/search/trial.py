@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,13 @@ class StoreCandidates:
         """
         folder = self.folders.begin(claim)
         candidate = self.space.decode(claim.tokens)
-        history: Sequence[EpochRecord] = ()
+        spent: Mapping[str, float] = {}
         try:
             result = self._train(claim, candidate, epoch_done=epoch_done, between=between)
-            history = result.history
+            spent = result.spent
             trained = self._judge(claim, candidate, result)
         except TrainingFailure as failure:
-            history = history or failure.history
-            failure.spent = self._spent(claim, history) if history else {}
+            failure.spent = failure.spent or spent
             raise
         self.artifacts.send(folder)
         return trained
@@ -150,19 +149,13 @@ class StoreCandidates:
             "accuracy": reached,
             "unfairness": gap,
             "groups": accuracies_by_group(labels, predicted, groups),
-            **self._spent(claim, result.history),
+            **result.spent,
         }
         save_network(folder, candidate.architecture, result.network)
         write_predictions(
             folder / PREDICTIONS_FILE, to_predictions(self.store, self.validation, probabilities), split="validation"
         )
         return Trained(record, (reached, gap, float(record["macs"])))
-
-    def _spent(self, claim: Claim, history: Sequence[EpochRecord]) -> dict[str, float]:
-        """How many epochs were done, and what those of this rung took, beyond the plateau of the rung below."""
-        own = history[self.plan.rungs.plateau(claim.rung - 1) if claim.rung else 0 :]
-        passes, seconds = sum(record.images for record in own), sum(record.seconds for record in own)
-        return {"epochs": len(history), "image_passes": passes, "seconds": seconds}
 
     def keep_error(self, claim: Claim, text: str) -> None:
         """Writes ``error.txt`` into the attempt's folder, and sends it."""

@@ -38,8 +38,9 @@ class TrainResult:
         mitigation: with its final state.
         history: one record per epoch, those before a resume included.
         modes: how each part of the network was computed.
-        image_passes: images passed through a network in training, those of a teacher included.
-        seconds: time of all epochs, likewise.
+        image_passes: images passed through a network in training, those of a teacher included, but not those of a
+            shorter run that it went on from.
+        seconds: time of its epochs, likewise.
     """
 
     network: Network
@@ -48,6 +49,11 @@ class TrainResult:
     modes: tuple[Mode, ...]
     image_passes: int
     seconds: float
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """What training took, as a search counts it; ``epochs`` are all that the network has behind it."""
+        return {"epochs": len(self.history), "image_passes": self.image_passes, "seconds": self.seconds}
 
 
 def train_network(
@@ -137,32 +143,45 @@ def train_network(
         for epoch in range(len(run.history), settings.epochs):
             if before_epoch is not None:
                 before_epoch(epoch)
-            _train_epoch(run, epoch, on_epoch)
+            _train_epoch(run, epoch, on_epoch, teacher=teacher)
             if checkpoint_dir is not None:
                 if keep_stem and not kind.needs_teacher and epoch + 1 == settings.stable_epochs:
-                    save_checkpoint(checkpoint_dir, run.state_dict(key=run.keys.stem), name=STEM_FILE)
+                    stem = run.state_dict(key=run.keys.stem) | {"made_by": run.keys.whole}
+                    save_checkpoint(checkpoint_dir, stem, name=STEM_FILE)
                 save_checkpoint(checkpoint_dir, run.state_dict(key=run.keys.whole))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryFailure(settings.batch_size) from error
-    own = round(run.mitigation.passes_per_image * sum(record.images for record in run.history))
+    passes, seconds = _passes_and_seconds(run, run.history, teacher)
     return TrainResult(
         network=run.network,
         mitigation=run.mitigation,
         history=tuple(run.history),
         modes=run.modes,
-        image_passes=own + (0 if teacher is None else teacher.image_passes),
-        seconds=sum(record.seconds for record in run.history) + (0.0 if teacher is None else teacher.seconds),
+        image_passes=passes,
+        seconds=seconds,
     )
 
 
-def _train_epoch(run: TrainingRun, epoch: int, on_epoch: OnEpoch | None) -> None:
+def _train_epoch(run: TrainingRun, epoch: int, on_epoch: OnEpoch | None, *, teacher: TrainResult | None) -> None:
     try:
         run.train_epoch(epoch, on_epoch)
     except TrainingFailure as failure:
         failure.history = failure.history or tuple(run.history)  # a loss or mitigation may have failed within the epoch
+        passes, seconds = _passes_and_seconds(run, failure.history, teacher)
+        failure.spent = {"epochs": len(failure.history), "image_passes": passes, "seconds": seconds}
         raise
+
+
+def _passes_and_seconds(
+    run: TrainingRun, history: Sequence[EpochRecord], teacher: TrainResult | None
+) -> tuple[int, float]:
+    """What the epochs that were not inherited took, and the teacher."""
+    own = history[run.inherited :]
+    passes = round(run.mitigation.passes_per_image * sum(record.images for record in own))
+    seconds = sum(record.seconds for record in own)
+    return (passes, seconds) if teacher is None else (passes + teacher.image_passes, seconds + teacher.seconds)
 
 
 def _saved(folder: Path, run: TrainingRun) -> dict[str, Any] | None:
@@ -171,4 +190,8 @@ def _saved(folder: Path, run: TrainingRun) -> dict[str, Any] | None:
     if state is not None or run.settings.schedule != "trapezoid" or run.mitigation.needs_teacher:
         return state  # a shorter run had another teacher
     stem = load_checkpoint(folder, run=run.keys.stem, name=STEM_FILE)
-    return stem if stem is not None and len(stem["history"]) <= run.settings.stable_epochs else None
+    if stem is None or len(stem["history"]) > run.settings.stable_epochs:
+        return None
+    if stem.get("made_by") != run.keys.whole:  # else it is this run's own, which was stopped before its checkpoint
+        stem["inherited"] = len(stem["history"])
+    return stem

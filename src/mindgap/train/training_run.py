@@ -123,7 +123,7 @@ class TrainingRun:
         self.length = Length(self.steps * settings.epochs, per_epoch=self.steps, decay=self.steps * decay)
         self.generator = torch.Generator()
         self.modes: tuple[Mode, ...] = ()
-        self.history: list[EpochRecord] = []
+        self.history, self.inherited = list[EpochRecord](), 0  # epochs, and how many of them a shorter run trained
 
     @property
     def steps(self) -> int:
@@ -259,6 +259,7 @@ class TrainingRun:
             "blending": None if self.blending is None else self.blending.adaptive.state(),
             "modes": list(self.modes),
             "history": [asdict(record) for record in self.history],
+            "inherited": self.inherited,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -270,7 +271,7 @@ class TrainingRun:
         self.generator.set_state(state["generator"])
         if self.blending is not None:
             self.blending.adaptive.restore(state["blending"])
-        self.modes = tuple(state["modes"])
+        self.modes, self.inherited = tuple(state["modes"]), state.get("inherited", 0)
         self.history = [EpochRecord(**record | {"epochs": self.settings.epochs}) for record in state["history"]]
 
 
