@@ -214,6 +214,43 @@ def test_deaths_between_which_epochs_were_done_do_not_retire_it(ledger):
     assert ledger.slots()[0].state == "open"
 
 
+def test_deaths_between_which_its_teacher_got_further_do_not_retire_it(ledger):
+    for attempt in range(1, 9):
+        mine = claim(ledger, attempt=attempt)
+        ledger.epoch_done(mine, attempt, of_teacher=True)
+        ledger.end(mine.row, "lost")
+    (slot,) = ledger.slots()
+    assert (slot.state, slot.epoch, slot.teacher_epoch) == ("open", 0, 8)
+
+
+def test_deaths_after_its_teachers_last_epoch_retire_it(ledger):
+    first = claim(ledger)
+    ledger.epoch_done(first, 3, of_teacher=True)
+    ledger.end(first.row, "lost")
+    for attempt in range(2, MAX_DEATHS + 1):
+        assert ledger.slots()[0].state == "open"
+        ledger.end(claim(ledger, attempt=attempt).row, "lost")
+    assert "died 5 times after epoch 3 of its teacher" in ledger.slots()[0].reason
+
+
+def test_an_epoch_of_its_own_is_further_than_any_of_its_teacher(ledger):
+    for attempt in range(1, MAX_DEATHS):
+        mine = claim(ledger, attempt=attempt)
+        ledger.epoch_done(mine, 20, of_teacher=True)
+        ledger.end(mine.row, "lost")
+    mine = claim(ledger, attempt=MAX_DEATHS)
+    ledger.epoch_done(mine, 1)
+    ledger.end(mine.row, "lost")
+    assert ledger.slots()[0].state == "open"
+
+
+def test_a_worker_left_for_dead_is_told_so_at_an_epoch_of_its_teacher(ledger):
+    mine = claim(ledger)
+    ledger.end(mine.row, "lost")
+    with pytest.raises(LostLeaseError):
+        ledger.epoch_done(mine, 1, of_teacher=True)
+
+
 def test_the_end_of_a_known_process_ends_its_attempt(ledger):
     mine = Lease.current()
     claim(ledger, lease=mine)

@@ -64,7 +64,7 @@ def candidates_of(store, plan_of, tmp_path):
     return candidates_of
 
 
-def nothing(*_):
+def nothing(*_, **__):
     pass
 
 
@@ -135,6 +135,22 @@ def test_a_stem_of_the_rungs_own_stopped_attempt_is_its_own(candidates_of):
     assert record["image_passes"] == 2 * EPOCH
     candidates.settle(claim(attempt=2))
     assert took(candidates, claim(1, 3, first=3)) == (4, 3)
+
+
+def test_a_teachers_epochs_are_told_of_as_such_and_one_that_was_stopped_goes_on(candidates_of):
+    candidates, told = candidates_of("taught", epochs=3), []
+
+    def epoch_done(epoch, *, of_teacher=False):
+        told.append((epoch, of_teacher))
+        if len(told) == 3:  # in the teacher's last epoch, which is not saved yet
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        candidates.train(claim(), epoch_done=epoch_done, between=nothing)
+    record = candidates.train(claim(attempt=2), epoch_done=epoch_done, between=nothing).record
+    teacher, own = [(1, True), (2, True), (3, True)], [(1, False), (2, False), (3, False)]
+    assert told == [*teacher, (3, True), *own]
+    assert record["image_passes"] == 9 * EPOCH
 
 
 @pytest.mark.parametrize(("mitigation", "per_epoch", "of_teacher"), [("fails", 2, 0), ("fails taught", 2, 3)])

@@ -83,7 +83,7 @@ class Driver:
         self.ledger.end_lost()
         slots = self.ledger.slots()
         self.on_change(slots)
-        progress = sum(slot.settled + slot.epoch for slot in slots)
+        progress = sum(slot.settled + slot.epoch + slot.teacher_epoch for slot in slots)
         if progress > self._progress:
             self._progress, self._in_vain = progress, 0
         return is_done(slots, Target(**self.ledger.noted("target")))

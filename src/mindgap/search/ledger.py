@@ -139,8 +139,8 @@ class Ledger:
         except CapacityError:
             self._forget()
 
-    def epoch_done(self, claim: Claim, epoch: int) -> None:
-        """Records that an epoch is done; this is the fence that stops a worker left for dead.
+    def epoch_done(self, claim: Claim, epoch: int, *, of_teacher: bool = False) -> None:
+        """Records that an epoch is done, of it or of its teacher; this is the fence that stops a worker left for dead.
 
         Raises:
             LostLeaseError: the attempt was given to another.
@@ -150,7 +150,7 @@ class Ledger:
         def write(connection: Connection) -> bool:
             if rows.is_finished(connection, claim.row):
                 return False
-            rows.put_attributes(connection, claim.row, {"epoch": epoch})
+            rows.put_attributes(connection, claim.row, {"teacher_epoch" if of_teacher else "epoch": epoch})
             return True
 
         if not self._database.writing(write):

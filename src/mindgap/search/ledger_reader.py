@@ -17,7 +17,7 @@ from mindgap.search.ledger_rows import ATTRIBUTES, TRIALS
 from mindgap.search.slot import Attempt, Slot, collect
 
 LARGE = frozenset({"architecture"})  # of a result: kept as attributes of their own, which only a report reads
-_CHANGING = frozenset({"epoch", "result", "ending"})
+_CHANGING = frozenset({"epoch", "teacher_epoch", "result", "ending"})
 
 
 class LedgerReader:
@@ -134,6 +134,7 @@ def _attempt(number: int, attributes: Mapping[str, Any], finished: bool, seconds
         finished=finished,
         lease=Lease(**lease) if lease else None,
         epoch=attributes.get("epoch", 0),
+        teacher_epoch=attributes.get("teacher_epoch", 0),
         ending=ending if finished and result is None else None,
         detail=detail if finished and result is None else "",
         result=result,

@@ -20,7 +20,7 @@ from mindgap.search.plan import judged_unfairness
 from mindgap.search.planned_store import planned_store
 from mindgap.search.reward import Reward
 from mindgap.search.trial import accuracies_by_group
-from mindgap.search.worker_loop import Trained
+from mindgap.search.worker_loop import EpochDone, Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
 from mindgap.train.epoch_log import EpochLog
@@ -58,7 +58,7 @@ class MethodRuns:
         """None: every run is begun."""
         return None
 
-    def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
+    def train(self, claim: Claim, *, epoch_done: EpochDone, between: Callable[[], None]) -> Trained:
         """Trains and judges a run; resumes from the last attempt that left a checkpoint.
 
         Raises:
@@ -89,13 +89,16 @@ class MethodRuns:
         self.folders.settle(claim)
 
     def _train(
-        self, folder: Path, run: MethodRun, *, epoch_done: Callable[[int], None], between: Callable[[], None]
+        self, folder: Path, run: MethodRun, *, epoch_done: EpochDone, between: Callable[[], None]
     ) -> TrainResult:
         plan, settings, log = self.plan, self.plan.settings(run), EpochLog(folder / LOG_FILE)
 
         def on_epoch(record: EpochRecord, _: TrainingRun) -> None:
             epoch_done(record.epoch)
             log.add(record)
+
+        def on_teacher_epoch(epoch: int) -> None:
+            epoch_done(epoch, of_teacher=True)
 
         def before_epoch(_: int) -> None:
             self.folders.artifacts.send(folder)
@@ -110,6 +113,7 @@ class MethodRuns:
             architecture=plan.architecture,
             checkpoint_dir=folder,
             on_epoch=on_epoch,
+            on_teacher_epoch=on_teacher_epoch,
             before_epoch=before_epoch,
             precision_plan=plan.precision_plan,
         )

@@ -52,6 +52,7 @@ class Attempt:
         result: what training found, or why there is none; None before.
         seconds: time it took so far; None while it runs.
         rung: the rung it trains to, from 0.
+        teacher_epoch: epochs that it did of the network its mitigation learns from, before its own.
     """
 
     number: int
@@ -66,6 +67,12 @@ class Attempt:
     result: Mapping[str, Any] | None
     seconds: float | None
     rung: int = 0
+    teacher_epoch: int = 0
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """How far it has come: rung, epoch, epoch of its teacher; a larger one is further."""
+        return self.rung, self.epoch, self.teacher_epoch
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,11 @@ class Slot:
     def epoch(self) -> int:
         """Number of the last epoch that is done."""
         return max(attempt.epoch for attempt in self.attempts)
+
+    @property
+    def teacher_epoch(self) -> int:
+        """Number of the last epoch that is done of its teacher; 0 of a mitigation without one."""
+        return max(attempt.teacher_epoch for attempt in self.attempts)
 
     @property
     def rung(self) -> int:
@@ -174,18 +186,20 @@ class Slot:
             return f"crashed {len(crashes)} times: {crashes[-1].detail}"
         deaths = self._deaths_in_place()
         if deaths >= MAX_DEATHS:
-            return f"its worker died {deaths} times in epoch {self._epoch_of_rung()}; perhaps it needs more memory"
+            return f"its worker died {deaths} times {self._place()}; perhaps it needs more memory"
         return None
 
-    def _epoch_of_rung(self) -> int:
-        return max(attempt.epoch for attempt in self.attempts if attempt.rung == self.rung)
+    def _place(self) -> str:
+        """How far the rung's attempts have come, in words."""
+        _, epoch, of_teacher = max(attempt.place for attempt in self.attempts if attempt.rung == self.rung)
+        return f"after epoch {of_teacher} of its teacher" if of_teacher and not epoch else f"in epoch {epoch}"
 
     def _deaths_in_place(self) -> int:
         """Workers lost since the slot last got further; one that got further and then died is the first of them."""
-        deaths, reached = 0, (0, 0)
+        deaths, reached = 0, (0, 0, 0)
         for attempt in self.attempts:
-            if (attempt.rung, attempt.epoch) > reached:
-                deaths, reached = 0, (attempt.rung, attempt.epoch)
+            if attempt.place > reached:
+                deaths, reached = 0, attempt.place
             deaths += attempt.ending == "lost"
         return deaths
 

@@ -19,7 +19,7 @@ from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
 from mindgap.search.planned_store import planned_store
 from mindgap.search.training_options import with_changes
-from mindgap.search.worker_loop import Trained
+from mindgap.search.worker_loop import EpochDone, Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
 from mindgap.space.episode import Candidate
@@ -64,7 +64,7 @@ class StoreCandidates:
             return None
         return {"reason": reason, "reward": self.plan.reward.rejected, **describe_candidate(candidate)}
 
-    def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
+    def train(self, claim: Claim, *, epoch_done: EpochDone, between: Callable[[], None]) -> Trained:
         """Trains and judges a candidate; resumes from the last attempt that left a checkpoint.
 
         Raises:
@@ -85,7 +85,7 @@ class StoreCandidates:
         return trained
 
     def _train(
-        self, claim: Claim, candidate: Candidate, *, epoch_done: Callable[[int], None], between: Callable[[], None]
+        self, claim: Claim, candidate: Candidate, *, epoch_done: EpochDone, between: Callable[[], None]
     ) -> TrainResult:
         folder, seed = self.folder(claim), derive_seed(self.plan.seed, "slot", claim.slot)
         network = candidate.architecture.build(seed=derive_seed(seed, "weights"))
@@ -94,6 +94,9 @@ class StoreCandidates:
         def on_epoch(record: EpochRecord, _: TrainingRun) -> None:
             epoch_done(record.epoch)
             log.add(record)
+
+        def on_teacher_epoch(epoch: int) -> None:
+            epoch_done(epoch, of_teacher=True)
 
         def before_epoch(_: int) -> None:
             self.artifacts.send(folder)
@@ -108,6 +111,7 @@ class StoreCandidates:
             architecture=candidate.architecture,
             checkpoint_dir=folder,
             on_epoch=on_epoch,
+            on_teacher_epoch=on_teacher_epoch,
             before_epoch=before_epoch,
             precision_plan=self.plan.precision_plan,
             keep_stem=claim.rung < self.plan.rungs.top,

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mindgap.core.errors import CapacityError, OutOfMemoryFailure, TrainingFailure
@@ -43,6 +44,14 @@ class Trained:
     values: tuple[float, float, float]
 
 
+class EpochDone(Protocol):
+    """Is told of every epoch that is done, before it is checkpointed."""
+
+    def __call__(self, epoch: int, *, of_teacher: bool = False) -> None:
+        """``epoch`` counts from 1; ``of_teacher`` says that it was of the network that a mitigation learns from."""
+        ...
+
+
 class Candidates(Protocol):
     """What is searched: tells which candidates are not worth training, and trains the others."""
 
@@ -52,11 +61,11 @@ class Candidates(Protocol):
         """Why it is not trained, with its reward; None if it is."""
         ...
 
-    def train(self, claim: Claim, *, epoch_done: Callable[[int], None], between: Callable[[], None]) -> Trained:
+    def train(self, claim: Claim, *, epoch_done: EpochDone, between: Callable[[], None]) -> Trained:
         """Trains it, resuming from an earlier attempt's checkpoint.
 
-        ``epoch_done`` is called when an epoch is done, before it is checkpointed, ``between`` before an epoch begins.
-        Both may raise to stop.
+        ``epoch_done`` is called when an epoch is done, before it is checkpointed, ``between`` before an epoch begins;
+        those of a teacher included. Both may raise to stop.
 
         Raises:
             TrainingFailure: it cannot be trained; ``spent`` says what that took.
@@ -198,9 +207,8 @@ class Worker:
 
     def _train(self, claim: Claim) -> None:
         try:
-            trained = self.candidates.train(
-                claim, epoch_done=lambda epoch: self.ledger.epoch_done(claim, epoch), between=self._between
-            )
+            done = partial(self.ledger.epoch_done, claim)
+            trained = self.candidates.train(claim, epoch_done=done, between=self._between)
             self.ledger.complete(claim, result=trained.record, values=trained.values)
             self.candidates.settle(claim)
         except LostLeaseError:

@@ -67,6 +67,7 @@ def train_network(
     checkpoint_dir: Path | str | None = None,
     on_epoch: OnEpoch | None = None,
     before_epoch: Callable[[int], None] | None = None,
+    on_teacher_epoch: Callable[[int], None] | None = None,
     precision_plan: PrecisionPlan | None = None,
     keep_stem: bool = False,
     may_look: bool = True,
@@ -91,6 +92,8 @@ def train_network(
             the record's ``extra``. It may evaluate the run's network, and may raise to stop.
         before_epoch: called with the number of epochs that are done and saved, before another begins; it may raise to
             stop without losing anything.
+        on_teacher_epoch: called with the number, from 1, of every epoch of a teacher that is done, before it is saved;
+            it may raise to stop.
         precision_plan: how to compute each part; None makes a plan as ``settings.precision`` says.
         keep_stem: whether a longer run may follow.
         may_look: whether the validation images may steer a blend or a mitigation; not if some of them are held out, as
@@ -115,6 +118,7 @@ def train_network(
             settings=settings.model_copy(update={"mitigation": "erm", "mitigation_options": {}}),
             architecture=architecture,
             checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir) / TEACHER,
+            on_epoch=None if on_teacher_epoch is None else lambda record, _: on_teacher_epoch(record.epoch),
             before_epoch=None if before_epoch is None else lambda _: before_epoch(0),
             precision_plan=precision_plan,
             may_look=may_look,

@@ -14,9 +14,9 @@ from pathlib import Path
 from mindgap.core.errors import MindgapError
 from mindgap.search.ledger import Ledger
 from mindgap.search.ledger_place import ledger_url
+from mindgap.search.slot import Slot
 from mindgap.train.mitigation import MITIGATIONS, AbstractMitigation
 
-METHODS = "maxgroup,biasless"
 SAME = ("accuracy", "unfairness", "worst_group_accuracy", "groups", "options", "state", "image_passes")
 
 
@@ -30,12 +30,7 @@ def found(record):
 def test_a_killed_worker_and_driver_lose_nothing_and_two_workers_find_the_same(undisturbed, store, call, tmp_path):
     run = tmp_path / "run"
     _, record = undisturbed
-    code = "import sys, json; from mindgap.api import compare; compare(sys.argv[1], **json.loads(sys.argv[2]))"
-    options = {
-        **record["options"], "methods": METHODS, "network": str(record["options"]["network"]), "out": str(run),
-        "placement": "local", "workers": 2,
-    }  # fmt: skip
-    driver = subprocess.Popen([sys.executable, "-c", code, str(store), json.dumps(options)], stderr=subprocess.DEVNULL)
+    driver = _driver(store, record, run, workers=2)
     try:
         os.kill(_pid_at_work(run, settled=1), signal.SIGKILL)
         _pid_at_work(run, settled=3)
@@ -46,17 +41,69 @@ def test_a_killed_worker_and_driver_lose_nothing_and_two_workers_find_the_same(u
     assert not [*run.rglob("checkpoint.pt"), *run.rglob("*.tmp")]
 
 
+def test_a_worker_killed_in_its_teachers_training_has_got_further_and_the_next_goes_on(
+    store, call, tmp_path, monkeypatch
+):
+    run, options = tmp_path / "run", {"methods": "mfd", "seeds": 1, "trials": 0, "epochs": 80}
+    driver = _driver(store, call(store, tmp_path / "done", **options | {"epochs": 1}), run, epochs=80)
+    try:
+        slots = _until(run, lambda slots: len(slots) == 2 and slots[1].last.teacher_epoch > 1)
+        driver.kill()
+        os.kill(slots[1].last.lease.pid, signal.SIGKILL)
+    finally:
+        driver.kill()
+        driver.wait()
+    seen = []
+
+    class Counted(MITIGATIONS.get("erm")):  # what teachers are trained by
+        def objective(self, losses, batch, features):
+            seen.append(batch.epoch)
+            return super().objective(losses, batch, features)
+
+    monkeypatch.setitem(MITIGATIONS._entries, "erm", Counted)
+    record = call(store, run, **options)
+    ledger = Ledger(ledger_url(run))
+    first, second = ledger.slots()[1].attempts
+    ledger.close()
+    assert (first.ending, first.epoch) == ("lost", 0)
+    assert first.teacher_epoch - 1 <= min(seen) <= first.teacher_epoch, "the epoch that was not saved is done again"
+    assert (second.teacher_epoch, second.epoch) == (80, 80)
+    (one,) = record["methods"]["mfd"]["runs"]
+    assert (one["state"], one["attempts"], one["epochs"]) == ("complete", 2, 80)
+    assert one["image_passes"] == 3 * record["methods"]["erm"]["image_passes"]
+
+
+def _driver(store, record, run: Path, **changes) -> subprocess.Popen[bytes]:
+    """Makes a comparison like that of a record, in a process of its own with workers of its own."""
+    code = "import sys, json; from mindgap.api import compare; compare(sys.argv[1], **json.loads(sys.argv[2]))"
+    named = ",".join(name for name in record["methods"] if name != "erm")
+    options = {
+        **record["options"], "methods": named, "network": str(record["options"]["network"]), "out": str(run),
+        "placement": "local", "workers": 1, **changes,
+    }  # fmt: skip
+    command = [sys.executable, "-c", code, str(store), json.dumps(options)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
 def _pid_at_work(run: Path, *, settled: int) -> int:
     """A worker's process, once so many runs are settled."""
+
+    def at_work(slots: list[Slot]) -> list[int]:
+        return [slot.last.lease.pid for slot in slots if slot.state == "running" and slot.last.lease]
+
+    return at_work(_until(run, lambda slots: at_work(slots) and sum(slot.settled for slot in slots) >= settled))[0]
+
+
+def _until(run: Path, holds) -> list[Slot]:
+    """The slots, once something holds of them."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with suppress(MindgapError):
             ledger = Ledger(ledger_url(run))
             slots = ledger.slots()
             ledger.close()
-            at_work = [slot.last.lease.pid for slot in slots if slot.state == "running"]
-            if at_work and sum(slot.settled for slot in slots) >= settled:
-                return at_work[0]
+            if holds(slots):
+                return slots
         time.sleep(0.02)
     raise AssertionError("the comparison does not get on")
 
