@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,3 +132,54 @@ def test_a_teachers_checkpoint_is_inherited_and_removed_at_the_end(store, call, 
     assert len(log) == 1
     assert one["image_passes"] == 2 * record["methods"]["erm"]["image_passes"]
     assert not list((tmp_path / "run").rglob("teacher"))
+
+
+DIES = """
+import json, os, signal, sys
+from pathlib import Path
+
+from mindgap.api import compare
+
+store, options, name, times = sys.argv[1:]
+left = int(times)
+
+
+def die(event, arguments):
+    global left
+    if event == "os.rename" and Path(arguments[1]).name == name:
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(die)
+compare(store, **json.loads(options))
+"""
+
+
+def test_killed_while_results_are_written_the_next_call_writes_the_same(undisturbed, store, call, tmp_path):
+    """Killed before a file gets its name: an audit of six, the record, the page, and the note that all is done."""
+    done, record = undisturbed
+    for name in ("straight", "killed"):
+        shutil.copytree(done, tmp_path / name)
+    straight = call(store, tmp_path / "straight", permutations=29)
+    run = tmp_path / "killed"
+    options = {**record["options"], "methods": "maxgroup,biasless", "out": str(run), "permutations": 29}
+    for name, times in (("metrics.json", 3), ("compare.json", 1), ("report.html", 1), ("provenance.json", 1)):
+        command = [
+            sys.executable,
+            "-c",
+            DIES,
+            str(store),
+            json.dumps(options | {"placement": "local"}),
+            name,
+            str(times),
+        ]
+        killed = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+        assert killed.returncode == -signal.SIGKILL, (name, killed.stderr.decode()[-500:])
+        assert json.loads((run / "provenance.json").read_text()).get("finished") is None
+    assert call(store, run, permutations=29) == straight
+    assert json.loads((run / "compare.json").read_text()) == straight
+    assert (run / "report.html").read_text() == (tmp_path / "straight" / "report.html").read_text()
+    assert not list(run.rglob(".*.tmp"))
+    assert straight["trials"] == record["trials"], "nothing is trained again"
