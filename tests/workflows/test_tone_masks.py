@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
 import torch
 
 from mindgap.cli.main import run as command
-from mindgap.core.errors import ConfigError, DataError, MindgapError
+from mindgap.core.errors import CapacityError, ConfigError, DataError, MindgapError
 from mindgap.data.image_store import Store
 from mindgap.tone.unet import UNet, UNetSettings, load_unet, save_unet
 from mindgap.tone.unet_training import UNetTraining
@@ -228,3 +230,13 @@ def test_the_command_trains_and_says_how_well(place, tmp_path, capsys):
     record = json.loads((tmp_path / "new" / "store.json").read_text())
     assert record["tone"]["masks"] == "predict"
     assert command(["tone", str(place / "store"), "--out", str(tmp_path / "other"), "--mask-epochs", "2"]) == 2
+
+
+def test_space_for_the_masks_is_taken_before_a_network_is_trained_for_them(place, small_disk, caplog):
+    """A disk with room for the twins of 360 KiB, but not for the masks of 120 KiB."""
+    subprocess.run(["mount", "-o", "remount,size=460k", small_disk], check=True)
+    asked = {"masks": "predict", "train_masks": True, "mask_epochs": 1}
+    with caplog.at_level(logging.INFO), pytest.raises(CapacityError, match=r"no space for masks\.bin of 0\.1 MiB"):
+        tone(place / "store", out=small_disk / "new", **asked)
+    assert "lesion masks, epoch" not in caplog.text
+    assert list(small_disk.iterdir()) == []

@@ -122,6 +122,9 @@ def lesions_of(store: Store, request: MaskRequest, folder: Path, *, seed: int) -
         DataError: there are too few masks to train on.
         CapacityError: the disk is full or cannot be written.
     """
+    masks = None
+    if request.source != "stored":  # a disk that is too small is to be known before a training
+        masks = new_map(folder / "masks.bin", (store.n, store.size_px, store.size_px))
     network, training = None, None
     if request.training is not None:
         network, training = _trained(store, request.training, folder, seed=seed)
@@ -129,15 +132,15 @@ def lesions_of(store: Store, request: MaskRequest, folder: Path, *, seed: int) -
         network = load_unet(request.weights)
         save_unet(network, folder / UNET_FILE)  # what the masks are from stays with them
         network.to(choose_device("auto"))
-    if request.source == "stored" and store.masks is not None:
+    if masks is None:
         has_mask = column_of(store.table, "has_mask").to_numpy(dtype=np.bool_)
-        return LesionsOfStore(store.masks, has_mask, training=training)
-    found = _written(store, network if request.source == "predict" else None, folder / "masks.bin")
+        return LesionsOfStore(_stored(store), has_mask, training=training)
+    found = _found(masks, store, network if request.source == "predict" else None)
     return replace(found, training=training)
 
 
-def _written(store: Store, network: LesionNetwork | None, path: Path) -> LesionsOfStore:
-    masks = new_map(path, (store.n, store.size_px, store.size_px))
+def _found(masks: np.memmap[Any, np.dtype[np.uint8]], store: Store, network: LesionNetwork | None) -> LesionsOfStore:
+    """Fills the masks, uint8 (N, S, S), by a network or without one."""
     flags: list[str] = []
     has_mask, expected = np.zeros(store.n, dtype=np.bool_), np.full(store.n, np.nan)
     for start in range(0, store.n, BATCH):
@@ -167,19 +170,18 @@ def _fitted(training: UNetTraining, *, images: int, seed: int) -> UNetTraining:
 
 def _trained(store: Store, wanted: UNetTraining, folder: Path, *, seed: int) -> tuple[LesionNetwork, dict[str, Any]]:
     """The network, and how well it masks images of the validation and the test split."""
-    if store.masks is None:
-        raise DataError(f"{store.path}: has no lesion masks to train on")
+    masks = _stored(store)
     has_mask = column_of(store.table, "has_mask").to_numpy(dtype=np.bool_)
     rows = {split: store.rows(split)[has_mask[store.rows(split)]] for split in ("train", "validation", "test")}
     settings = _fitted(wanted, images=len(rows["train"]), seed=seed)
     try:
         network = train_unet(
-            store.images, store.masks, train_rows=rows["train"], validation_rows=rows["validation"], settings=settings,
+            store.images, masks, train_rows=rows["train"], validation_rows=rows["validation"], settings=settings,
             checkpoint=folder / STATE_FILE, device=choose_device("auto"), on_epoch=_say,
         )  # fmt: skip
     except TrainingFailure as failure:
         raise DataError(f"{store.path}: {failure}; check the masks, or use --masks classical") from None
-    scores = {split: _score(network, store.images, store.masks, rows[split]) for split in ("validation", "test")}
+    scores = {split: _score(network, store.images, masks, rows[split]) for split in ("validation", "test")}
     reached = scores["validation"]["mean"]
     if reached is None or reached < USABLE_JACCARD:
         note(
@@ -187,6 +189,12 @@ def _trained(store: Store, wanted: UNetTraining, folder: Path, *, seed: int) -> 
         )
     save_unet(network, folder / UNET_FILE)
     return network, {"file": UNET_FILE, "settings": settings.model_dump(), "jaccard": scores}
+
+
+def _stored(store: Store) -> NDArray[np.uint8]:
+    if store.masks is None:
+        raise DataError(f"{store.path}: has no lesion masks; prepare it with --masks")
+    return store.masks
 
 
 def _score(
