@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mindgap.core.errors import DataError, ShapeError
+from mindgap.core.errors import CapacityError, DataError, ShapeError
 from mindgap.tone.classical_mask import classical_masks
 from mindgap.tone.mask_augment import augmented
 from mindgap.tone.mask_scores import dice, jaccard
@@ -166,6 +166,13 @@ def test_files_that_are_no_unet_are_one_line(tmp_path):
             load_unet(tmp_path / f"{name}.safetensors")
         assert "\n" not in str(refused.value)
         assert name in str(refused.value)
+
+
+def test_a_full_disk_is_one_line_and_nothing_half_written_stays(small_disk):
+    network = UNet(UNetSettings(width=16))
+    with pytest.raises(CapacityError, match=r"x\.safetensors: cannot write \(No space left on device\); free space"):
+        save_unet(network, small_disk / "x.safetensors")
+    assert list(small_disk.iterdir()) == []
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import time
 
 import numpy as np
@@ -56,6 +57,16 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, until):
     again, rest = trained(place)
     assert rest == epochs[until:]
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+def test_a_full_disk_is_one_line_and_the_training_goes_on_where_there_is_space(small_disk):
+    place, settings = small_disk / "training.safetensors", SMALL.model_copy(update={"width": 8, "epochs": 1})
+    with pytest.raises(CapacityError, match=r"training\.safetensors: cannot write \(No space left on device\)"):
+        trained(place, settings=settings)
+    assert list(small_disk.iterdir()) == []
+    subprocess.run(["mount", "-o", "remount,size=16m", small_disk], check=True)
+    _, rest = trained(place, settings=settings)
+    assert [one.epoch for one in rest] == [1]
 
 
 def test_a_training_that_is_done_is_not_done_again(tmp_path):

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -198,7 +198,8 @@ def save_unet(network: LesionNetwork, path: Path | str) -> None:
     """
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(Path(path)) as temporary:
-        save_file(weights, temporary, metadata={"settings": network.settings.model_dump_json()})
+        # Not safetensors' save_file, whose error on a full disk is of its own kind.
+        temporary.write_bytes(serialize(weights, metadata={"settings": network.settings.model_dump_json()}))
 
 
 def load_unet(path: Path | str) -> LesionNetwork:

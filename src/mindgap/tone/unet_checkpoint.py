@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from mindgap.core.config import StrictModel, parse
@@ -80,7 +80,8 @@ def write_checkpoint(path: Path, state: Checkpoint) -> None:
     }
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(whole, temporary, metadata={"progress": state.progress.model_dump_json()})
+        # Not safetensors' save_file, whose error on a full disk is of its own kind.
+        temporary.write_bytes(serialize(whole, metadata={"progress": state.progress.model_dump_json()}))
 
 
 def read_checkpoint(path: Path, *, task: str) -> Checkpoint | None:
