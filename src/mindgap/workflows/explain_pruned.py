@@ -44,7 +44,7 @@ class BeforePruning:
 
 
 def before_pruning(model: TrainedModel) -> BeforePruning | None:
-    """What a run of ``prune`` began with; None of another run, if nothing was removed, or, with a note, if it is gone."""
+    """What a run of ``prune`` began with; None of another run, if it removed nothing, and, noted, if it is gone."""
     if not (model.path / "prune.json").is_file():
         return None
     record = read_json(model.path / "prune.json")
