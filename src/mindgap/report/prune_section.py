@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mindgap.report.audited import single_label_audits
-from mindgap.report.comparison_words import ComparisonFinding, comparison_findings, numbers
+from mindgap.report.comparison_words import comparison_findings, numbers
 from mindgap.report.estimate import Estimate, amount, count, decimal, listed
 from mindgap.report.groups import metric_label
 from mindgap.report.learning_curves import Curve, draw_curves
@@ -19,6 +19,7 @@ from mindgap.report.run_files import RunFiles
 
 Record = Mapping[str, Any]
 _OVERALL = ("accuracy", "macro_f1")
+_SHOWN = frozenset({"better", "worse", "helps", "levels down", "hurts"})
 _SIZES = {"params": "Parameters", "macs": "multiply-adds"}
 _GAPS = ("equalized_odds_abs_mean", "accuracy_ratio", "selection_rate_ratio", "abroca", "worst_group_accuracy")
 
@@ -89,17 +90,27 @@ def summary_sentences(record: Record) -> list[str]:
     timed = f"one image {decimal(before['latency_ms'], 2)} → {decimal(after['latency_ms'], 2)} ms"
     return [
         f"{said} Channels of {layers}: {record['kept']} iteration{'s' * (record['kept'] > 1)} kept of {done} done.",
-        f"{saved}, {timed}, each timed alone: a difference of a tenth is within what timing varies.",
+        f"{saved}, {timed}, timed in turns on the machine below.",
         f"It ended as {record['reason']}.",
     ]
 
 
-def prune_findings(record: Record) -> list[ComparisonFinding]:
-    """What is shown on the test split, beside the network before pruning and beside the control."""
+@dataclass(frozen=True)
+class PruneFinding:
+    """What is said of two networks on the test split."""
+
+    title: str
+    details: tuple[str, ...]
+    is_shown: bool
+
+
+def prune_findings(record: Record) -> list[PruneFinding]:
+    """What is shown on the test split, beside the control and beside the network before pruning."""
     compared = [one for one in (record["against_control"], record["comparison"]) if one is not None]
     found = [finding for one in compared for finding in comparison_findings(_last_alone(one))]
     rows = (record.get("table") or {}).get("comparison")
-    return found + (comparison_findings(rows) if rows is not None else [])
+    found += comparison_findings(rows) if rows is not None else []
+    return [PruneFinding(_capital(one.title), one.details, one.word in _SHOWN) for one in found]
 
 
 def cost_row(record: Record, step: Record) -> CostRow:

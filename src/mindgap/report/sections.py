@@ -44,9 +44,9 @@ def sections(run: RunFiles) -> list[Section]:
     views = audit_views(audit, lead=leading_attribute(run))
     parts = [
         Section("summary", "In plain words", "In plain words", _summary(run)),
+        *prune_sections(run),
         Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
         Section("gaps", "Gaps against their noise floors", "Gaps and floors", {"floor_words": floor_words(audit)}),
-        *prune_sections(run),
         *without_groups_sections(run),
         *_drawn(run),
     ]

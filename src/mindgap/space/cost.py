@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -22,6 +22,7 @@ __all__ = [
     "block_cost",
     "count_cost",
     "head_cost",
+    "measure_latencies_ms",
     "measure_latency_ms",
     "one_pass",
     "stem_cost",
@@ -105,6 +106,15 @@ def measure_latency_ms(network: nn.Module, input_px: int, *, rounds: int = 30) -
     finally:
         network.train(was_training)
     return 1e3 * statistics.median(seconds)
+
+
+def measure_latencies_ms(networks: Sequence[nn.Module], input_px: int, *, turns: int = 10) -> list[float]:
+    """``measure_latency_ms`` of several networks in turns, the median of each one's, so that they can be compared.
+
+    What else the machine does in a moment falls on all of them alike.
+    """
+    measured = [[measure_latency_ms(network, input_px, rounds=5) for network in networks] for _ in range(turns)]
+    return [statistics.median(of_one) for of_one in zip(*measured, strict=True)]
 
 
 def one_pass(network: nn.Module, image: torch.Tensor) -> float:

@@ -14,6 +14,7 @@ from mindgap.core.files import jsonable, write_json
 from mindgap.core.progress import Progress
 from mindgap.metrics.predictions import write_predictions
 from mindgap.space.architecture import save_network
+from mindgap.space.cost import measure_latencies_ms
 from mindgap.train.fine_tuning import FineTuned
 from mindgap.workflows.prune_job import PruneJob
 from mindgap.workflows.prune_standing import compared
@@ -24,6 +25,7 @@ UNPRUNED, CONTROL, PRUNED = "unpruned", "fine-tuned only", "pruned"
 
 def write_results(job: PruneJob, folder: Path, steps: Sequence[Step], bar: Progress) -> dict[str, Any]:
     """Writes the run's files from its iterations; what provenance should say."""
+    _time(job, steps)
     kept = kept_steps(steps)
     chosen = kept[-1]
     control = _control(job, folder / "control", len(kept) - 1, bar) if job.options.control and len(kept) > 1 else []
@@ -61,6 +63,13 @@ def write_results(job: PruneJob, folder: Path, steps: Sequence[Step], bar: Progr
         shutil.rmtree(place, ignore_errors=True)
     settings = job.settings.model_dump(mode="json")
     return {"modes": list(chosen.modes), "trained_with": settings}
+
+
+def _time(job: PruneJob, steps: Sequence[Step]) -> None:
+    """Adds the milliseconds of one image to the steps' costs, measured in turns."""
+    networks = [step.architecture.build() for step in steps]
+    for step, latency in zip(steps, measure_latencies_ms(networks, job.store.size_px), strict=True):
+        step.record["cost"]["latency_ms"] = latency
 
 
 def kept_steps(steps: Sequence[Step]) -> Sequence[Step]:
