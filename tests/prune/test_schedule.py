@@ -160,7 +160,7 @@ def test_it_goes_on_while_accuracy_holds_and_the_gap_narrows() -> None:
     assert not decision.revert
     assert decision.figure is None
     assert (decision.accuracy_drop, decision.gap_reduction) == pytest.approx((0.02, 0.04))
-    assert decision.reason == "accuracy fell by 0.0200 since the start and the mean gap by 0.0400"
+    assert decision.reason == "accuracy changed by -0.0200 since the start, the mean gap by -0.0400 in this iteration"
 
 
 def test_it_reverts_when_accuracy_fell_too_far_from_the_start() -> None:

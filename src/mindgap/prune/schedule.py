@@ -155,7 +155,7 @@ def decide(schedule: PruningSchedule, iteration: int, *, first: Standing, before
         "accuracy": _said_of_accuracy(schedule, first, now),
         "gap": _said_of_gap(schedule, gap_before, gap_now),
         "iterations": f"iteration {iteration} of {schedule.iterations} is the last",
-        None: f"accuracy fell by {_figure(drop)} since the start and the mean gap by {_figure(reduction)}",
+        None: f"accuracy changed by {-drop:+.4f} since the start, the mean gap by {-reduction:+.4f} in this iteration",
     }[figure]
     note = f"; undefined now or before, and left out: {', '.join(left_out)}" if left_out else ""
     revert = figure in {"accuracy", "gap"}
