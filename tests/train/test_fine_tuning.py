@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
 from mindgap.space.network import Network
 from mindgap.testing.tiny_training import SMALL
-from mindgap.train.fine_tuning import BEST_FILE, RECORD_FILE, FineTuned, Watch, fine_tune
+from mindgap.train.fine_tuning import BEST_FILE, CHECKPOINT, RECORD_FILE, FineTuned, Watch, fine_tune
 from mindgap.train.modes import Mode
 from mindgap.train.settings import TrainSettings
 
@@ -51,9 +52,9 @@ def same(network: Network, state: dict[str, torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize(
     ("figures", "best"),
-    [((0.5, 0.6, 0.8, 0.7, 0.6), 2), ((0.9, 0.6, 0.8, 0.7, 0.6), 0), ((0.5, 0.7, 0.6, 0.7, 0.7), 1)],
+    [((0.5, 0.6, 0.8, 0.7, 0.6), 2), ((0.9, 0.6, 0.8, 0.7, 0.6), 2), ((0.5, 0.7, 0.6, 0.7, 0.7), 1)],
 )
-def test_the_first_best_epoch_is_kept_and_the_beginning_counts_as_one(
+def test_the_first_best_epoch_is_kept_and_the_beginning_is_no_candidate(
     store: Store, tmp_path: Path, figures: tuple[float, ...], best: int
 ) -> None:
     seen: list[dict[str, torch.Tensor]] = []
@@ -113,8 +114,39 @@ def test_stopped_after_an_epoch_it_goes_on_to_the_same_weights(
 
 def test_finished_it_is_read_again_and_nothing_is_trained(store: Store, tmp_path: Path) -> None:
     first = tune(store, tmp_path, told((0.5, 0.6, 0.8, 0.7, 0.6)))
+    assert not (tmp_path / CHECKPOINT).exists()
     again = tune(store, tmp_path, told(()))
     assert again.figures == first.figures
     assert same(again.network, dict(first.network.state_dict()))
     assert (tmp_path / BEST_FILE).is_file()
     assert read_json(tmp_path / RECORD_FILE)["figures"] == list(first.figures)
+
+
+def test_without_its_checkpoint_it_begins_anew_and_takes_none_of_the_earlier_weights(
+    store: Store, tmp_path: Path
+) -> None:
+    def stop(record: Any) -> None:
+        if record.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(store, tmp_path, told((0.5, 0.9, 0.9, 0.9)), on_epoch=stop)
+    shutil.rmtree(tmp_path / CHECKPOINT)
+    seen: list[dict[str, torch.Tensor]] = []
+    found = tune(store, tmp_path, told((0.5, 0.6, 0.7, 0.6, 0.6), seen))
+    assert found.best_epoch == 2
+    assert same(found.network, seen[2])
+
+
+def test_frozen_parts_need_a_gradient_again_afterwards(store: Store, tmp_path: Path) -> None:
+    found = fine_tune(
+        SMALL.build(seed=1),
+        store,
+        architecture=SMALL,
+        settings=TrainSettings(epochs=1, batch_size=48, precision="fp32", freeze=1),
+        groups=store.groups("sex"),
+        watch=told((0.5, 0.6)),
+        patience=1,
+        folder=tmp_path,
+    )
+    assert all(parameter.requires_grad for parameter in found.network.parameters())

@@ -19,7 +19,7 @@ _FLAGS = {
     "prune": (
         "method", "attributes", "layers", "attribute_weights", "weight_steps", "gap", "share", "iterations",
         "max_accuracy_drop", "min_gap_reduction", "epochs", "patience", "lr", "batch_size", "mitigation", "precision",
-        "device", "seed", "bootstrap", "permutations",
+        "device", "scoring_batches", "seed", "bootstrap", "permutations",
     ),
 }  # fmt: skip
 _METHOD_OPTIONS = {"mitigation_options": "--mitigation-option", "method_options": "--method-option"}
@@ -62,11 +62,9 @@ def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
         value = options.get(name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", _value(value)]
-    if options.get("control") is False:
-        words.append("--no-control")
     blend = options.get("blend")
-    if blend:
-        words.append("--blend")
+    said = {"--no-control": options.get("control") is False, "--rows": options.get("rows"), "--blend": blend}
+    words += [flag for flag, given in said.items() if given]
     if verb == "train" and isinstance(blend, Mapping):
         for name, value in blend.items():
             words += ["--blend-option", f"{name}={scalar_text(value)}"]

@@ -66,6 +66,8 @@ def prune_sections(run: RunFiles) -> list[Section]:
     content = {
         "prune_says": summary_sentences(record),
         "prune_findings": prune_findings(record),
+        "has_control": record["against_control"] is not None,
+        "control_says": control_sentence(record),
         "cost_rows": [cost_row(record, step) for step in record["iterations"]],
         "prune_tables": list(figure_tables(record)),
         "decisions": [decision_line(record, step) for step in record["iterations"][1:]],
@@ -111,6 +113,13 @@ def prune_findings(record: Record) -> list[PruneFinding]:
     rows = (record.get("table") or {}).get("comparison")
     found += comparison_findings(rows) if rows is not None else []
     return [PruneFinding(_capital(one.title), one.details, one.word in _SHOWN) for one in found]
+
+
+def control_sentence(record: Record) -> str:
+    """What the control's fine-tuning took; empty without one."""
+    turns = ", ".join(f"{one['best_epoch']} of {one['epochs']}" for one in record["control"])
+    passes = sum(one["image_passes"] for one in record["control"])
+    return f"Its best epochs: {turns}; {amount(passes)} image passes." if turns else ""
 
 
 def cost_row(record: Record, step: Record) -> CostRow:

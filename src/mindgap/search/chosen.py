@@ -18,7 +18,7 @@ from mindgap.core.files import atomic_path
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions, write_predictions
 from mindgap.search.plan import SearchPlan
-from mindgap.search.training_options import with_changes
+from mindgap.search.training_options import candidate_settings
 from mindgap.search.trial import LOG_FILE, PREDICTIONS_FILE
 from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE, load_network
 from mindgap.space.cost import count_cost, measure_latency_ms
@@ -101,9 +101,9 @@ def training_record(trial: Mapping[str, Any]) -> dict[str, Any]:
 
 def training_settings(trial: Mapping[str, Any], plan: SearchPlan) -> TrainSettings:
     """How the candidate was trained, to the end; with the search's seed."""
-    ratios = plan.ratios if isinstance(plan.ratios, str) else trial["ratios"] or "natural"
-    changes = {**trial["training"], "ratios": ratios, **plan.rungs.training(plan.rungs.top), "seed": plan.seed}
-    return with_changes(plan.training, changes)
+    return candidate_settings(
+        plan, training=trial["training"], ratios=trial["ratios"], seed=plan.seed, rung=plan.rungs.top
+    )
 
 
 def kept_probabilities(store: Store, folder: Path, split: str) -> NDArray[np.float64]:
@@ -117,7 +117,7 @@ def kept_probabilities(store: Store, folder: Path, split: str) -> NDArray[np.flo
         table = pd.read_parquet(path, columns=["id", "split", *(f"prob_{name}" for name in store.classes)])
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot read the candidate's predictions ({reason})") from None
+        raise DataError(f"{path}: cannot read the predictions ({reason})") from None
     table = table[table["split"] == split].drop(columns="split")
     expected = [str(name) for name in store.ids[store.rows(split)]]
     if table["id"].astype(str).tolist() != expected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError
@@ -24,6 +24,9 @@ from mindgap.train.blending import check_blend, has_twin_bands
 from mindgap.train.loss import LOSSES, make_loss
 from mindgap.train.mitigation import MITIGATIONS, TrainingFacts, make_mitigation
 from mindgap.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from mindgap.search.plan import SearchPlan
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,22 @@ def with_changes(base: TrainSettings, changes: Mapping[str, Any]) -> TrainSettin
         ConfigError: a change does not fit.
     """
     return parse(TrainSettings, base.model_dump() | dict(changes), source="training")
+
+
+def candidate_settings(
+    plan: SearchPlan, *, training: Mapping[str, Any], ratios: Mapping[str, float] | None, seed: int, rung: int
+) -> TrainSettings:
+    """How a candidate is trained on a rung.
+
+    Args:
+        plan: of the search.
+        training: what the candidate's own tokens decide.
+        ratios: likewise of the batches, where the plan fixes none.
+        seed: the candidate's.
+        rung: from 0.
+    """
+    shares = plan.ratios if isinstance(plan.ratios, str) else dict(ratios) if ratios else "natural"
+    return with_changes(plan.training, {**training, "seed": seed, "ratios": shares, **plan.rungs.training(rung)})
 
 
 def _losses(table: TrainingTable, store: Store, left_out: list[str]) -> tuple[TrainingOption, ...]:

@@ -18,7 +18,7 @@ from mindgap.search.attempt_folders import AttemptFolders
 from mindgap.search.ledger import Claim
 from mindgap.search.plan import SearchPlan, judged_unfairness
 from mindgap.search.planned_store import planned_store
-from mindgap.search.training_options import with_changes
+from mindgap.search.training_options import candidate_settings
 from mindgap.search.worker_loop import EpochDone, Trained
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import count_cost
@@ -26,7 +26,6 @@ from mindgap.space.episode import Candidate
 from mindgap.train.epoch_log import EpochLog
 from mindgap.train.evaluate import accuracy, predict_probabilities
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, train_network
-from mindgap.train.settings import TrainSettings
 from mindgap.train.store_predictions import to_predictions
 
 
@@ -107,7 +106,9 @@ class StoreCandidates:
             self.store,
             train_rows=self.store.rows("train"),
             groups=self.groups,
-            settings=self._settings(candidate, seed=seed, rung=claim.rung),
+            settings=candidate_settings(
+                self.plan, training=candidate.training, ratios=candidate.ratios, seed=seed, rung=claim.rung
+            ),
             architecture=candidate.architecture,
             checkpoint_dir=folder,
             on_epoch=on_epoch,
@@ -116,15 +117,6 @@ class StoreCandidates:
             precision_plan=self.plan.precision_plan,
             keep_stem=claim.rung < self.plan.rungs.top,
         )
-
-    def _settings(self, candidate: Candidate, *, seed: int, rung: int) -> TrainSettings:
-        own = {"seed": seed, "ratios": self._ratios(candidate)}
-        return with_changes(self.plan.training, candidate.training | own | self.plan.rungs.training(rung))
-
-    def _ratios(self, candidate: Candidate) -> str | dict[str, float]:
-        if isinstance(self.plan.ratios, str):
-            return self.plan.ratios
-        return candidate.ratios or "natural"
 
     def _judge(self, claim: Claim, candidate: Candidate, result: TrainResult) -> Trained:
         folder = self.folder(claim)

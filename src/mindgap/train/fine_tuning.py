@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from mindgap.core.groups import Groups
 from mindgap.data.image_store import Store
 from mindgap.space.architecture import Architecture, weight_bytes
 from mindgap.space.network import Network
+from mindgap.train.checkpoint import CHECKPOINT_FILE
 from mindgap.train.loop import EpochRecord, TrainingRun, train_network
 from mindgap.train.modes import Mode
 from mindgap.train.precision import FP32
@@ -32,7 +34,7 @@ class FineTuned:
 
     Attributes:
         network: in evaluation mode, on the device it was trained on.
-        best_epoch: from 1; 0 if no epoch was better than what it began with.
+        best_epoch: from 1.
         figures: of what was watched, at the beginning and after every epoch.
         epochs: one record per epoch.
         modes: how each part was computed.
@@ -69,11 +71,11 @@ def fine_tune(
     """Trains a network on from its weights, and takes the epoch with the best figure, the first of equal ones.
 
     Training ends after ``settings.epochs``, or when ``patience`` epochs in a row were no better than the best before
-    them. What it began with counts as epoch 0, so fine-tuning never ends with a worse figure than it began with; the
-    figure that chose is therefore flattered, as any that chose. Stopped at any moment, the same call goes on; on the
-    same machine it ends with the same weights.
+    them. What it began with is no candidate: a control that stayed as it was would not be fine-tuned. The figure that
+    chose is flattered, as any that chose. Stopped at any moment, the same call goes on; on the same machine it ends
+    with the same weights. All parameters need a gradient at the end, those that were frozen too.
 
-    A mitigation's last step (``finish``) is not repeated.
+    A mitigation that works after the last epoch (``finish``) does so whether or not that epoch is taken: take none.
 
     Args:
         network: with the weights to begin with; it is trained in place.
@@ -92,21 +94,18 @@ def fine_tune(
         ConfigError: a setting does not fit the data.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = read_json(folder / RECORD_FILE) if (folder / RECORD_FILE).is_file() else {}
-    if not record:
-        record = {"figures": [watch(network, FP32.modes(architecture))], "epochs": [], "modes": []}
-        _keep(folder, network)
-        write_json(folder / RECORD_FILE, record)
+    record = _begun(folder) or {
+        "finished": False, "figures": [watch(network, FP32.modes(architecture))], "epochs": [], "modes": [],
+    }  # fmt: skip
 
     def before_epoch(epoch: int) -> None:
-        figures = record["figures"][: epoch + 1]
-        if epoch - figures.index(max(figures)) >= patience:
+        if epoch and epoch - _best(record["figures"][: epoch + 1]) >= patience:
             raise _Enough
 
     def after_epoch(epoch: EpochRecord, run: TrainingRun) -> Mapping[str, float | None]:
         figure = watch(run.network, run.modes)
         earlier = record["figures"][: epoch.epoch]
-        if figure > max(earlier):
+        if epoch.epoch == 1 or figure > max(earlier[1:]):
             _keep(folder, run.network)
         done = [*record["epochs"][: epoch.epoch - 1], asdict(epoch)]
         record.update(figures=[*earlier, figure], epochs=done, modes=list(run.modes))
@@ -115,6 +114,8 @@ def fine_tune(
         return {"watched": figure}
 
     with suppress(_Enough):
+        if record["finished"]:
+            raise _Enough
         train_network(
             network,
             store,
@@ -127,16 +128,31 @@ def fine_tune(
             before_epoch=before_epoch,
             more_groups=more_groups,
         )
+    write_json(folder / RECORD_FILE, record | {"finished": True})
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     network.load_state_dict(load_file(folder / BEST_FILE))
     return FineTuned(
-        network=network.eval(),
-        best_epoch=record["figures"].index(max(record["figures"])),
+        network=network.requires_grad_(requires_grad=True).eval(),
+        best_epoch=_best(record["figures"]),
         figures=tuple(record["figures"]),
         epochs=tuple(record["epochs"]),
         modes=tuple(record["modes"]),
         image_passes=sum(epoch["images"] for epoch in record["epochs"]),
         seconds=sum(epoch["seconds"] for epoch in record["epochs"]),
     )
+
+
+def _begun(folder: Path) -> dict[str, Any] | None:
+    """The record of a fine-tuning that can go on, or is done; without its checkpoint it begins anew."""
+    if not (folder / RECORD_FILE).is_file():
+        return None
+    record = read_json(folder / RECORD_FILE)
+    return record if record["finished"] or (folder / CHECKPOINT / CHECKPOINT_FILE).is_file() else None
+
+
+def _best(figures: Sequence[float]) -> int:
+    """The first best epoch, from 1."""
+    return 1 + figures[1:].index(max(figures[1:]))
 
 
 def _keep(folder: Path, network: Network) -> None:

@@ -48,6 +48,11 @@ class TrainedModel:
     trained_with: Mapping[str, Any] | None = None
 
     @property
+    def is_pruned(self) -> bool:
+        """Whether the run removed channels of another run's network."""
+        return (self.path / "prune.json").is_file()
+
+    @property
     def settings(self) -> TrainSettings:
         """How the network was trained.
 
@@ -57,7 +62,9 @@ class TrainedModel:
         told = self.options if self.trained_with is None else self.trained_with
         fields = {name: told[name] for name in TrainSettings.model_fields if name in told}
         if "epochs" not in fields or ("preset" in self.options and self.trained_with is None):
-            raise ConfigError(f"{self.path}: does not say how its network was trained; run the search again")
+            raise ConfigError(
+                f"{self.path}: does not say how its network was trained; run the search again with --force"
+            )
         return parse(TrainSettings, fields, source=f"{self.path}: training")
 
     @property

@@ -15,6 +15,7 @@ from mindgap.prune.options import PruneOptions
 from mindgap.report.document import write_report
 from mindgap.train.memory import keep_freed_memory
 from mindgap.train.trained_model import read_trained_model, weights_digest
+from mindgap.workflows.prune_checks import check_pruning
 from mindgap.workflows.prune_job import PruneJob
 from mindgap.workflows.prune_results import write_results
 from mindgap.workflows.prune_rows import table_rows
@@ -118,7 +119,7 @@ def prune(
     job = PruneJob(model, model.open_store(), options)
     asked: Asked = {"verb": "prune", "options": _asked(job), "force": force, "inputs": (Path(run), job.store.path)}
     if RunFolder.check(out, **asked) != "finished":
-        job.check()
+        check_pruning(job)
     with RunFolder.hold(out, **asked) as folder:
         if folder.state != "finished":
             _work(job, folder)

@@ -13,26 +13,23 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mindgap.audit.model_audit import audit_predictions
-from mindgap.core.errors import ConfigError, DataError, RunError, UnknownNameError, near_names
+from mindgap.core.errors import ConfigError, UnknownNameError, near_names
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
 from mindgap.metrics.matched import AnyPredictions
-from mindgap.metrics.metric import gap_metrics
 from mindgap.prune.activations import layer_outputs
 from mindgap.prune.importance import AbstractImportance, make_importance
-from mindgap.prune.layers import choose_layers
 from mindgap.prune.meta_rows import MetaBatches, split_meta_rows
 from mindgap.prune.options import PruneOptions
-from mindgap.prune.schedule import PruningSchedule, channels_to_remove
+from mindgap.prune.schedule import PruningSchedule
 from mindgap.prune.scoring_data import StoreScoringData
-from mindgap.prune.surgery import remove_channels
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost
 from mindgap.space.network import Network
+from mindgap.tone.blend import BlendSettings
 from mindgap.train.device import choose_device
 from mindgap.train.evaluate import accuracy, predict_probabilities
-from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.modes import Mode
 from mindgap.train.schedule import SCHEDULES
 from mindgap.train.settings import TrainSettings
@@ -58,88 +55,19 @@ class PruneJob:
     store: Store
     options: PruneOptions
 
-    def check(self) -> None:
-        """Refuses unknown names and impossible options before anything is written.
-
-        Raises:
-            MindgapError: one does not fit.
-        """
-        model, store = self.model, self.store
-        if model.kept is not None:
-            raise RunError(
-                f"{model.path}: its mitigation predicts by each image's group, and its network is not used alone; "
-                "prune a run of another mitigation"
-            )
-        for split in ("train", "validation"):
-            if not len(store.rows(split)):
-                raise DataError(f"{store.path}: has no {split} images, which pruning needs; prepare it with some")
-        choose_device(self.options.device)
-        layers = choose_layers(model.network, self.options.layers)
-        counts = self.channel_counts(model.network, layers)
-        for count in counts.values():
-            channels_to_remove(count, share=self.options.share)
-        self._refuse_coupled(counts)
-        if MITIGATIONS.get(self.settings.mitigation).needs_teacher:
-            raise ConfigError(
-                f"mitigation {self.settings.mitigation!r} needs a teacher, which fine-tuning has none of; give "
-                "--mitigation erm"
-            )
-        if not MITIGATIONS.get(self.settings.mitigation).predicts_by_network_alone():
-            raise ConfigError(
-                f"mitigation {self.settings.mitigation!r} predicts by each image's group; give --mitigation erm"
-            )
-        known = [metric.name for metric in gap_metrics(self.judged_classes)]
-        if self.options.gap not in known:
-            raise ConfigError(
-                f"gap {self.options.gap!r} is unknown for this task; {near_names(self.options.gap, known)}"
-            )
-        self._check_weights()
-        for attribute in self.scored_attributes:
-            if attribute is not None:
-                next(iter(self.scoring.balanced(attribute)))
-
-    def _refuse_coupled(self, counts: Mapping[str, int]) -> None:
-        """Refuses layers that lose channels together, which each iteration would prune twice."""
-        model = self.model
-        for name in counts if len(counts) > 1 else ():
-            pruned = remove_channels(model.architecture, model.network, {name: (0,)})
-            left = self.channel_counts(pruned.network, choose_layers(pruned.network, counts))
-            if others := [other for other in counts if other != name and left[other] < counts[other]]:
-                raise ConfigError(
-                    f"layers {name!r} and {others[0]!r} lose channels together, as those of one residual stage do; "
-                    "name one of them"
-                )
-
-    def _check_weights(self) -> None:
-        given = self.options.attribute_weights
-        if given is None:
-            return
-        if not self.importance.by_attribute:
-            raise ConfigError(f"method {self.options.method!r} knows no attributes; leave --attribute-weights out")
-        if given == "learned" and self.options.method != "snnl":
-            raise ConfigError(
-                f"weights are learned for the method snnl alone, got {self.options.method!r}; give equal, or numbers"
-            )
-        if isinstance(given, dict) and set(given) != set(self.attributes):
-            raise ConfigError(
-                f"attribute weights are of {', '.join(given)}, the attributes are {', '.join(self.attributes)}; give "
-                "one for each"
-            )
-
-    @property
-    def judged_classes(self) -> tuple[str, ...]:
-        """Classes of the task; of several labels those of one."""
-        return self.store.classes if self.store.task == "single-label" else ("0", "1")
-
     @cached_property
     def attributes(self) -> tuple[str, ...]:
         """Whose gaps have to narrow.
 
         Raises:
             UnknownNameError: the store has no such attribute.
+            ConfigError: one is named twice.
         """
         known = tuple(self.store.attributes)
-        for name in self.options.attributes or ():
+        named = self.options.attributes or ()
+        if len(set(named)) < len(named):
+            raise ConfigError(f"attributes {', '.join(named)}: one is named twice; name each once")
+        for name in named:
             if name not in known:
                 raise UnknownNameError(f"{self.store.path}: no attribute {name!r}; {near_names(name, known)}")
         return self.options.attributes or known
@@ -157,7 +85,8 @@ class PruneJob:
     @property
     def learns_weights(self) -> bool:
         """Whether the attributes' weights are learned."""
-        return self.options.attribute_weights in (None, "learned") and self.options.method == "snnl"
+        named = self.options.attribute_weights in (None, "learned") and self.options.method == "snnl"
+        return named and len(self.attributes) > 1
 
     @property
     def schedule(self) -> PruningSchedule:
@@ -166,14 +95,14 @@ class PruneJob:
 
     @cached_property
     def settings(self) -> TrainSettings:
-        """Of fine-tuning: as the run was trained, but slower, and by the options."""
+        """Of fine-tuning: as the run was trained, but slower, unless it was fine-tuned itself, and by the options."""
         own, options = self.model.settings, self.options
         schedule = "paper" if own.schedule == "paper" else "onecycle"
         changes: dict[str, Any] = {
             "schedule": schedule,
             "decay_epochs": None,
             "epochs": options.epochs,
-            "lr": options.lr or SLOWER * (own.lr or SCHEDULES[own.schedule].lr),
+            "lr": options.lr or (1.0 if self.model.is_pruned else SLOWER) * (own.lr or SCHEDULES[own.schedule].lr),
             "batch_size": options.batch_size or own.batch_size,
             "precision": options.precision,
             "device": options.device,
@@ -181,6 +110,11 @@ class PruneJob:
         if options.mitigation is not None and options.mitigation != own.mitigation:
             changes |= {"mitigation": options.mitigation, "mitigation_options": {}}
         return own.model_copy(update=changes)
+
+    @property
+    def counterpart_blend(self) -> BlendSettings | None:
+        """What the run's counterpart with, or without, blended tones is trained with."""
+        return BlendSettings() if self.model.settings.blend is None else None
 
     @cached_property
     def device(self) -> torch.device:

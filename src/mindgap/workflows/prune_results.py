@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -42,27 +41,20 @@ def write_results(job: PruneJob, folder: Path, steps: Sequence[Step], bar: Progr
     both = job.predictions(np.concatenate([validation, test]), np.concatenate([chosen.validation, chances[PRUNED]]))
     splits = ["validation"] * len(validation) + ["test"] * len(test)
     write_predictions(folder / PREDICTIONS, both, split=splits)
-    trained = [step.record["training"] for step in kept[1:]]
+    settings = job.settings if len(kept) > 1 else job.model.settings
+    tunings = [step.record["training"] for step in steps[1:]]
     metrics = {
         "validation": chosen.record["validation"],
         "test": job.audit(job.predictions(test, chances[PRUNED])) if len(test) else None,
         "cost": chosen.record["cost"],
-        "training": {
-            "image_passes": sum(step.record["training"]["image_passes"] for step in steps[1:]),
-            "seconds": sum(step.record["training"]["seconds"] for step in steps[1:]),
-            "epochs": sum(record["best_epoch"] for record in trained),
-            "mitigation": job.settings.mitigation,
-            "attribute": job.model.attribute,
-        },
+        "training": {key: sum(one[key] for one in tunings) for key in ("image_passes", "seconds", "epochs")}
+        | {"mitigation": settings.mitigation, "attribute": job.model.attribute},
     }
     write_json(folder / "metrics.json", jsonable(metrics))
-    write_json(folder / "prune.json", jsonable(_record(job, steps, control, chances if len(test) else {})))
-    for place in folder.glob("*/*/fine_tuning/checkpoint"):
-        shutil.rmtree(place, ignore_errors=True)
-    for place in folder.glob("control/*/checkpoint"):
-        shutil.rmtree(place, ignore_errors=True)
-    settings = job.settings.model_dump(mode="json")
-    return {"modes": list(chosen.modes), "trained_with": settings}
+    write_json(
+        folder / "prune.json", jsonable(_record(job, steps, control, chances if len(test) and len(kept) > 1 else {}))
+    )
+    return {"modes": list(chosen.modes), "trained_with": settings.model_dump(mode="json")}
 
 
 def _time(job: PruneJob, steps: Sequence[Step]) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 from mindgap.core.files import read_json
 from mindgap.core.notes import note
 from mindgap.search.chosen import kept_probabilities
+from mindgap.space.foreign_weights import ForeignWeights
 from mindgap.workflows.prune_job import PruneJob
 from mindgap.workflows.prune_standing import compared
-from mindgap.workflows.train import train
+from mindgap.workflows.train import carry_out
+from mindgap.workflows.train_job import TrainJob
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ def table_rows(job: PruneJob, folder: Path, prune_other: PruneOther) -> dict[str
     """Trains and prunes what of the four rows is missing; only the rows without blending if the store has no twins.
 
     The run that is pruned is the row ``baseline``, or ``tone`` if it was trained with blended tones; its counterpart is
-    trained anew in ``rows``, with the same settings otherwise, and pruned with the same options.
+    trained anew in ``rows``, with all settings but the blend the same, and pruned with the same options.
 
     Args:
         job: the pruning whose results stand in the folder.
@@ -48,40 +50,28 @@ def table_rows(job: PruneJob, folder: Path, prune_other: PruneOther) -> dict[str
             folder / "rows" / (BASELINE if blended else TONE),
             folder / "rows" / (PRUNING if blended else BOTH),
         )
-        _train_counterpart(job, own, blend=not blended)
+        _train_counterpart(job, own)
         prune_other(own, theirs)
         places |= {own.name: own, theirs.name: theirs}
     places = {name: places[name] for name in (BASELINE, TONE, PRUNING, BOTH) if name in places}
-    return {"rows": {name: _row(place) for name, place in places.items()}, "comparison": _compared(job, places)} | {
-        "missing": missing
-    }
+    rows = {name: _row(place) for name, place in places.items()}
+    return {"rows": rows, "comparison": _compared(job, places), "missing": missing}
 
 
-def _train_counterpart(job: PruneJob, out: Path, *, blend: bool) -> None:
-    model, settings, options = job.model, job.model.settings, job.options
-    attributes = [model.attribute, *(model.options.get("more_attributes") or [])]
-    train(
+def _train_counterpart(job: PruneJob, out: Path) -> None:
+    model, options = job.model, job.options
+    weights = model.options.get("weights")
+    counterpart = TrainJob(
         job.store,
-        network=model.path,
-        out=out,
-        loss=settings.loss,
-        mitigation=settings.mitigation,
-        mitigation_options=settings.mitigation_options,
-        ratios=settings.ratios,  # pyright: ignore[reportArgumentType]  (a search's shares by group)
-        blend=blend,
-        attribute=",".join(attributes),
-        epochs=settings.epochs,
-        schedule=settings.schedule,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        bootstrap=options.bootstrap,
-        permutations=options.permutations,
-        lr=settings.lr,
-        precision=settings.precision,
-        device=options.device,
-        weights=model.options.get("weights"),
-        freeze=settings.freeze,
+        model.architecture,
+        model.settings.model_copy(update={"blend": job.counterpart_blend, "device": options.device}),
+        model.attribute,
+        options.bootstrap,
+        options.permutations,
+        more_attributes=tuple(model.options.get("more_attributes") or ()),
+        weights=None if weights is None else ForeignWeights.read(weights),
     )
+    carry_out(counterpart, out, network=model.path)
 
 
 def _row(place: Path) -> dict[str, Any]:

@@ -119,7 +119,6 @@ def next_step(job: PruneJob, folder: Path, bar: Progress, *, first: Step, before
     record = {
         "iteration": iteration,
         "removed": choice["removed"],
-        "coupled": {name: list(of) for name, of in pruned.removed.items()},
         "dead": choice["dead"],
         "channels": {name: len(numbers) for name, numbers in left.items()},
         "weights": choice["weights"],

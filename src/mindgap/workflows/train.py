@@ -89,15 +89,6 @@ def train(
     """
     store = store if isinstance(store, Store) else Store.open(store)
     first, *more = [name.strip() for name in (attribute or store.info.default_attribute).split(",")]
-    options = {
-        "store": str(store.path.resolve()),
-        "fingerprint": store.fingerprint,
-        "network": str(network),
-        "attribute": first,
-        "folds": folds,
-        "bootstrap": bootstrap,
-        "permutations": permutations,
-    }
     settings = parse(
         TrainSettings,
         {
@@ -124,12 +115,32 @@ def train(
     job = TrainJob(
         store, architecture, settings, first, bootstrap, permutations, more_attributes=tuple(more), weights=given
     )
+    return carry_out(job, out, network=network, folds=folds, force=force)
+
+
+def carry_out(
+    job: TrainJob, out: Path | str, *, network: str | Path, folds: int | None = None, force: bool = False
+) -> dict[str, Any]:
+    """Does a job in a run folder, or goes on with it.
+
+    Args:
+        job: what is trained.
+        out: the run folder.
+        network: what the job's network was asked for as.
+        folds: of cross-validation; None trains once on the store's splits.
+        force: replaces the run of this verb that is there.
+
+    Returns:
+        The record of ``metrics.json``.
+
+    Raises:
+        MindgapError: the job or the folder is wrong; one line says which.
+        TrainingFailure: training diverged or ran out of memory.
+    """
+    store, given = job.store, job.weights
     parts = None if folds is None else job.fold_numbers(folds)
-    left_out = {"augment"} if settings.freeze else {"augment", "freeze"}
-    options |= settings.model_dump(mode="json", exclude=left_out) | ({"more_attributes": more} if more else {})
-    if given is not None:
-        options |= {"weights": str(given.path.resolve()), "weights_digest": given.digest}
     inputs = (store.path,) if given is None else (store.path, given.path)
+    options = _options(job, network=network, folds=folds)
     asked: Asked = {"verb": "train", "options": options, "force": force, "inputs": inputs}
     if RunFolder.check(out, **asked) != "finished":
         job.check(parts)
@@ -144,3 +155,22 @@ def train(
             write_report(run.path)
             run.finish(**details)
         return read_json(run.path / "metrics.json")
+
+
+def _options(job: TrainJob, *, network: str | Path, folds: int | None) -> dict[str, Any]:
+    """What ``config.toml`` says of a job; ``augment`` and ``freeze`` where they are not as usual."""
+    store, settings, given, more = job.store, job.settings, job.weights, list(job.more_attributes)
+    usual = {name for name in ("augment", "freeze") if not getattr(settings, name)}
+    options: dict[str, Any] = {
+        "store": str(store.path.resolve()),
+        "fingerprint": store.fingerprint,
+        "network": str(network),
+        "attribute": job.attribute,
+        "folds": folds,
+        "bootstrap": job.bootstrap,
+        "permutations": job.permutations,
+    }
+    options |= settings.model_dump(mode="json", exclude=usual) | ({"more_attributes": more} if more else {})
+    if given is not None:
+        options |= {"weights": str(given.path.resolve()), "weights_digest": given.digest}
+    return options

@@ -74,7 +74,11 @@ def test_a_gap_that_does_not_narrow_is_taken_back_to_the_network_before(
     )
     mine, theirs = (read_json(folder / "metrics.json")["test"] for folder in (tmp_path / "out", run))
     assert mine["overall"]["accuracy"]["value"] == theirs["overall"]["accuracy"]["value"]
-    assert record["control"] == []
+    assert (record["control"], record["comparison"]) == ([], None)
+    assert after.settings == before.settings
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Nothing is removed" in page
+    assert "Fine-tuned only" not in page
 
 
 def test_the_control_is_trained_as_often_with_the_same_seeds(pruned: Path) -> None:
@@ -141,6 +145,28 @@ def test_every_importance_prunes_a_block_with_all_that_is_coupled(
     assert read_trained_model(tmp_path / "out").architecture.blocks[0].out_channels == 14
 
 
+def test_frozen_parts_are_scored_alike_after_a_stop(
+    make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run(freeze=1)
+    asked: dict[str, Any] = {"layers": "blocks.0", "method": "taylor", "control": False}
+    whole = quick(run, tmp_path / "out", **asked)
+    assert {one["best_epoch"] for step in whole["iterations"][1:] for one in [step["training"]]} == {1}
+    shutil.copytree(tmp_path / "out", tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "iterations" / "2")
+    write_json(
+        tmp_path / "again" / "provenance.json", read_json(tmp_path / "again" / "provenance.json") | {"finished": None}
+    )
+    assert without_times(quick(run, tmp_path / "again", **asked)) == without_times(whole)
+
+
+def test_a_pruned_run_keeps_its_learning_rate_when_it_is_pruned_again(
+    pruned: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    quick(pruned, tmp_path / "out", iterations=1, control=False)
+    assert read_trained_model(tmp_path / "out").settings.lr == read_trained_model(pruned).settings.lr
+
+
 def test_several_labels_are_pruned_by_the_mean_over_labels(
     make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -195,3 +221,4 @@ def test_the_four_rows_are_trained_and_pruned_alike(
     assert counterpart.settings.blend is not None
     own = read_trained_model(run).settings.model_dump(exclude={"blend", "device"})
     assert counterpart.settings.model_dump(exclude={"blend", "device"}) == own
+    assert "--rows" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

@@ -25,6 +25,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "share that empties a layer": ({"share": 0.99}, "would remove all"),
     "teacher": ({"mitigation": "mfd"}, "needs a teacher"),
     "mitigation by groups": ({"mitigation": "domainindep"}, "predicts by each image's group"),
+    "mitigation that works at the end": ({"mitigation": "fairprune"}, "works after the last epoch"),
+    "attribute named twice": ({"attributes": "sex,sex"}, "named twice"),
     "mitigation": ({"mitigation": "ermm"}, "erm"),
     "share": ({"share": 1.5}, "share"),
 }
@@ -61,3 +63,9 @@ def test_a_group_with_too_few_images_to_score_by_is_named(
     run = make_run({"n": 100, "minority": 0.06})
     with pytest.raises(MindgapError, match="images to score channels by, fewer than 8; join it"):
         quick(run, tmp_path / "out")
+
+
+def test_the_rows_of_a_pruned_run_are_refused(pruned: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(MindgapError, match="the run it was pruned from"):
+        quick(pruned, tmp_path / "out", rows=True)
+    assert not (tmp_path / "out").exists()

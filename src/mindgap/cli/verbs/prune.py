@@ -42,7 +42,9 @@ def prune(
         str | None,
         typer.Option("--attribute-weights", help="learned, equal, or sex=1,age=2 [default: learned for snnl]."),
     ] = None,
-    weight_steps: Annotated[int, typer.Option("--weight-steps", min=1, help="Of learning the weights.")] = 100,
+    weight_steps: Annotated[
+        int, typer.Option("--weight-steps", min=1, help="Of learning the weights of two attributes or more.")
+    ] = 100,
     method_option: Annotated[
         list[str] | None,
         typer.Option("--method-option", metavar="NAME=VALUE", help="Option of the method; repeatable."),
@@ -73,6 +75,9 @@ def prune(
     rows: Annotated[
         bool, typer.Option("--rows", help="Also train and prune with blended tones (mindgap tone): four rows.")
     ] = False,
+    scoring_batches: Annotated[
+        int, typer.Option("--scoring-batches", min=1, help="Of up to 128 images each, that channels are scored by.")
+    ] = 20,
     precision: Annotated[str, typer.Option("--precision", help="auto takes the faster of fp32 and bf16.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="cpu or cuda; auto takes a GPU if there is one.")] = "auto",
     seed: SeedOption = 0,
@@ -90,7 +95,8 @@ def prune(
         method_options=read_pairs("--method-option", method_option),
         gap=gap, share=share, iterations=iterations, max_accuracy_drop=max_accuracy_drop,
         min_gap_reduction=min_gap_reduction, epochs=epochs, patience=patience, lr=lr, batch_size=batch_size,
-        mitigation=mitigation, control=control, rows=rows, seed=seed, bootstrap=bootstrap, permutations=permutations,
+        mitigation=mitigation, control=control, rows=rows,
+        scoring_batches=scoring_batches, seed=seed, bootstrap=bootstrap, permutations=permutations,
         precision=precision, device=device, force=force,
     )  # fmt: skip
     say_if_nothing_was_done(out, before)
