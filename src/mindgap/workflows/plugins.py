@@ -17,6 +17,7 @@ REGISTRIES = {
     "metrics": "mindgap.metrics.metric:METRICS",
     "searchers": "mindgap.search.searcher:SEARCHERS",
     "importances": "mindgap.prune.importance:IMPORTANCES",
+    "optimizers": "mindgap.tune.optimizer:OPTIMIZERS",
     "explainers": "mindgap.explain.explainer:EXPLAINERS",
     "exporters": "mindgap.export.exporter:EXPORTERS",
 }

@@ -1,0 +1,1 @@
+"""One multi-objective optimiser per file."""
