@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -149,6 +150,40 @@ def test_neither_order_nor_names_of_groups_nor_scale_nor_shift_matter(seed: int,
     assert (scores >= 0).all()
 
 
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("scale", [1e-30, 1e-23, 1e-20, 1e19, 1e30])
+def test_in_single_precision_scale_matters_as_little(scale: float, distance: str) -> None:
+    """Squares of such numbers are 0 or infinite in float32."""
+    groups = torch.arange(12) % 2
+    maps = torch.randn(12, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    maps[:, 0] += 3.0 * groups[:, None, None]  # the group
+    expected = channel_snnl(maps, groups, distance=distance)
+    scaled = (maps * scale).requires_grad_()
+    torch.testing.assert_close(channel_snnl(scaled, groups, distance=distance), expected)
+    (slope,) = torch.autograd.grad(channel_snnl(scaled, groups, distance=distance).sum(), scaled)
+    (plain,) = torch.autograd.grad(channel_snnl(maps.requires_grad_(), groups, distance=distance).sum(), maps)
+    torch.testing.assert_close(slope * scale, plain, rtol=1e-4, atol=1e-6)
+
+
+def test_with_a_fixed_temperature_tiny_maps_lie_at_chance_and_huge_ones_have_one_neighbour() -> None:
+    maps = torch.tensor([[0.0], [1.0], [10.0], [11.0]])
+    pairs, strangers = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    assert channel_snnl(1e-25 * maps, pairs, temperature=1.0).tolist() == pytest.approx([math.log(3)])
+    assert channel_snnl(1e25 * maps, pairs, temperature=1.0).tolist() == [0.0]
+    far = channel_snnl(1e25 * maps, strangers, temperature=1.0)
+    assert far.isfinite().all()
+    assert far > 1e6
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_autocast_does_not_coarsen_it(distance: str) -> None:
+    maps = torch.randn(14, 4, 3, 2, generator=torch.Generator().manual_seed(0)) + 1.0
+    groups = torch.arange(14) % 3
+    expected = channel_snnl(maps, groups, distance=distance)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(channel_snnl(maps, groups, distance=distance), expected)
+
+
 def test_a_channel_that_is_the_group_is_the_lowest_and_a_random_one_lies_at_chance() -> None:
     generator = torch.Generator().manual_seed(0)
     groups = torch.arange(120) % 4
@@ -175,7 +210,7 @@ def test_batches_without_neighbours_are_refused(maps: Tensor, groups: list[int],
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf, 1e-60, 1e300])
 def test_a_temperature_that_is_none_is_refused(temperature: float) -> None:
-    with pytest.raises(ConfigError, match=f"temperature is {temperature}; use a number above 0"):
+    with pytest.raises(ConfigError, match=re.escape(f"temperature is {temperature}; use a number above 0, from")):
         channel_snnl(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]), temperature=temperature)

@@ -16,9 +16,12 @@ Feature = Literal["map", "mean"]
 Distance = Literal["squared", "cosine"]
 Temperature = float | Literal["auto"]
 
+_MOST_RATE = 1e30
+"""Largest 1/T in units of a channel's largest value: only the nearest neighbour counts long before."""
 _CHUNK_VALUES = {"cpu": 1 << 18, "cuda": 1 << 25}
 """Pairs or values of the images in the channels that are scored together: what a core's cache holds, or fills a GPU."""
-_TELLS_APART = 1e-6
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-6, 1e6
+TELLS_APART = 1e-6
 """Relative spread under which float32 cannot tell two images apart."""
 
 
@@ -49,8 +52,8 @@ def channel_snnl(
         feature: ``map`` compares whole maps, ``mean`` (the paper's) their averages.
         distance: ``squared`` (the paper's) or ``cosine`` (Kong et al. 2024); of the mean, a single number, ``cosine``
             knows only the sign.
-        temperature: T, or ``auto``: each channel's mean distance over its pairs, which is not differentiated. It makes
-            the score independent of the channel's scale.
+        temperature: T, 1e-6 to 1e6, or ``auto``: each channel's mean distance over its pairs, which is not
+            differentiated. It makes the score independent of the channel's scale.
 
     Returns:
         float32 (C,), at least 0, differentiable in the maps (float64 if they are); NaN, without a gradient, where all
@@ -59,19 +62,23 @@ def channel_snnl(
     Raises:
         ShapeError: the maps are not (n, C, H, W) or (n, C), or there is not one group per image.
         DataError: the known groups are fewer than two, or no two images are of one group.
-        ConfigError: the temperature is not above 0.
+        ConfigError: the temperature is not 1e-6 to 1e6.
 
     Example:
         Features 0, 0 of one group and 1, 1 of another, T = 1: every image has its partner at 0 and two at 1, so the
         score is −log(1 / (1 + 2/e)) = 0.5514.
     """
-    if temperature != "auto" and not (math.isfinite(temperature) and temperature > 0):
-        raise ConfigError(f"temperature is {temperature}; use a number above 0, or auto")
+    if temperature != "auto" and not LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE:
+        raise ConfigError(
+            f"temperature is {temperature}; use a number above 0, from {LEAST_TEMPERATURE:g} to "
+            f"{MOST_TEMPERATURE:g}, or auto"
+        )
     maps, sizes = _by_group(maps, groups)
     features = maps.flatten(2) if maps.ndim > 2 else maps[:, :, None]
     if feature == "mean":
         features = features.mean(dim=2, keepdim=True, dtype=torch.float64)  # float32 may round away how they differ
-    parts = [_chunk_snnl(part, sizes, distance, temperature) for part in _chunks(features)]
+    with torch.autocast(maps.device.type, enabled=False):  # which would take the distances in 8 bits of precision
+        parts = [_chunk_snnl(part, sizes, distance, temperature) for part in _chunks(features)]
     return torch.cat(parts).to(maps.dtype) if parts else maps.new_zeros(0)
 
 
@@ -106,10 +113,19 @@ def _chunk_snnl(features: Tensor, sizes: Sequence[int], distance: Distance, temp
     """(c, n, D) features, one group after the other, to (c,) scores.
 
     An image's losses are differences of logarithms of sums over its row, so log_softmax takes off the denominator's.
+    Squares of float32 leave its range below 1e-19 and above 1e19, so distances are of features in units of the
+    channel's largest, a constant that cancels in d/T.
     """
-    constant = is_constant(*features.detach().aminmax(dim=1))
-    likeness, spread = (_squared_likeness if distance == "squared" else _cosine_likeness)(features, temperature)
-    dead = constant | (spread <= _TELLS_APART**2) if distance == "cosine" else constant
+    low, high = features.detach().aminmax(dim=1)
+    constant = is_constant(low, high)
+    unit = torch.maximum(low.abs(), high.abs()).amax(dim=1)
+    unit = unit.masked_fill(unit == 0, 1.0)
+    features = features / unit[:, None, None]
+    if distance == "squared":
+        likeness, spread = _squared_likeness(features, temperature, unit)
+    else:
+        likeness, spread = _cosine_likeness(features, temperature)
+    dead = constant | (spread <= TELLS_APART**2) if distance == "cosine" else constant
     shares = likeness.log_softmax(dim=2)
     ends = itertools.accumulate(sizes)
     spans = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True) if size > 1]
@@ -119,11 +135,13 @@ def _chunk_snnl(features: Tensor, sizes: Sequence[int], distance: Distance, temp
 
 def is_constant(low: Tensor, high: Tensor) -> Tensor:
     """Bool (…): whether the least and greatest features (…, D) of some images are the same, but for rounding."""
-    return ((high - low) <= _TELLS_APART * torch.maximum(low.abs(), high.abs())).all(dim=-1)
+    return ((high - low) <= TELLS_APART * torch.maximum(low.abs(), high.abs())).all(dim=-1)
 
 
-def _squared_likeness(features: Tensor, temperature: Temperature) -> tuple[Tensor, Tensor]:
+def _squared_likeness(features: Tensor, temperature: Temperature, unit: Tensor) -> tuple[Tensor, Tensor]:
     """(c, n, D) to −|f_i − f_j|²/T but for a constant of each row, −∞ where i = j, (c, n, n); and the mean distances.
+
+    The features and the distances are in units (c,) of the temperature's.
 
     −|f_i − f_j|² = 2 f_i·f_j − |f_j|² − |f_i|², of which the last is the row's constant and the others one product of
     matrices, with |f_j|² as one more feature. Norms have digits that distances have not, so the channel's mean map is
@@ -134,7 +152,7 @@ def _squared_likeness(features: Tensor, temperature: Temperature) -> tuple[Tenso
     centred = features - features.mean(dim=1, keepdim=True)
     squares = centred.square().sum(dim=2, keepdim=True)
     spread = 2.0 * squares.detach().sum(dim=(1, 2)) / (n - 1)
-    rate = _rate(spread, temperature)
+    rate = _rate(spread, temperature, unit)
     left = torch.cat([centred * (2.0 * rate), (-rate).expand(-1, n, 1)], dim=2)
     right = torch.cat([centred, squares], dim=2)
     return torch.baddbmm(_not_itself(features), left, right.mT), spread
@@ -155,16 +173,15 @@ def _cosine_likeness(features: Tensor, temperature: Temperature) -> tuple[Tensor
     spread = (distances.detach().sum(dim=(1, 2)) - distances.detach().diagonal(dim1=1, dim2=2).sum(dim=1)) / (
         n * (n - 1)
     )
-    return _not_itself(features) - distances * _rate(spread, temperature), spread
+    return _not_itself(features) - distances * _rate(spread, temperature, torch.ones_like(spread)), spread
 
 
-def _rate(spread: Tensor, temperature: Temperature) -> Tensor:
-    """1/T of each channel, (c, 1, 1); 1 where the mean distance (c,) is 0."""
-    rate = (
-        1.0 / spread.masked_fill(spread <= 0, 1.0)
-        if temperature == "auto"
-        else torch.full_like(spread, 1 / temperature)
-    )
+def _rate(spread: Tensor, temperature: Temperature, unit: Tensor) -> Tensor:
+    """1/T of each channel, (c, 1, 1), for distances in squares of its unit (c,); 1 where the mean distance is 0."""
+    if temperature == "auto":
+        rate = 1.0 / spread.masked_fill(spread <= 0, 1.0)
+    else:
+        rate = (unit.double().square() / temperature).clamp_max(_MOST_RATE).to(spread.dtype)
     return rate[:, None, None]
 
 

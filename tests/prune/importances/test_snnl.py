@@ -105,6 +105,8 @@ def test_a_planted_channel_of_one_percent_of_the_images_is_found_by_balanced_bat
     ("options", "words"),
     [
         ({"temperature": 0}, "temperature"),
+        ({"temperature": 1e-60}, "temperature"),
+        ({"temperature": 1e300}, "temperature"),
         ({"temperature": "automatic"}, "temperature"),
         ({"feature": "maps"}, "feature"),
         ({"distance": "l1"}, "distance"),

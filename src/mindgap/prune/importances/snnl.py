@@ -12,7 +12,7 @@ from mindgap.core.config import StrictModel
 from mindgap.core.errors import ConfigError
 from mindgap.prune.activations import layer_outputs
 from mindgap.prune.importance import IMPORTANCES, AbstractImportance, Layers, ScoringData
-from mindgap.prune.soft_nearest import Distance, Feature, channel_snnl
+from mindgap.prune.soft_nearest import LEAST_TEMPERATURE, MOST_TEMPERATURE, Distance, Feature, channel_snnl
 from mindgap.space.network import Network
 
 
@@ -22,12 +22,12 @@ class SnnlOptions(StrictModel):
     Attributes:
         feature: ``map`` compares whole maps, ``mean`` (the paper's) their averages.
         distance: ``squared`` (the paper's) or ``cosine``.
-        temperature: T, or ``auto``, the mean distance of each channel in each batch.
+        temperature: T, 1e-6 to 1e6, or ``auto``, the mean distance of each channel in each batch.
     """
 
     feature: Feature = "map"
     distance: Distance = "squared"
-    temperature: Annotated[FiniteFloat, Field(gt=0)] | Literal["auto"] = "auto"
+    temperature: Annotated[FiniteFloat, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)] | Literal["auto"] = "auto"
 
 
 @IMPORTANCES.register("snnl")
