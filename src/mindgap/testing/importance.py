@@ -75,6 +75,15 @@ class ImportanceConformance:
         for layer in self.layers:
             torch.testing.assert_close(once[layer], again[layer], rtol=0, atol=0, equal_nan=True)
 
+    def test_gives_them_where_gradients_are_switched_off(
+        self, importance: AbstractImportance, network: Network, data: StoreScoringData
+    ) -> None:
+        expected = self.scores(importance, network, data)
+        with torch.inference_mode():
+            scores = self.scores(importance, network, data)
+        for layer in self.layers:
+            torch.testing.assert_close(scores[layer], expected[layer], equal_nan=True)
+
     def test_leaves_the_network_as_it_was(
         self, importance: AbstractImportance, network: Network, data: StoreScoringData
     ) -> None:

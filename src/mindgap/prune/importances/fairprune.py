@@ -54,6 +54,7 @@ class FairPrune(AbstractImportance):
     options_model: ClassVar[type[StrictModel]] = FairPruneOptions
     by_attribute: ClassVar[bool] = True
 
+    @torch.inference_mode(mode=False)
     def score(self, network: Network, layers: Layers, data: ScoringData, *, attribute: str | None) -> dict[str, Tensor]:
         """The sum of the saliencies of each channel's filters.
 

@@ -22,6 +22,7 @@ class Taylor(AbstractImportance):
     cross-entropy of the labels, whatever the network was trained with.
     """
 
+    @torch.inference_mode(mode=False)
     def score(
         self,
         network: Network,
@@ -31,6 +32,8 @@ class Taylor(AbstractImportance):
         attribute: str | None,  # noqa: ARG002
     ) -> dict[str, Tensor]:
         """The mean over images of |Σ_hw a·∂ℓ/∂a|.
+
+        It works where gradients are switched off, for networks that were not themselves made in torch's inference mode.
 
         Raises:
             ConfigError: a layer has no maps.
