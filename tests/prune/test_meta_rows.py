@@ -16,7 +16,7 @@ from mindgap.core.groups import Groups
 from mindgap.data.augment import normalize
 from mindgap.data.image_store import Store
 from mindgap.prune.meta_rows import MetaBatches, split_meta_rows
-from mindgap.prune.meta_weights import MetaOptions, learn_attribute_weights
+from mindgap.prune.meta_weights import AttributeWeights, MetaOptions, learn_attribute_weights
 from mindgap.prune.scoring_data import StoreScoringData
 from mindgap.prune.soft_nearest import channel_snnl
 from mindgap.testing.tiny_store import write_tiny_store
@@ -162,18 +162,25 @@ def test_weights_are_learned_from_a_stores_training_rows(tmp_path: Path) -> None
         )
 
     network = SMALL.build(seed=0)
-    found = learn_attribute_weights(
-        network,
-        {"head": network.head},
-        attributes=["sex", "half"],
-        training=source(StoreScoringData, kept),
-        meta=source(MetaBatches, meta),
-        snnl=channel_snnl,
-        loss=make_loss(None, task="single-label"),
-        options=MetaOptions(iterations=3),
-    )
+    training, held_out = source(StoreScoringData, kept), source(MetaBatches, meta)
+
+    def learned() -> AttributeWeights:
+        return learn_attribute_weights(
+            network,
+            {"head": network.head},
+            attributes=["sex", "half"],
+            training=training,
+            meta=held_out,
+            snnl=channel_snnl,
+            loss=make_loss(None, task="single-label"),
+            options=MetaOptions(iterations=3),
+        )
+
+    found = learned()
     assert found.left_out == {"sex": (), "half": ()}
     assert (found.variances > 0).all()
     assert np.abs(found.path[-1] - 1.0).max() > 1e-4
     fresh = SMALL.build(seed=0).state_dict()
     assert all(torch.equal(value, fresh[name]) for name, value in network.state_dict().items())
+    with torch.inference_mode():
+        assert np.array_equal(learned().path, found.path)

@@ -196,6 +196,23 @@ def test_it_does_not_depend_on_training_mode_or_on_a_surrounding_no_grad() -> No
     assert torch.equal(found.gradient, expected.gradient)
 
 
+def test_it_works_within_inference_mode() -> None:
+    network, training, meta = some_network(), batches(seed=1, count=1), batches(seed=2, count=1)
+    with torch.inference_mode():
+        found = meta_step(
+            network,
+            layers_of(network),
+            [1.0],
+            training=training,
+            meta=meta,
+            groups=[2],
+            snnl=channel_snnl,
+            loss=loss,
+            step=0.1,
+        )
+    assert found.gradient.isfinite().all()
+
+
 # What counts.
 
 
@@ -222,6 +239,39 @@ def test_dead_channels_are_in_no_mean() -> None:
     # 9 of 12 channels live, so a mean over all of them is 9/12 of the mean over those that live.
     torch.testing.assert_close(expected.variances, counted.variances, rtol=1e-9, atol=0.0)
     torch.testing.assert_close(expected.gradient, counted.gradient, rtol=1e-9, atol=0.0)
+
+
+def test_a_channel_that_collapsed_counts_no_more_than_a_dead_one() -> None:
+    dead, collapsed = some_network(), some_network()
+    for network, weight in ((dead, 0.0), (collapsed, 1e-20)):
+        with torch.no_grad():
+            network.head.norm.weight[0] = weight
+            network.head.norm.bias[0] = 0.0
+            network.head.norm.running_mean[0] = 0.0
+    ours, expected = step_of(collapsed), step_of(dead)
+    torch.testing.assert_close(ours.gradient, expected.gradient)
+    torch.testing.assert_close(ours.variances, expected.variances)
+
+
+def test_slopes_that_are_not_finite_are_refused_as_such() -> None:
+    network = some_network()
+
+    def steep(maps: Tensor, groups: Tensor) -> Tensor:
+        return (maps - maps.detach()).mean(dim=(0, 2, 3)).sqrt()  # whose slope at 0 is infinite
+
+    with pytest.raises(DataError, match="groups apart are not finite; its values overflow, so train") as raised:
+        meta_step(
+            network,
+            {"head": network.head},
+            [1.0],
+            training=batches(seed=1, count=1),
+            meta=batches(seed=2, count=1),
+            groups=[2],
+            snnl=steep,
+            loss=loss,
+            step=0.1,
+        )
+    assert "\n" not in str(raised.value)
 
 
 def test_layers_of_which_every_channel_is_dead_are_refused() -> None:

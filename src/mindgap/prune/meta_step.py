@@ -14,6 +14,7 @@ from torch.func import functional_call
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.prune.activations import layer_outputs
 from mindgap.prune.importance import Layers, ScoringBatch
+from mindgap.prune.soft_nearest import TELLS_APART
 
 ChannelLoss = Callable[[Tensor, Tensor], Tensor]
 """(maps (B, C, H, W), groups int64 (B,)) to (C,), NaN without a gradient where a channel cannot be scored."""
@@ -58,11 +59,13 @@ def meta_step(
     As θ' is linear in w, ∂L_meta/∂w_k = s·α ⟨∇_θ SNNL_k(θ), ∇_θ' L_meta(θ')⟩: one backward pass for each attribute's
     SNNL and one over the meta batches, and no second derivative. SNNL_k is the mean over all channels of the layers
     that can be scored, L_meta = Σ_k Var_g ℓ_g (``group_variance``). Parameters that need no gradient are not stepped.
-    The network, its gradients, buffers and training flags are as they were; the memory is K + 1 times that of the
+    A channel whose values are all below a millionth of its layer's largest has no say: its slope grows as one over its
+    size, so that the step would blow it up. The network, its gradients, buffers and training flags are as they were; the memory is K + 1 times that of the
     parameters before the last of the layers, and that of one batch's backward pass.
 
     Args:
-        network: any module that maps images to logits; it runs in evaluation mode.
+        network: any module that maps images to logits; it runs in evaluation mode. It and the batches are not made in
+            torch's inference mode, in which this may be called.
         layers: of the network, by name.
         weights: (K,), w_k.
         training: of each attribute the batch for its SNNL.
@@ -74,9 +77,9 @@ def meta_step(
 
     Raises:
         ConfigError: no parameter that is trained acts on the layers, or a layer puts out no maps.
-        DataError: no channel of the layers can be scored.
+        DataError: no channel of the layers can be scored, or their values overflow.
     """
-    with _evaluating(network), torch.enable_grad():
+    with _evaluating(network), torch.inference_mode(mode=False), torch.enable_grad():
         start = {
             name: value.detach().requires_grad_() for name, value in network.named_parameters() if value.requires_grad
         }
@@ -127,13 +130,25 @@ def _snnl_slopes(
 ) -> dict[str, Tensor]:
     """∇_θ SNNL_k by name, of the parameters that act on the layers."""
     maps = layer_outputs(functools.partial(functional_call, network, start), layers, batch.images).maps
-    value = torch.cat([snnl(maps[name], batch.groups) for name in layers]).nanmean()
+    value = torch.cat([snnl(_sizeable(maps[name]), batch.groups) for name in layers]).nanmean()
     if not value.requires_grad:
         raise ConfigError(f"no parameter before {', '.join(layers)} is trained; unfreeze some, or choose later layers")
     if value.isnan():
         raise DataError(f"no channel of {', '.join(layers)} tells any two images apart; choose other layers")
     slopes = torch.autograd.grad(value, list(start.values()), allow_unused=True)
-    return {name: slope for name, slope in zip(start, slopes, strict=True) if slope is not None}
+    found = {name: slope for name, slope in zip(start, slopes, strict=True) if slope is not None}
+    if not bool(torch.stack([slope.isfinite().all() for slope in found.values()]).all()):
+        raise DataError(
+            f"the slopes of how far {', '.join(layers)} tells groups apart are not finite; its values overflow, so "
+            "train the network again with a lower learning rate, or choose other layers"
+        )
+    return found
+
+
+def _sizeable(maps: Tensor) -> Tensor:
+    """The channels that have not collapsed beside the layer's largest value."""
+    sizes = maps.detach().abs().amax(dim=(0, 2, 3))
+    return maps[:, ~(sizes < TELLS_APART * sizes.max())]  # what is not a number is for others to tell
 
 
 def _moved(start: dict[str, Tensor], slopes: Sequence[dict[str, Tensor]], steps: Sequence[float]) -> dict[str, Tensor]:

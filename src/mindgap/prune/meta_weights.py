@@ -100,7 +100,8 @@ def learn_attribute_weights(
     weight 1; nothing is computed then, and its path is one row.
 
     Args:
-        network: maps images to logits; it is left as it was.
+        network: maps images to logits; it is left as it was. It is not made in torch's inference mode, in which this
+            may be called.
         layers: whose channels will be ranked, by name.
         attributes: K names, each known to both sources.
         training: images to score by.
@@ -113,7 +114,7 @@ def learn_attribute_weights(
     Raises:
         ConfigError: no attribute, or no parameter that is trained acts on the layers, or the step is too long.
         DataError: fewer than two groups of an attribute have two images in a meta batch, a source is empty, or no
-            channel of the layers can be scored.
+            channel of the layers can be scored, or their values overflow.
     """
     options = options or MetaOptions()
     attributes = tuple(attributes)
@@ -123,15 +124,13 @@ def learn_attribute_weights(
         return AttributeWeights(attributes, np.ones((1, 1)), np.empty((0, 1)), {attributes[0]: ()})
     names = [meta.group_names[attribute] for attribute in attributes]
     sources = [[_endless(data, attribute) for attribute in attributes] for data in (training, meta)]
-    weights = torch.ones(len(attributes), dtype=torch.float64)
-    adam = torch.optim.Adam([weights], lr=options.lr)
-    path, steps = [weights.numpy().copy()], list[MetaStep]()
-    for iteration in range(options.iterations):
+
+    def step(weights: Sequence[float]) -> MetaStep:
         its_training, its_meta = ([next(batches) for batches in source] for source in sources)
         found = meta_step(
             network,
             layers,
-            weights.tolist(),
+            weights,
             training=its_training,
             meta=its_meta,
             groups=[len(own) for own in names],
@@ -140,18 +139,34 @@ def learn_attribute_weights(
             step=options.signed_step,
         )
         _check(found, attributes, options)
-        weights.grad = found.gradient
-        adam.step()
-        weights.copy_(normalised(weights))
-        path.append(weights.numpy().copy())
-        steps.append(found)
-        on_iteration(iteration)
+        return found
+
+    path, steps = _descended(step, len(attributes), options, on_iteration)
     left_out = {
         attribute: _left_out(own, [found.sizes[number] for found in steps])
         for number, (attribute, own) in enumerate(zip(attributes, names, strict=True))
     }
     variances = torch.stack([found.variances for found in steps]).numpy()
     return AttributeWeights(attributes, np.stack(path), variances, left_out)
+
+
+@torch.inference_mode(mode=False)
+def _descended(
+    step: Callable[[Sequence[float]], MetaStep], count: int, options: MetaOptions, on_iteration: Callable[[int], None]
+) -> tuple[list[NDArray[np.float64]], list[MetaStep]]:
+    """Adam's way from ones, the weights (count,) from the start on, and what each step said."""
+    weights = torch.ones(count, dtype=torch.float64)
+    adam = torch.optim.Adam([weights], lr=options.lr)
+    path, steps = [weights.numpy().copy()], list[MetaStep]()
+    for iteration in range(options.iterations):
+        found = step(weights.tolist())
+        weights.grad = found.gradient
+        adam.step()
+        weights.copy_(normalised(weights))
+        path.append(weights.numpy().copy())
+        steps.append(found)
+        on_iteration(iteration)
+    return path, steps
 
 
 def normalised(weights: Tensor) -> Tensor:
