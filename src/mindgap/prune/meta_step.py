@@ -60,8 +60,9 @@ def meta_step(
     SNNL and one over the meta batches, and no second derivative. SNNL_k is the mean over all channels of the layers
     that can be scored, L_meta = Σ_k Var_g ℓ_g (``group_variance``). Parameters that need no gradient are not stepped.
     A channel whose values are all below a millionth of its layer's largest has no say: its slope grows as one over its
-    size, so that the step would blow it up. The network, its gradients, buffers and training flags are as they were; the memory is K + 1 times that of the
-    parameters before the last of the layers, and that of one batch's backward pass.
+    size, so that the step would blow it up. The network, its gradients, buffers and training flags are as they were;
+    the memory is K + 1 times that of the parameters before the last of the layers, and that of one batch's backward
+    pass.
 
     Args:
         network: any module that maps images to logits; it runs in evaluation mode. It and the batches are not made in
