@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,12 +49,12 @@ def batches(*, seed: int, count: int = 3) -> list[ScoringBatch]:
         labels = torch.randint(0, CLASSES, (IMAGES,), generator=generator)
         numbers = torch.arange(IMAGES) % groups
         numbers[-2:] = -1
-        made.append(ScoringBatch(images, labels, numbers))
+        made.append(ScoringBatch(images, labels, numbers, torch.arange(IMAGES)))
     return made
 
 
 def wide(made: list[ScoringBatch]) -> list[ScoringBatch]:
-    return [ScoringBatch(batch.images.double(), batch.labels, batch.groups) for batch in made]
+    return [replace(batch, images=batch.images.double()) for batch in made]
 
 
 def step_of(network: Network, *, step: float = 0.1, count: int = 3, to: torch.dtype = torch.float32) -> MetaStep:

@@ -41,7 +41,7 @@ class Planted:
 
     def balanced(self, attribute: str) -> Iterator[ScoringBatch]:
         for images in self.images:
-            yield ScoringBatch(images, self.labels, self.columns[attribute])
+            yield ScoringBatch(images, self.labels, self.columns[attribute], torch.arange(BATCH))
 
 
 def planted(*, seed: int, count: int = BATCHES) -> Planted:

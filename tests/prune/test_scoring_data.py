@@ -55,6 +55,48 @@ def test_a_group_is_used_up_before_it_comes_again() -> None:
     assert sorted(of_large.tolist()) == list(range(16, 80))
 
 
+def test_a_batch_has_room_for_eight_images_of_however_many_groups() -> None:
+    found = list(numbered([0, 1, 2] * 10, names="abc", batch_size=23).balanced("sex"))
+    assert {tuple(batch.groups.bincount().tolist()) for batch in found} == {(8, 8, 8)}
+
+
+def test_rows_tell_images() -> None:
+    data = numbered([0] * 9 + [1] * 20)
+    for batch in (*data.balanced("sex"), *data.natural()):
+        assert torch.equal(batch.images[:, 0, 0, 0].round().long(), batch.rows)
+
+
+@given(seed=st.integers(0, 1000), patients=st.integers(4, 40), batch_size=st.integers(16, 70))
+def test_no_batch_holds_two_images_of_a_patient_where_groups_have_eight(
+    seed: int, patients: int, batch_size: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    clusters = np.concatenate([np.arange(2 * patients), generator.integers(0, 2 * patients, 60)])
+    data = replace(numbered([*(clusters % 2)], batch_size=batch_size), clusters=clusters, seed=seed)
+    for batch in data.balanced("sex"):
+        drawn = clusters[batch.labels.numpy()]
+        if patients >= 8:
+            assert batch.groups.bincount().tolist() == [min(batch_size // 2, patients)] * 2
+            assert len(set(drawn)) == len(drawn)
+        else:
+            assert len(batch.labels.unique()) == len(drawn) >= 16
+
+
+def test_patients_are_used_up_before_one_comes_again_by_images_that_are_drawn_anew() -> None:
+    clusters = np.arange(160) % 32
+    data = replace(numbered([*(clusters % 2)], batch_size=16, batches=20), clusters=clusters)
+    found = [batch.labels.numpy() for batch in data.balanced("sex")]
+    for first in range(0, 20, 2):
+        assert sorted(clusters[np.concatenate(found[first : first + 2])]) == list(range(32))
+    assert len(set(np.concatenate(found))) > 100
+
+
+def test_images_that_are_each_a_cluster_are_drawn_as_without_clusters() -> None:
+    data = numbered([0] * 40 + [1] * 20)
+    for one, other in zip(data.balanced("sex"), replace(data, clusters=np.arange(60)).balanced("sex"), strict=True):
+        assert torch.equal(one.labels, other.labels)
+
+
 def test_natural_batches_hold_all_images_once_before_any_comes_again() -> None:
     data = numbered([0] * 50 + [1] * 4 + [-1] * 10, batch_size=32, batches=2)
     found = list(data.natural("sex"))
@@ -90,20 +132,19 @@ def test_it_is_what_importances_ask_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "names", "batch_size", "error", "words"),
+    ("groups", "names", "words"),
     [
-        ([0] * 40, "a", 32, DataError, "attribute 'sex' has one group, 'a'; channels"),
-        ([-1] * 40, "", 32, DataError, "attribute 'sex' has no group; channels"),
-        ([0] * 40 + [1] * 7, "ab", 32, DataError, "group 'b' of 'sex' has 7 images to score channels by, fewer than 8"),
-        ([0] * 40, "ab", 32, DataError, "group 'b' of 'sex' has 0 images"),
-        ([0, 1, 2] * 10, "abc", 23, ConfigError, "each of the 3 groups of 'sex'; raise the batch size to 24"),
+        ([0] * 40, "a", "attribute 'sex' has one group, 'a'; channels"),
+        ([-1] * 40, "", "attribute 'sex' has no group; channels"),
+        ([0] * 40 + [1] * 7, "ab", "group 'b' of 'sex' has 7 images to score channels by, fewer than 8"),
+        ([0] * 40, "ab", "group 'b' of 'sex' has 0 images"),
     ],
 )
 def test_an_attribute_that_balanced_batches_cannot_hold_is_refused_at_once(
-    groups: list[int], names: str, batch_size: int, error: type[MindgapError], words: str
+    groups: list[int], names: str, words: str
 ) -> None:
-    with pytest.raises(error, match=words) as raised:
-        numbered(groups, names=names, batch_size=batch_size).balanced("sex")
+    with pytest.raises(DataError, match=words) as raised:
+        numbered(groups, names=names).balanced("sex")
     assert "\n" not in str(raised.value)
 
 
@@ -119,6 +160,7 @@ def test_an_unknown_attribute_is_refused(ask: str) -> None:
         ({"batch_size": 0}, ConfigError, "batch size to score channels is 0; use 1 or more"),
         ({"batches": -1}, ConfigError, "number of batches to score channels is -1"),
         ({"rows": torch.arange(0)}, DataError, "no images to score channels by"),
+        ({"clusters": np.zeros(3)}, ShapeError, "clusters are of 3 images, and 120 are to be scored by"),
         ({"labels": torch.zeros(3)}, ShapeError, "labels are of 3 images, and 120 are to be scored by"),
         ({"rows": torch.arange(5), "labels": torch.zeros(5)}, ShapeError, "groups of sex are of 120 images, and 5"),
     ],

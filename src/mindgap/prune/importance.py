@@ -25,11 +25,13 @@ class ScoringBatch:
         images: float32 (B, 3, S, S), normalised, not augmented.
         labels: int64 (B,), or float32 (B, L) of 0 and 1.
         groups: int64 (B,), group numbers of one attribute, -1 where unknown or where no attribute was asked for.
+        rows: int64 (B,), which image each is; the same number in two batches is the same image.
     """
 
     images: Tensor
     labels: Tensor
     groups: Tensor
+    rows: Tensor
 
 
 class ScoringData(Protocol):

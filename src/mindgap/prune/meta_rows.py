@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
+from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
-from mindgap.data.augment import normalize
 from mindgap.data.batches import BatchPlan
 from mindgap.data.split import cluster_disjoint_split
 from mindgap.prune.importance import ScoringBatch
 from mindgap.prune.meta_step import LEAST_IMAGES
+from mindgap.prune.store_batches import StoreBatches
 
 META_SHARE = 0.1
 
@@ -65,40 +63,12 @@ def split_meta_rows(
 
 
 @dataclass(frozen=True, eq=False)
-class MetaBatches:
+class MetaBatches(StoreBatches):
     """Meta rows as batches that hold every group of an attribute alike, the same each time they are asked for.
 
     A group with two images or more is in every batch, its images repeated where they are few, which leaves their mean
     loss what it is; a group with fewer, and images of unknown group, are in none.
-
-    Attributes:
-        images: uint8 (N, S, S, 3), all images of the store.
-        rows: int64 (n,), the meta rows.
-        labels: int64 (n,) or float32 (n, L), of these rows.
-        groups: of these rows, by attribute.
-        mean: channel means the network expects, in 0..1.
-        std: channel standard deviations the network expects, in 0..1.
-        device: the network's.
-        batch_size: images of a batch.
-        batches: number of batches.
-        seed: what the draws depend on.
     """
-
-    images: Tensor
-    rows: Tensor
-    labels: Tensor
-    groups: Mapping[str, Groups]
-    mean: Sequence[float]
-    std: Sequence[float]
-    device: torch.device
-    batch_size: int = 128
-    batches: int = 20
-    seed: int = 0
-
-    @property
-    def group_names(self) -> dict[str, tuple[str, ...]]:
-        """The groups of each attribute, in the order of their numbers."""
-        return {name: groups.names for name, groups in self.groups.items()}
 
     def balanced(self, attribute: str) -> Iterator[ScoringBatch]:
         """Batches of images of every group with two or more.
@@ -106,9 +76,8 @@ class MetaBatches:
         Raises:
             UnknownNameError: there is no such attribute.
             DataError: fewer than two groups have two images.
-            ConfigError: a batch has no room for two images of each group.
         """
-        groups = self._groups(attribute)
+        groups = self.groups_of(attribute)
         counts = groups.counts()
         kept = counts >= LEAST_IMAGES
         if kept.sum() < LEAST_IMAGES:
@@ -120,28 +89,10 @@ class MetaBatches:
         plan = BatchPlan(
             groups.ids[members],
             kept / kept.sum(),
-            batch_size=self.batch_size,
+            batch_size=max(self.batch_size, LEAST_IMAGES * int(kept.sum())),
             seed=derive_seed(self.seed, "meta batches", attribute),
             min_per_group=LEAST_IMAGES,
         )
         epochs = range(-(-self.batches // plan.steps_per_epoch))
         positions = members[np.concatenate([plan.epoch(epoch) for epoch in epochs])[: self.batches]]
-        return self._batched(positions, torch.from_numpy(groups.ids))
-
-    def _groups(self, attribute: str) -> Groups:
-        if attribute not in self.groups:
-            raise UnknownNameError(
-                f"no attribute {attribute!r} among the meta rows; {near_names(attribute, self.groups)}"
-            )
-        return self.groups[attribute]
-
-    def _batched(self, positions: NDArray[np.int64], ids: Tensor) -> Iterator[ScoringBatch]:
-        """The batches of int64 (batches, B) positions among the rows."""
-        for chosen in torch.from_numpy(positions).unbind():
-            rows = self.rows[chosen.to(self.rows.device)].to(self.images.device)
-            images = self.images.index_select(0, rows).to(self.device)
-            yield ScoringBatch(
-                images=normalize(images, mean=self.mean, std=self.std),
-                labels=self.labels[chosen.to(self.labels.device)].to(self.device),
-                groups=ids[chosen].to(self.device),
-            )
+        return self.batched(positions, groups)

@@ -133,7 +133,10 @@ class PruneJob:
     @cached_property
     def scoring(self) -> StoreScoringData:
         """The images by which channels are scored."""
-        return StoreScoringData(**self._data(self._scored_rows[0], "scoring"), batches=self.options.scoring_batches)
+        rows = self._scored_rows[0]
+        return StoreScoringData(
+            **self._data(rows, "scoring"), batches=self.options.scoring_batches, clusters=self.store.clusters[rows]
+        )
 
     @cached_property
     def meta(self) -> MetaBatches:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -9,7 +12,9 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 
 from mindgap.core.errors import DataError
+from mindgap.core.groups import Groups
 from mindgap.prune.importance import make_importance
+from mindgap.prune.importances.fairprune import _measured, _of_group
 from mindgap.prune.scoring_data import StoreScoringData
 from mindgap.testing.made_scoring import coloured_network, made_scoring_data
 from mindgap.testing.two_channels import two_channels
@@ -86,6 +91,27 @@ def test_samples_bound_the_images_of_each_group() -> None:
 
     assert not torch.equal(scores(3).nan_to_num(), scores(9).nan_to_num())
     torch.testing.assert_close(scores(48), scores(1000), equal_nan=True)
+
+
+def test_an_image_counts_once_however_often_it_is_drawn() -> None:
+    """Of 8 images of c, 7 of them wrong, no 30 are made: c is set aside, and a and b are compared."""
+    network, data = two_channels()
+    ids = np.where(np.arange(120) < 8, 2, data.train.groups.ids)
+    labels = torch.where(torch.from_numpy(ids == 2), 1 - data.train.labels, data.train.labels)
+    groups = Groups("sex", ("a", "b", "c"), ids)
+    drawn = replace(of_training(data, labels=labels), groups={"sex": groups}, batch_size=24, batches=20)
+    standing = _measured(network.eval(), drawn, "sex")
+    assert standing.images == {"a": 56, "b": 56, "c": 8}
+    assert (standing.privileged, standing.unprivileged) == ("a", "b")
+    assert standing.accuracy["c"] == 1 / 8
+
+
+@pytest.mark.parametrize(("most", "expected"), [(5, 5), (40, 12)])
+def test_samples_are_images_that_differ(most: int, expected: int) -> None:
+    data = made_scoring_data(120, batches=4, unknown=0.0)
+    parts = [images for images, _ in _of_group(data, "sex", 2, most=most)]
+    images = torch.cat(parts)
+    assert len(images) == len(images.unique(dim=0)) == expected
 
 
 def test_groups_that_fare_alike_are_refused() -> None:

@@ -15,7 +15,7 @@ from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.prune.dead_channels import dead_channels, scores_of_living
-from mindgap.prune.importance import IMPORTANCES, AbstractImportance, Layers, ScoringData
+from mindgap.prune.importance import IMPORTANCES, AbstractImportance, Layers, ScoringBatch, ScoringData
 from mindgap.prune.producing import producing_convolutions
 from mindgap.space.network import Network
 from mindgap.train.curvature import Curvature, hessian_diagonal
@@ -31,7 +31,7 @@ class FairPruneOptions(StrictModel):
     Attributes:
         beta: β, how much a channel's use to the privileged group counts towards its removal.
         curvature: the Hessian's diagonal: ``ggn``, ``fisher`` or ``hutchinson``.
-        samples: images per group on which it is taken, at most.
+        samples: images per group, no one twice, on which it is taken, at most.
         draws: random vectors per 16 images, for ``hutchinson``.
     """
 
@@ -94,7 +94,7 @@ class FairPrune(AbstractImportance):
 def _measured(network: Network, data: ScoringData, attribute: str) -> Standing:
     found, ids = [], []
     with torch.no_grad():
-        for batch in data.balanced(attribute):
+        for batch in _once(data, attribute):
             found.append(rights_and_losses(network(batch.images).float(), batch.labels))
             ids.append(batch.groups)
     right, losses = torch.cat(found, dim=1).cpu().numpy()
@@ -105,10 +105,22 @@ def _measured(network: Network, data: ScoringData, attribute: str) -> Standing:
 def _of_group(data: ScoringData, attribute: str, group: int, *, most: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Images and labels of one group, in small batches."""
     left = most
-    for batch in data.balanced(attribute):
-        rows = (batch.groups == group).nonzero()[:left, 0]
-        for some in rows.split(_CURVED_BATCH):
+    for batch in _once(data, attribute):
+        places = (batch.groups == group).nonzero()[:left, 0]
+        for some in places.split(_CURVED_BATCH) if len(places) else ():
             yield batch.images[some], batch.labels[some]
-        left -= len(rows)
+        left -= len(places)
         if left == 0:
             return
+
+
+def _once(data: ScoringData, attribute: str) -> Iterator[ScoringBatch]:
+    """The balanced batches without images that came before: a small group's are in every batch."""
+    seen = np.empty(0, dtype=np.int64)
+    for batch in data.balanced(attribute):
+        rows, first = np.unique(batch.rows.cpu().numpy(), return_index=True)
+        fresh = np.sort(first[~np.isin(rows, seen)])
+        seen = np.union1d(seen, rows)
+        if len(fresh):
+            kept = torch.from_numpy(fresh).to(batch.rows.device)
+            yield ScoringBatch(batch.images[kept], batch.labels[kept], batch.groups[kept], batch.rows[kept])
