@@ -75,6 +75,24 @@ def test_other_packages_code_is_read_too() -> None:
     assert producing_norms(module) == ()
 
 
+class Named(nn.Module):
+    """Gives its arguments by name, the second factor first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.gate = (nn.Conv2d(3, 4, 1) for _ in range(3))
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        both = torch.add(self.a(input=x), other=self.b(x))
+        return self.act(input=torch.mul(other=self.gate(x), input=F.relu(input=both)))
+
+
+def test_arguments_that_are_given_by_name_are_read_too() -> None:
+    module = Named()
+    assert names(module, producing_convolutions(module)) == ["a", "b"]
+
+
 class Joined(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x, x], dim=1)

@@ -97,14 +97,19 @@ def _before(node: fx.Node, whole: nn.Module, found: _Producers, module: nn.Modul
         if isinstance(called, _BatchNorm) and called.affine:
             found.norms.append(called)
         if _keeps_channels(called):
-            return [node.args[0]]
+            return [_first(node)]
         raise _unknown(module, f"{type(called).__name__} mixes them")
     name = _name(node)
     if name in _SUMS:
-        return [arg for arg in node.args if isinstance(arg, fx.Node)]
+        return [arg for arg in (*node.args, *node.kwargs.values()) if isinstance(arg, fx.Node)]
     if name in _OF_THE_FIRST:
-        return [node.args[0]]
+        return [_first(node)]
     raise _unknown(module, f"{name} mixes them")
+
+
+def _first(node: fx.Node) -> Any:
+    """The first argument, which torch names ``input``."""
+    return node.args[0] if node.args else node.kwargs.get("input")
 
 
 def _keeps_channels(module: nn.Module) -> bool:
