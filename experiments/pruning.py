@@ -30,7 +30,7 @@ from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
-from mindgap.prune.schedule import PruningSchedule, Standing, decide
+from mindgap.prune.schedule import PruningSchedule, ValidationFigures, decide
 from mindgap.report.comparison_words import attribute_sentence
 from mindgap.search.chosen import kept_probabilities
 from mindgap.train.evaluate import predict_probabilities
@@ -116,12 +116,12 @@ def rows(options: argparse.Namespace, record: dict[str, Any], *, method: str, se
     return found
 
 
-def standing(record: dict[str, Any], step: dict[str, Any]) -> Standing:
+def standing(record: dict[str, Any], step: dict[str, Any]) -> ValidationFigures:
     """Accuracy and gaps of the validation split."""
     audit = step["validation"]
     gaps = {name: audit["attributes"][name]["gaps"][record["gap"]]["value"] for name in record["attributes"]}
     accuracy = audit["overall"]["accuracy"]["value"]
-    return Standing(accuracy, {name: np.nan if value is None else value for name, value in gaps.items()})
+    return ValidationFigures(accuracy, {name: np.nan if value is None else value for name, value in gaps.items()})
 
 
 def models(options: argparse.Namespace) -> list[Model]:

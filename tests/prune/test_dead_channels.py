@@ -23,8 +23,7 @@ def test_the_dead_one_alone_is_found_and_not_by_its_place_in_the_map() -> None:
 def test_a_channel_that_moves_from_batch_to_batch_only_is_not_dead() -> None:
     network, one = coloured_network(), torch.zeros(4, dtype=torch.int64)
     batches = [
-        ScoringBatch(torch.full((4, 3, 16, 16), value), labels=one, groups=one, rows=one)
-        for value in (0.1, 0.9)
+        ScoringBatch(torch.full((4, 3, 16, 16), value), labels=one, groups=one, rows=one) for value in (0.1, 0.9)
     ]
     layers = {"stem": network.stem}
     assert dead_channels(network, layers, batches[:1])["stem"].all()

@@ -21,6 +21,7 @@ _PLAIN = (
     (re.compile(r"Input should be less than (\S+)"), r"give less than \1"),
     (re.compile(r"Input should be a valid integer[^;]*"), "give a whole number"),
     (re.compile(r"Input should be a valid number[^;]*"), "give a number"),
+    (re.compile(r"Input should be a finite number"), "give a finite number"),
     (re.compile(r"Input should be a valid boolean[^;]*"), "give true or false"),
     (re.compile(r"Input should be a valid string"), "give a text"),
 )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, FiniteFloat, field_validator
 
-from mindgap.core.config import StrictModel
+from mindgap.prune.schedule import PruningSchedule
 from mindgap.train.precision import Precision
 
 
-class PruneOptions(StrictModel):
-    """Options of ``mindgap prune``.
+class PruneOptions(PruningSchedule):
+    """Options of ``mindgap prune``, with those of its schedule.
 
     Attributes:
         method: importance that ranks channels.
@@ -21,10 +22,6 @@ class PruneOptions(StrictModel):
         attribute_weights: ``learned`` on held-out images (``snnl`` alone), ``equal``, or a number per attribute.
         weight_steps: of learning the weights.
         gap: that has to narrow, the mean over the attributes.
-        share: of the channels that a layer still has, removed per iteration.
-        iterations: at most so many.
-        max_accuracy_drop: from the network before pruning; above it pruning stops and the last step is taken back.
-        min_gap_reduction: from the iteration before, likewise below it.
         epochs: of fine-tuning after every removal, at most.
         patience: epochs without a better validation accuracy after which fine-tuning ends.
         lr: peak learning rate of fine-tuning; None is a tenth of the run's.
@@ -32,7 +29,7 @@ class PruneOptions(StrictModel):
         mitigation: of fine-tuning; None is that of the run.
         control: whether the network is also fine-tuned for as many epochs without removing a channel.
         rows: whether the paper's four rows are made: the run, with blended tones, pruned, and both.
-        scoring_batches: of 128 images each, by which channels are scored.
+        scoring_batches: of up to 128 images each, or 8 of every group if those are more, by which channels are scored.
         seed: of draws and of fine-tuning.
         bootstrap: replicates of the intervals.
         permutations: of the noise floors.
@@ -47,13 +44,9 @@ class PruneOptions(StrictModel):
     attribute_weights: Literal["learned", "equal"] | dict[str, float] | None = None
     weight_steps: int = Field(default=100, ge=1)
     gap: str = "equalized_odds_abs_mean"
-    share: float = Field(default=0.02, gt=0, lt=1)
-    iterations: int = Field(default=3, ge=1)
-    max_accuracy_drop: float = Field(default=0.03, ge=0, le=1)
-    min_gap_reduction: float = Field(default=0.005, ge=-1, le=1)
     epochs: int = Field(default=5, ge=1)
     patience: int = Field(default=2, ge=1)
-    lr: float | None = Field(default=None, gt=0)
+    lr: FiniteFloat | None = Field(default=None, gt=0)
     batch_size: int | None = Field(default=None, ge=2)
     mitigation: str | None = None
     control: bool = True
@@ -68,6 +61,8 @@ class PruneOptions(StrictModel):
     @field_validator("attribute_weights")
     @classmethod
     def _weights(cls, value: object) -> object:
-        if isinstance(value, dict) and (min(value.values(), default=0.0) < 0 or not sum(value.values())):
-            raise ValueError("weights must be 0 or more, and not all 0")
+        if isinstance(value, dict) and not (
+            all(0 <= weight < math.inf for weight in value.values()) and 0 < sum(value.values()) < math.inf
+        ):
+            raise ValueError("weights must be 0 or more, not infinite, and not all 0")
         return value

@@ -38,7 +38,7 @@ class PruningSchedule(StrictModel):
 
 
 @dataclass(frozen=True)
-class Standing:
+class ValidationFigures:
     """What a network reaches on the validation split.
 
     Attributes:
@@ -74,29 +74,24 @@ class Decision:
 
 
 def channels_to_remove(count_now: int, *, share: float = 0.02) -> int:
-    """How many of a layer's channels one iteration removes, max(1, round(share · count_now)); halves round to even.
+    """How many of a layer's channels one iteration removes, max(1, round(share · count_now)) but never the last one.
+
+    Halves round to even.
 
     Example:
-        Of 512 channels 2 % are 10; of 16 it is 1; the only channel of a layer stays.
-        >>> channels_to_remove(512), channels_to_remove(16), channels_to_remove(1)
-        (10, 1, 0)
+        Of 512 channels 2 % are 10; of 16 it is 1; the only channel of a layer stays, and one of two at any share.
+        >>> channels_to_remove(512), channels_to_remove(16), channels_to_remove(1), channels_to_remove(2, share=0.9)
+        (10, 1, 0, 1)
 
     Raises:
-        ConfigError: the share is not above 0 and below 1, or would remove every channel of a layer.
+        ConfigError: the share is not above 0 and below 1.
         ShapeError: there is no channel.
     """
     if count_now < 1:
         raise ShapeError(f"a layer of {count_now} channels cannot be pruned; give the channels it has now")
     if not 0 < share < 1:
         raise ConfigError(f"share is {share:g}: give more than 0 and less than 1, such as .02 for 2 %")
-    if count_now == 1:
-        return 0
-    number = max(1, round(share * count_now))
-    if number >= count_now:
-        raise ConfigError(
-            f"share is {share:g}: it would remove all {count_now} channels of a layer; give a smaller one"
-        )
-    return number
+    return min(count_now - 1, max(1, round(share * count_now)))
 
 
 def ranked_channels(
@@ -125,7 +120,14 @@ def ranked_channels(
     return {layer: _lowest(layer, scores, weights, count) for layer, count in counts.items()}
 
 
-def decide(schedule: PruningSchedule, iteration: int, *, first: Standing, before: Standing, now: Standing) -> Decision:
+def decide(
+    schedule: PruningSchedule,
+    iteration: int,
+    *,
+    first: ValidationFigures,
+    before: ValidationFigures,
+    now: ValidationFigures,
+) -> Decision:
     """Whether to go on after an iteration (Wei & Chakraborti, Alg. 2, lines 22–26).
 
     Stops and reverts where A_0 − A_k > τ_acc, or F_k − F_{k−1} < τ_fair with F = 1 − the mean of the gaps over
@@ -148,7 +150,7 @@ def decide(schedule: PruningSchedule, iteration: int, *, first: Standing, before
     drop = first.accuracy - now.accuracy
     kept = [name for name in now.gaps if math.isfinite(now.gaps[name]) and math.isfinite(before.gaps[name])]
     left_out = tuple(name for name in now.gaps if name not in kept)
-    gap_before, gap_now = (_mean([standing.gaps[name] for name in kept]) for standing in (before, now))
+    gap_before, gap_now = (_mean([of.gaps[name] for name in kept]) for of in (before, now))
     reduction = gap_before - gap_now
     figure = _stopped_by(schedule, iteration, drop, reduction)
     said = {
@@ -171,7 +173,7 @@ def _stopped_by(schedule: PruningSchedule, iteration: int, drop: float, reductio
     return "iterations" if iteration >= schedule.iterations else None
 
 
-def _said_of_accuracy(schedule: PruningSchedule, first: Standing, now: Standing) -> str:
+def _said_of_accuracy(schedule: PruningSchedule, first: ValidationFigures, now: ValidationFigures) -> str:
     most, drop = schedule.max_accuracy_drop, _figure(first.accuracy - now.accuracy)
     fallen = f"accuracy went from {_figure(first.accuracy)} before pruning to {_figure(now.accuracy)}"
     return f"{fallen}, a drop of {drop}; at most {most:g} is allowed"

@@ -86,7 +86,7 @@ def prune(
         control: whether the unpruned network is fine-tuned alike, for comparison.
         rows: whether the four rows of the paper's table are made: the run, it with blended tones, pruned, and both.
             What is missing is trained and pruned in ``rows`` below ``out``; a store without twins has two rows.
-        scoring_batches: of 128 images each, that channels are scored by.
+        scoring_batches: of up to 128 images each (8 of every group if those are more), that channels are scored by.
         seed: of draws and of fine-tuning.
         bootstrap: replicates of the intervals.
         permutations: of the noise floors.

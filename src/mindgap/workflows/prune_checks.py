@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from mindgap.audit.comparison import refuse_unknown_gap
 from mindgap.core.errors import ConfigError, DataError, RunError
 from mindgap.prune.layers import choose_layers
-from mindgap.prune.schedule import channels_to_remove
 from mindgap.prune.surgery import remove_channels
 from mindgap.space.foreign_weights import ForeignWeights
 from mindgap.train.blending import check_blend
@@ -49,8 +48,6 @@ def check_pruning(job: PruneJob) -> None:
 def _check_layers(job: PruneJob) -> None:
     layers = choose_layers(job.model.network, job.options.layers)
     counts = job.channel_counts(job.model.network, layers)
-    for count in counts.values():
-        channels_to_remove(count, share=job.options.share)
     _refuse_coupled(job, counts)
 
 

@@ -22,7 +22,6 @@ from mindgap.prune.activations import layer_outputs
 from mindgap.prune.importance import AbstractImportance, make_importance
 from mindgap.prune.meta_rows import MetaBatches, split_meta_rows
 from mindgap.prune.options import PruneOptions
-from mindgap.prune.schedule import PruningSchedule
 from mindgap.prune.scoring_data import StoreScoringData
 from mindgap.space.architecture import Architecture
 from mindgap.space.cost import count_cost
@@ -87,11 +86,6 @@ class PruneJob:
         """Whether the attributes' weights are learned."""
         named = self.options.attribute_weights in (None, "learned") and self.options.method == "snnl"
         return named and len(self.attributes) > 1
-
-    @property
-    def schedule(self) -> PruningSchedule:
-        """How much is removed, and when it stops."""
-        return PruningSchedule(**{name: getattr(self.options, name) for name in PruningSchedule.model_fields})
 
     @cached_property
     def settings(self) -> TrainSettings:

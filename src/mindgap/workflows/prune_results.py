@@ -12,6 +12,7 @@ import numpy as np
 from mindgap.core.files import jsonable, write_json
 from mindgap.core.progress import Progress
 from mindgap.metrics.predictions import write_predictions
+from mindgap.prune.schedule import PruningSchedule
 from mindgap.space.architecture import save_network
 from mindgap.space.cost import measure_latencies_ms
 from mindgap.train.fine_tuning import FineTuned
@@ -92,7 +93,7 @@ def _record(
         "attributes": list(job.attributes),
         "layers": list(steps[0].channels),
         "gap": options.gap,
-        "schedule": job.schedule.model_dump(mode="json"),
+        "schedule": job.options.model_dump(mode="json", include=set(PruningSchedule.model_fields)),
         "iterations": [step.record for step in steps],
         "kept": len(kept) - 1,
         "reverted": len(kept) < len(steps),

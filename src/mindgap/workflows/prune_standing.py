@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.metrics.metric import METRICS
-from mindgap.prune.schedule import Standing
+from mindgap.prune.schedule import ValidationFigures
 from mindgap.workflows.prune_job import PruneJob
 
 
-def standing(audit: Mapping[str, Any], attributes: Sequence[str], gap: str) -> Standing:
+def validation_figures(audit: Mapping[str, Any], attributes: Sequence[str], gap: str) -> ValidationFigures:
     """Accuracy and gaps of an AUDIT; of several labels the means, a gap over the labels where it is defined.
 
     A gap whose best value is not 0, such as a ratio, counts by how far it is from its best.
@@ -26,7 +26,7 @@ def standing(audit: Mapping[str, Any], attributes: Sequence[str], gap: str) -> S
         name: [_distance(part["attributes"].get(name, {}).get("gaps", {}).get(gap), gap) for part in parts]
         for name in attributes
     }
-    return Standing(audit["overall"]["accuracy"]["value"], {name: _mean(of) for name, of in values.items()})
+    return ValidationFigures(audit["overall"]["accuracy"]["value"], {name: _mean(of) for name, of in values.items()})
 
 
 def gap_changes(

@@ -29,7 +29,7 @@ from mindgap.train.fine_tuning import FineTuned, fine_tune
 from mindgap.train.loss import make_loss
 from mindgap.train.modes import Mode
 from mindgap.workflows.prune_job import PruneJob
-from mindgap.workflows.prune_standing import gap_changes, standing
+from mindgap.workflows.prune_standing import gap_changes, validation_figures
 
 RECORD, CHOICE, PREDICTIONS = "record.json", "choice.json", "predictions.parquet"
 NO_ATTRIBUTE = ""
@@ -114,8 +114,8 @@ def next_step(job: PruneJob, folder: Path, bar: Progress, *, first: Step, before
     predictions = job.predictions(rows, chances)
     write_predictions(folder / PREDICTIONS, predictions, split="validation")
     audit = job.audit(predictions)
-    now, was, start = (standing(of, job.attributes, job.options.gap) for of in _audits(audit, before, first))
-    decision = decide(job.schedule, iteration, first=start, before=was, now=now)
+    now, was, start = (validation_figures(of, job.attributes, job.options.gap) for of in _audits(audit, before, first))
+    decision = decide(job.options, iteration, first=start, before=was, now=now)
     record = {
         "iteration": iteration,
         "removed": choice["removed"],

@@ -122,6 +122,13 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_record(
     assert (out / "weights.safetensors").read_bytes() == (pruned / "weights.safetensors").read_bytes()
 
 
+def test_of_a_large_share_the_last_channel_stays_and_pruning_goes_on(
+    run: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = quick(run, tmp_path / "out", share=0.99, control=False)
+    assert [step["channels"]["head"] for step in record["iterations"]] == [20, 1, 1]
+
+
 def test_finished_it_is_read_again(run: Path, pruned: Path, quick: Callable[..., Any]) -> None:
     stamp = (pruned / "prune.json").stat().st_mtime_ns
     assert quick(run, pruned) == read_json(pruned / "prune.json")

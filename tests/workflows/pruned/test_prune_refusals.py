@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "weights that are all 0": ({"attribute_weights": {"sex": 0.0}}, "not all 0"),
     "weights where none count": ({"method": "magnitude", "attribute_weights": "equal"}, "knows no attributes"),
     "weights that cannot be learned": ({"method": "fairprune", "attribute_weights": "learned"}, "for the method snnl"),
-    "share that empties a layer": ({"share": 0.99}, "would remove all"),
+    "weights that are not numbers": ({"attribute_weights": {"sex": math.nan}}, "weights must be 0 or more"),
+    "infinite weights": ({"attribute_weights": {"sex": math.inf}}, "weights must be 0 or more, not infinite"),
+    "infinite learning rate": ({"lr": math.inf}, "lr is inf: give a finite number"),
     "teacher": ({"mitigation": "mfd"}, "needs a teacher"),
     "mitigation by groups": ({"mitigation": "domainindep"}, "predicts by each image's group"),
     "mitigation that works at the end": ({"mitigation": "fairprune"}, "works after the last epoch"),
