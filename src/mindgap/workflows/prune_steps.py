@@ -17,6 +17,7 @@ from mindgap.core.files import jsonable, read_json, write_json
 from mindgap.core.progress import Progress
 from mindgap.core.seed import derive_seed
 from mindgap.metrics.predictions import write_predictions
+from mindgap.prune.dead_channels import check_scores
 from mindgap.prune.layers import choose_layers
 from mindgap.prune.meta_weights import MetaOptions, learn_attribute_weights
 from mindgap.prune.schedule import channels_to_remove, decide, ranked_channels
@@ -191,9 +192,11 @@ def _choice(job: PruneJob, folder: Path, before: Step, *, iteration: int, bar: P
         attribute or NO_ATTRIBUTE: job.importance.score(network, layers, job.scoring, attribute=attribute)
         for attribute in job.scored_attributes
     }
+    counts = {name: channels_to_remove(len(of), share=job.options.share) for name, of in before.channels.items()}
+    for by_layer in scores.values():
+        check_scores({name: by_layer[name] for name, count in counts.items() if count})
     path = _learned(job, network, bar, iteration=iteration) if job.learns_weights else None
     weights = job.fixed_weights() if path is None else dict(zip(job.attributes, path[-1], strict=True))
-    counts = {name: channels_to_remove(len(of), share=job.options.share) for name, of in before.channels.items()}
     used = weights if weights is not None else {NO_ATTRIBUTE: 1.0}
     places = ranked_channels(scores, used, counts)
     total = {
@@ -221,6 +224,11 @@ def _or_none(value: float) -> float | None:
 
 
 def _learned(job: PruneJob, network: Network, bar: Progress, *, iteration: int) -> list[list[float]]:
+    steps = job.options.weight_steps
+
+    def say(done: int) -> None:
+        bar.describe(f"iteration {iteration}: learning the attributes' weights, {done + 1} of {steps} steps done")
+
     bar.describe(f"iteration {iteration}: learning the attributes' weights")
     found = learn_attribute_weights(
         network,
@@ -229,7 +237,8 @@ def _learned(job: PruneJob, network: Network, bar: Progress, *, iteration: int) 
         training=job.scoring,
         meta=job.meta,
         snnl=partial(channel_snnl, **job.importance.options.model_dump()),
-        options=MetaOptions(iterations=job.options.weight_steps),
+        options=MetaOptions(iterations=steps),
         loss=make_loss(job.settings.loss, task=job.store.task, label_smoothing=job.settings.label_smoothing),
+        on_iteration=say,
     )
     return found.path.tolist()

@@ -14,8 +14,11 @@ import torch
 
 from mindgap.api import predict, report
 from mindgap.core.files import read_json, write_json
+from mindgap.prune.options import PruneOptions
 from mindgap.space.cost import count_cost
 from mindgap.train.trained_model import read_trained_model
+from mindgap.workflows.prune_job import PruneJob
+from mindgap.workflows.prune_steps import _learned
 
 
 def test_every_iteration_removes_its_share_of_what_is_left(pruned: Path) -> None:
@@ -205,6 +208,30 @@ def test_the_weights_of_two_attributes_are_learned_and_their_path_is_kept(
     assert record["layers"] == ["blocks.7"]
     assert len(step["removed"]["blocks.7"]) == 51
     assert "Weights before iteration 1" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+class Told:
+    """Keeps what long work reports."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def advance(self, n: int = 1) -> None:
+        pass
+
+    def describe(self, text: str) -> None:
+        self.words.append(text)
+
+
+def test_every_step_of_learning_the_weights_is_told(two_attributes: Path) -> None:
+    model, bar = read_trained_model(two_attributes), Told()
+    job = PruneJob(model, model.open_store(), PruneOptions(weight_steps=2, scoring_batches=1, device="cpu"))
+    _learned(job, model.network, bar, iteration=1)
+    assert bar.words == [
+        "iteration 1: learning the attributes' weights",
+        "iteration 1: learning the attributes' weights, 1 of 2 steps done",
+        "iteration 1: learning the attributes' weights, 2 of 2 steps done",
+    ]
 
 
 def test_a_store_without_twins_has_the_two_rows_without_blending(

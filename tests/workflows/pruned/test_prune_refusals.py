@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mindgap.core.errors import MindgapError
+from mindgap.space.architecture import save_network
+from mindgap.train.trained_model import read_trained_model
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "method": ({"method": "snl"}, "no 'snl'.*snnl"),
@@ -72,3 +76,16 @@ def test_the_rows_of_a_pruned_run_are_refused(pruned: Path, quick: Callable[...,
     with pytest.raises(MindgapError, match="the run it was pruned from"):
         quick(pruned, tmp_path / "out", rows=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_scores_that_overflow_are_refused_in_one_line(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    model = read_trained_model(run)
+    with torch.no_grad():
+        model.network.get_parameter("head.conv.weight")[0] = 3e37  # of which 16 sum to more than float32 holds
+        model.network.get_parameter("head.norm.weight")[0] = 1e-37
+        model.network.get_buffer("head.norm.running_mean")[0] = 0.0
+    save_network(tmp_path / "run", model.architecture, model.network)
+    with pytest.raises(MindgapError, match="channel 0 of layer 'head' has the score inf; its values overflow") as error:
+        quick(tmp_path / "run", tmp_path / "out", method="magnitude")
+    assert "\n" not in str(error.value)
