@@ -51,3 +51,24 @@ def test_a_width_that_no_choice_says_stays(architecture):
     with pytest.raises(ConfigError, match=r"blocks\.0\.0\.conv\.weight is \(4, .* its blocks cannot say these numbers"):
         remove_channels(architecture, network, {"blocks.0.0": [1]})
     assert network.blocks[0][0].conv.out_channels == 5
+
+
+class Shuffled(nn.Module):
+    """Halves of the channels, one of them activated, side by side again."""
+
+    def forward(self, maps):
+        left, right = maps.chunk(2, dim=1)
+        return torch.cat([left.relu(), right], dim=1)
+
+
+def test_a_network_that_cannot_be_traced_is_refused_in_one_line(architecture):
+    network = awake_network(architecture)
+    network.blocks[0].append(Shuffled())
+    for attempt in (
+        lambda: remove_channels(architecture, network, {"stem": [1]}),
+        lambda: masked(network, {"stem": [1]}, px=16).__enter__(),
+    ):
+        with pytest.raises(ConfigError, match=r"with channels of stem: torch-pruning cannot trace the network") as said:
+            attempt()
+        assert "\n" not in str(said.value)
+    assert not [name for name, _ in network.named_modules() if "probe" in name]

@@ -97,7 +97,7 @@ def map_channels(network: Network, names: Collection[str], *, px: int) -> dict[s
 
 @contextmanager
 def _traceable(network: Network) -> Iterator[None]:
-    """In evaluation mode, as it is without autocast, and with gradients of all parameters."""
+    """In evaluation mode, as it is without autocast, with gradients of all parameters, and drawing nothing for good."""
     modes = [(module, module.training) for module in network.modules()]
     learns = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     network.eval().requires_grad_(requires_grad=True)
@@ -106,6 +106,7 @@ def _traceable(network: Network) -> Iterator[None]:
             torch.inference_mode(mode=False),
             torch.enable_grad(),
             torch.autocast(_device(network).type, enabled=False),
+            torch.random.fork_rng([_device(network)] if _device(network).type == "cuda" else []),
         ):
             yield
     finally:
@@ -171,20 +172,36 @@ def _found(network: Network, wanted: Mapping[str, Sequence[int]], counts: Mappin
     for number, probe in enumerate(probes.values()):
         network.add_module(f"{_PROBE}{number}", probe)
     hooks = [(network.get_submodule(name), functools.partial(_pass, probe)) for name, probe in probes.items()]
-    graph = torch_pruning.DependencyGraph().build_dependency(
-        network,
-        _image(network, px),
-        forward_fn=functools.partial(_look, probes=hooks),
-        verbose=False,
-    )
+    graph, groups = _groups(network, functools.partial(_look, probes=hooks), probes, wanted, px=px)
     cuts: dict[tuple[Any, Any], tuple[Cut, set[int]]] = {}
-    for name, probe in probes.items():
-        for dependency, members in graph.get_pruning_group(probe, _PROBED, wanted[name]):
-            cut = cuts.setdefault((dependency.target.module, dependency.handler), (dependency, set()))
-            cut[1].update(members)
+    for dependency, members in groups:
+        cut = cuts.setdefault((dependency.target.module, dependency.handler), (dependency, set()))
+        cut[1].update(members)
     for number in range(len(probes)):
         delattr(network, f"{_PROBE}{number}")
     return _checked(network, cuts, is_output=graph.is_out_channel_pruning_fn, of=", ".join(wanted))
+
+
+def _groups(
+    network: Network,
+    look: Callable[..., Tensor],
+    probes: Mapping[str, nn.Module],
+    wanted: Mapping[str, Sequence[int]],
+    *,
+    px: int,
+) -> tuple[Any, list[tuple[Any, list[int]]]]:
+    """The network's graph, and every place in it that loses channels, with these."""
+    graph = torch_pruning.DependencyGraph()
+    try:
+        graph.build_dependency(network, _image(network, px), forward_fn=look, verbose=False)
+        groups = [graph.get_pruning_group(probe, _PROBED, wanted[name]) for name, probe in probes.items()]
+    except Exception as error:  # noqa: BLE001  (another package's code may not be traceable in any way)
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise ConfigError(
+            f"cannot tell what goes together with channels of {', '.join(wanted)}: torch-pruning cannot trace the "
+            f"network ({said}); prune one without what stops it, as a chunk before a concatenation"
+        ) from None
+    return graph, [member for group in groups for member in group]
 
 
 def _checked(
