@@ -237,6 +237,16 @@ def test_the_network_stays_as_it_was_and_the_pruned_one_is_in_its_state():
     assert all(of.grad is None for of in pruned.parameters())
 
 
+def test_the_global_random_state_stays_as_it_was():
+    architecture = small(block("mb", hidden_channels=9))
+    network = awake_network(architecture)
+    before = torch.get_rng_state()
+    remove_channels(architecture, network, {"head": [0]})
+    with masked(network, {"blocks.0": [1]}, px=PX):
+        network(images())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_gradients_flow_in_every_parameter_of_a_pruned_network():
     architecture = small(block("mb", hidden_channels=9), block("bottleneck", 8), block("db", 9, 2, hidden_channels=5))
     network = awake_network(architecture)
