@@ -69,7 +69,7 @@ def coupled_channels(network: Network, channels: Channels, *, px: int) -> Couple
     bare = _bare_copy(network)
     if not wanted:
         return Coupled(bare, {})
-    with _traceable(bare):
+    with traceable(bare):
         counts = _checked_counts(bare, wanted, px=px)
         return _found(bare, wanted, counts, px=px)
 
@@ -82,7 +82,7 @@ def map_channels(network: Network, names: Collection[str], *, px: int) -> dict[s
     """
     shapes: dict[str, tuple[int, ...]] = {}
     seen = [(network.get_submodule(name), functools.partial(_note, shapes, name)) for name in names]
-    with _traceable(network):
+    with traceable(network):
         try:
             _look(network, _image(network, px), probes=seen)
         except RuntimeError as error:
@@ -96,7 +96,7 @@ def map_channels(network: Network, names: Collection[str], *, px: int) -> dict[s
 
 
 @contextmanager
-def _traceable(network: Network) -> Iterator[None]:
+def traceable(network: Network) -> Iterator[None]:
     """In evaluation mode, as it is without autocast, with gradients of all parameters, and drawing nothing for good."""
     modes = [(module, module.training) for module in network.modules()]
     learns = [(parameter, parameter.requires_grad) for parameter in network.parameters()]

@@ -31,11 +31,22 @@ def masked(network: Network, channels: Channels, *, px: int = 64) -> Iterator[No
         MindgapError: see ``remove_channels``.
     """
     choose_layers(network, channels)
-    outputs = coupled_channels(network, channels, px=px).outputs
+    with silenced(network, coupled_channels(network, channels, px=px).outputs):
+        yield
+
+
+@contextmanager
+def silenced(network: Network, outputs: Channels) -> Iterator[None]:
+    """Makes these channels of what modules put out 0 while the block lasts, and no others.
+
+    Args:
+        network: its modules get hooks, which are taken off again.
+        outputs: numbers of channels by the module's name, see ``Coupled.outputs``.
+    """
     hooks = []
     try:
         for name, silent in outputs.items():
-            index = torch.tensor(silent, device=network.classifier.weight.device)
+            index = torch.tensor(list(silent), device=network.classifier.weight.device)
             hooks.append(network.get_submodule(name).register_forward_hook(functools.partial(_silence, index)))
         yield
     finally:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mindgap.core.errors import ConfigError
 from mindgap.prune.coupling import Channels, coupled_channels, map_channels
+from mindgap.prune.exactness import remove_exactly
 from mindgap.prune.layers import choose_layers, prunable_layers
 from mindgap.space.architecture import Architecture, Backbone
 from mindgap.space.block import BLOCKS
@@ -48,7 +49,8 @@ def remove_channels(architecture: Architecture, network: Network, channels: Chan
     Raises:
         UnknownNameError: the network has no such layer.
         ConfigError: the layer has no such channel or would lose its last, the network is not in its architecture's
-            form, or channels that would have to go cannot, as single ones of grouped convolutions.
+            form, channels that would have to go cannot, as single ones of grouped convolutions, or the logits of two
+            images of noise are not those with the channels silent, as where something normalises across channels.
     """
     choose_layers(network, channels)
     _check_form(network, architecture, "it was trained in another form; prune a network that was not")
@@ -61,7 +63,7 @@ def remove_channels(architecture: Architecture, network: Network, channels: Chan
         for name, of in coupled.outputs.items()
         if isinstance(network.get_submodule(name), (nn.Conv2d, nn.Linear))
     }
-    pruned = coupled.remove()
+    pruned = remove_exactly(coupled, px=architecture.input_px, layers=channels)
     described = describe(pruned, architecture)
     _check_form(pruned, described, "its blocks cannot say these numbers of channels; name other layers")
     return Pruned(described, pruned, removed)
