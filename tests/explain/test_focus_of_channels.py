@@ -30,7 +30,8 @@ def test_by_hand() -> None:
     assert record["difference"]["value"] == pytest.approx(1.5)
     assert (record["removed"]["n"], record["kept"]["n"], record["difference"]["n"]) == (1, 2, 3)
     assert record["without_focus"] == 1
-    assert record["difference"]["reason"] == "no interval: the set has 3 clusters"
+    assert record["difference"]["reason"] == "no interval: the focus of channels removed has 2 clusters"
+    assert record["kept"]["reason"] == "no interval: the focus of channels kept has 3 clusters"
     # one of the three by chance: 4 - 2.5, 3 - 3 or 2 - 3.5
     assert record["difference"]["noise_mean"] == pytest.approx(1, abs=0.1)
     assert record["difference"]["p_value"] == pytest.approx(2 / 3, abs=0.07)
@@ -71,6 +72,38 @@ def test_without_channels_on_both_sides_there_is_no_difference(removed: np.ndarr
     assert record["difference"]["reason"] == f"no channel with a focus was {missing}"
     assert record[missing]["value"] is None
     assert record[missing]["reason"] == f"no channel with a focus was {missing}"
+
+
+def test_images_without_any_focus_do_not_count() -> None:
+    values = np.full((200, 4), np.nan)
+    values[[3, 90, 91]] = np.random.default_rng(4).random((3, 4))
+    removed = np.arange(4) < 2
+    clusters = np.arange(200)
+    record = record_of(values, removed, clusters=clusters)
+    assert record == record_of(values[[3, 90, 91]], removed, clusters=clusters[[3, 90, 91]])
+    assert record["difference"]["n"] == 3
+    for name in ("removed", "kept", "difference"):
+        assert record[name]["value"] is not None
+        assert (record[name]["low"], record[name]["high"]) == (None, None)
+        assert "has 3 clusters" in record[name]["reason"]
+
+
+def test_channels_with_a_focus_in_few_clusters_have_no_interval_and_others_do() -> None:
+    values = np.random.default_rng(5).random((60, 4))
+    removed = np.arange(4) < 2
+    values[8:, :2] = np.nan  # of two clusters of four images
+    record = record_of(values, removed, clusters=np.arange(60) // 4)
+    assert record["kept"]["low"] is not None
+    assert record["kept"]["reason"] is None
+    for name in ("removed", "difference"):
+        assert record[name]["low"] is None
+        assert record[name]["reason"] == "no interval: the focus of channels removed has 2 clusters"
+
+
+def test_without_any_focus_there_is_nothing() -> None:
+    record = record_of(np.full((9, 3), np.nan), np.arange(3) < 1)
+    assert (record["difference"]["value"], record["difference"]["n"], record["without_focus"]) == (None, 0, 3)
+    assert record["difference"]["reason"] == "no channel with a focus was removed or kept"
 
 
 def test_columns_that_do_not_fit_are_refused() -> None:

@@ -29,10 +29,10 @@ def focus_of_removed(
 ) -> Record:
     """Mean focus of the channels that were removed and of those kept, and the difference, removed less kept.
 
-    A channel's focus is the mean over the images on which it is defined, a set's the mean over its channels; a channel
-    that is defined on no image, as a dead one, is left out. Intervals are of the cluster bootstrap of images, for these
-    channels. The noise floor is of the difference's size when as many channels are drawn by chance: what removing any
-    others would have shown.
+    A channel's focus is the mean over the images on which it is defined, a set's the mean over its channels. A channel
+    that is defined on no image, as a dead one, is left out, and so is an image on which none is defined. Intervals are
+    of the cluster bootstrap of images, for these channels. The noise floor is of the difference's size when as many
+    channels are drawn by chance: what removing any others would have shown.
 
     Args:
         found: focus (n, C) of ``channel_focus``.
@@ -42,8 +42,8 @@ def focus_of_removed(
 
     Returns:
         ``removed`` and ``kept``, V = value, low, high, n, reason, where n are channels; ``difference``, V, where n are
-        images, with ``noise_mean``, ``noise_p95`` and ``p_value`` of its size, either way; ``without_focus``, channels
-        left out.
+        images with a focus, with ``noise_mean``, ``noise_p95`` and ``p_value`` of its size, either way;
+        ``without_focus``, channels left out.
 
     Raises:
         ShapeError: the columns do not fit each other.
@@ -53,9 +53,10 @@ def focus_of_removed(
         raise ShapeError(
             f"focus is {shape}, removed {removed.shape} and clusters {clusters.shape}; pass (n, C), (C,) and (n,)"
         )
-    alive = (found.why == 0).any(axis=0)
-    numbers = np.unique(clusters, return_inverse=True)[1]
-    channels = _Channels(found.values[:, alive], removed[alive], numbers.astype(np.int64))
+    defined = found.why == 0
+    alive, seen = defined.any(axis=0), defined.any(axis=1)
+    numbers = np.unique(clusters[seen], return_inverse=True)[1]
+    channels = _Channels(found.values[seen][:, alive], removed[alive], numbers.astype(np.int64))
     return channels.record(options or FocusOptions()) | {"without_focus": int((~alive).sum())}
 
 
@@ -70,21 +71,33 @@ class _Channels:
     def record(self, options: FocusOptions) -> Record:
         observed = self._sets(self.means[None])
         drawn = self._sets(self._resampled(options))
+        of_clusters = {"removed": self._clusters_of(self.removed), "kept": self._clusters_of(~self.removed)}
         sizes = {"removed": int(self.removed.sum()), "kept": int((~self.removed).sum())}
         record: Record = {
-            name: self._value(observed[0, at], drawn[:, at], n=n, reason=f"no channel with a focus was {name}")
+            name: self._value(
+                observed[0, at],
+                drawn[:, at],
+                n=n,
+                reason=f"no channel with a focus was {name}",
+                doubt=_few(name, of_clusters[name]),
+            )
             for at, (name, n) in enumerate(sizes.items())
         }
         difference, moved = (of[:, 0] - of[:, 1] for of in (observed, drawn))
         missing = "no channel with a focus was " + " or ".join(name for name, n in sizes.items() if not n)
-        between = self._value(difference[0], moved, n=len(self.values), reason=missing)
+        fewest = min(of_clusters, key=of_clusters.__getitem__)
+        doubt = _few(fewest, of_clusters[fewest])
+        between = self._value(difference[0], moved, n=len(self.values), reason=missing, doubt=doubt)
         return record | {"difference": with_floor(between, abs(float(difference[0])), self._by_chance(options))}
 
-    def _value(self, value: float, drawn: Floats, *, n: int, reason: str) -> Record:
-        doubt = few_clusters("the set", int(self.clusters.max(initial=-1)) + 1)
-        return value_record(
-            float(value), drawn, kind="percentile", limits=(-np.inf, np.inf), n=n, reason=reason, doubt=doubt
-        )
+    @staticmethod
+    def _value(value: float, drawn: Floats, *, n: int, reason: str, doubt: str | None) -> Record:
+        limits = (-np.inf, np.inf)
+        return value_record(float(value), drawn, kind="percentile", limits=limits, n=n, reason=reason, doubt=doubt)
+
+    def _clusters_of(self, chosen: NDArray[np.bool_]) -> int:
+        """In how many clusters any of some channels has a focus."""
+        return len(np.unique(self.clusters[~np.isnan(self.values[:, chosen]).all(axis=1)]))
 
     @cached_property
     def means(self) -> Floats:
@@ -121,3 +134,7 @@ class _Channels:
         generator = numpy_generator(options.seed, "channel noise")
         shuffled = generator.permuted(np.tile(self.means, (options.permutations, 1)), axis=1)
         return np.abs(shuffled[:, :n_removed].mean(axis=1) - shuffled[:, n_removed:].mean(axis=1))
+
+
+def _few(name: str, clusters: int) -> str | None:
+    return few_clusters(f"the focus of channels {name}", clusters)
