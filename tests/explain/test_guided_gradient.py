@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from mindgap.core.errors import ConfigError, ShapeError
 from mindgap.explain.explainers.grad_cam import GradCam
 from mindgap.explain.explainers.guided_grad_cam import GuidedGradCam
-from mindgap.explain.guided_gradient import guided_gradient
+from mindgap.explain.guided_gradient import guide, guided_gradient
 from mindgap.explain.resize import to_image_size
 from mindgap.space.network import Network, resolve_network
 
@@ -64,6 +64,10 @@ RELUS: dict[str, Callable[[], nn.Module]] = {
     "method in place": lambda: Applied(lambda maps: maps.relu_()),
     "clamp": lambda: Applied(lambda maps: maps.clamp(min=0)),
     "clamp_min": lambda: Applied(lambda maps: maps.clamp_min(0.0)),
+    "clamp by a tensor": lambda: Applied(lambda maps: maps.clamp(min=torch.tensor(0.0))),
+    "maximum": lambda: Applied(lambda maps: torch.maximum(maps, torch.tensor(0.0))),
+    "maximum of zeros": lambda: Applied(lambda maps: torch.max(torch.zeros_like(maps), maps)),
+    "fmax": lambda: Applied(lambda maps: torch.fmax(maps, torch.tensor(0.0))),
     "threshold": lambda: nn.Threshold(0, 0),
     "checkpoint": lambda: Applied(lambda maps: checkpoint(F.relu, maps, use_reentrant=False)),
 }
@@ -170,6 +174,13 @@ class TestAgainstCaptum:
         assert (ours - plain).abs().max() > 0.1 * plain.abs().max()
 
 
+@pytest.mark.parametrize("maximum", [torch.maximum, torch.max, torch.fmax])
+def test_by_hand_a_maximum_beside_a_relu_is_one_too(maximum: Callable[..., torch.Tensor]) -> None:
+    first, second = torch.ones(2, requires_grad=True)
+    guide(scores := 2 * first.relu() - maximum(second, torch.tensor(0.0)))
+    assert [float(of) for of in torch.autograd.grad(scores, (first, second))] == [2, 0]
+
+
 class Hidden(torch.autograd.Function):
     """A ReLU whose graph shows only this class."""
 
@@ -193,6 +204,9 @@ def relu_of_a_part(maps: torch.Tensor) -> torch.Tensor:
     [
         (torch.sigmoid, "no activation to guide was found"),
         (lambda maps: maps.clamp(min=-1), "no activation to guide was found"),
+        (lambda maps: maps.clamp(min=torch.tensor(-1.0)), "no activation to guide was found"),
+        (lambda maps: torch.maximum(maps, maps / 10), "no activation to guide was found"),
+        (lambda maps: torch.maximum(maps, torch.tensor(-1.0)), "no activation to guide was found"),
         (Hidden.apply, "cannot see into HiddenBackward"),
         (relu_of_a_part, "cannot see into CopySlices"),
     ],

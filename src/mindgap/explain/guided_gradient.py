@@ -9,11 +9,13 @@ Springenberg et al. 2015 ("Striving for simplicity"): at a rectifier f(x) with t
 * SiLU, GELU, Mish, Hardswish: δ⁺ times the derivative, and nothing where that is negative (SiLU: x < -1.278): there the
   output falls as the input rises, and what would go on says that the logit gains from less of the input, which is what
   the rule takes out. ELU, CELU, SELU, softplus: the derivative is positive everywhere.
-* A clamp from 0 is a rectifier. Sigmoid, hard sigmoid, softmax and tanh are gates, not rectifiers: plain gradient.
+* A clamp from 0 and a maximum with 0 are rectifiers. Sigmoid, hard sigmoid, softmax and tanh are gates: plain gradient.
 
 The rule is applied to the operations that ran, found in the graph of the forward pass, and not to modules: so to ReLU
 as module, as function, as method of a tensor, in place, and when one module runs many times. What hides its operations
-(a custom function, TorchScript's fused graphs, a part of a tensor changed in place) is refused.
+(a custom function, TorchScript's fused graphs, a part of a tensor changed in place) is refused. An activation put
+together from other operations, as torch.where(x > 0, x, 0), x·sigmoid(x) or a maximum of two maps, is not seen: its
+gradient is the plain one.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from mindgap.space.network import Network
 RECTIFIERS = ("Relu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Threshold", "Hardtanh")
 SMOOTH = ("Silu", "Hardswish", "Gelu", "Mish", "Elu", "Celu", "Softplus")
 CLAMPS = ("Clamp", "ClampMin")
+MAXIMA = ("Maximum", "Fmax")
 """Names of operations in PyTorch's graphs, without ``Backward`` and the number after it."""
 
 _HIDING = ("torch::autograd::CopySlices", "torch::jit::")
@@ -103,9 +106,18 @@ def _is_activation(node: Node) -> bool:
     if not version.isdecimal():
         return False
     if name in CLAMPS:
-        lowest = getattr(node, "_saved_min", None)
-        return not isinstance(lowest, Tensor) and lowest is not None and float(lowest) == 0
+        return _is_zero(getattr(node, "_saved_min", None))
+    if name in MAXIMA:
+        factors = zip(("_saved_self", "_saved_other"), node.next_functions, strict=True)
+        return any(_is_zero(getattr(node, saved)) for saved, (before, _) in factors if before is None)
     return name in RECTIFIERS or name in SMOOTH
+
+
+def _is_zero(bound: object) -> bool:
+    """Whether a bound of what an operation lets through is 0 everywhere, and no map."""
+    if isinstance(bound, Tensor):
+        return not bound.requires_grad and not bool(bound.any())
+    return bound == 0
 
 
 def _gaining(gradients: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
