@@ -139,6 +139,11 @@ def test_one_group_alone_has_no_gap() -> None:
     assert none["all"]["reason"] == "the set has no image with a defined focus"
 
 
+def test_labels_below_0_are_refused() -> None:
+    with pytest.raises(ShapeError, match="labels must be 0 and up, got -1; leave images without a class out"):
+        record_of(np.ones(3), np.array([0, 1, 0]), labels=np.array([0, -1, 1]))
+
+
 def test_columns_of_other_lengths_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"shapes \(9,\), \(10,\)"):
         record_of(np.arange(10.0), np.zeros(10, dtype=np.int64), clusters=np.arange(9))

@@ -51,13 +51,15 @@ def focus_by_group(
         ``noise_mean``, ``noise_p95`` and ``p_value``; ``undefined``, images of known group left out, by reason.
 
     Raises:
-        ShapeError: the columns are not all (n,).
+        ShapeError: the columns are not all (n,), or a label is negative.
     """
     options = options or FocusOptions()
     shapes = {found.values.shape, groups.ids.shape, clusters.shape, labels.shape}
     if len(shapes) > 1:
         listed = ", ".join(str(shape) for shape in sorted(shapes))
         raise ShapeError(f"focus, groups, clusters and labels are of shapes {listed}; pass one of each per image")
+    if labels.min(initial=0) < 0:
+        raise ShapeError(f"labels must be 0 and up, got {labels.min()}; leave images without a class out")
     ids = np.where(found.why == 0, groups.ids, -1)
     n_classes = int(labels.max(initial=0)) + 1
     rows = ClusteredRows.of(
