@@ -79,6 +79,13 @@ def test_channels_are_measured_as_if_enlarged_one_by_one(masks, maps) -> None:
             np.testing.assert_allclose(found.values[image, channel], by_loop, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
+def test_maps_of_other_precision_and_with_a_gradient_are_measured_alike(kind: torch.dtype) -> None:
+    maps, masks = torch.tensor([[[1.0, 1], [2, 0]]]), torch.tensor([[[False, False], [True, True]]])
+    assert focus(maps.to(kind).requires_grad_(), masks).values.tolist() == [1]
+    assert channel_focus(maps[None].to(kind).requires_grad_(), masks).values.tolist() == [[1]]
+
+
 def test_what_is_undefined_says_why() -> None:
     empty, full = torch.zeros(1, S, S, dtype=torch.bool), torch.ones(1, S, S, dtype=torch.bool)
     maps = torch.ones(5, S, S)

@@ -24,6 +24,14 @@ def test_a_map_is_scaled_by_its_own_minimum_and_maximum_and_a_constant_one_is_0(
     assert scaled(maps).tolist() == [[[0, 1], [0.5, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 1]]]
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_maps_of_other_precision_and_with_a_gradient_are_drawn_alike(kind: torch.dtype) -> None:
+    maps = torch.tensor([[[-2.0, 1], [0, 2]], [[1, 1], [1, 1]]])
+    expected = overlays(GREY, maps)
+    assert (overlays(GREY, maps.to(kind).requires_grad_()) == expected).all()
+    assert scaled(torch.tensor([[[-6e4, 0, 6e4]]], dtype=torch.float16)).tolist() == [[[0, 0.5, 1]]]
+
+
 def test_by_hand_an_overlay_is_half_image_and_half_heat() -> None:
     maps = torch.zeros(2, 4, 4)
     maps[0, 1, 2] = 5

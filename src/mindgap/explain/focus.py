@@ -92,6 +92,7 @@ def channel_focus(maps: Tensor, masks: Tensor) -> Focus:
         ShapeError: maps and masks do not fit each other.
     """
     _check(maps, masks)
+    maps = maps.detach()
     outside = (~masks).to(torch.float64)
     share_outside = outside.mean(dim=(1, 2))
     mass, of_outside = _masses(maps.clamp(min=0).to(torch.float64), outside)

@@ -35,7 +35,7 @@ def scaled(maps: Tensor) -> Tensor:
         maps: float (n, h, w).
 
     Returns:
-        float (n, h, w).
+        float32 (n, h, w), or float64 of float64, without a gradient.
 
     Raises:
         ShapeError: the maps are not (n, h, w), or not finite.
@@ -47,6 +47,7 @@ def scaled(maps: Tensor) -> Tensor:
         raise ShapeError(f"maps are {tuple(maps.shape)}; pass (n, h, w)")
     if not bool(maps.isfinite().all()):
         raise ShapeError("a map holds NaN or infinity, which has no colour; look for what made it")
+    maps = maps.detach().to(torch.promote_types(maps.dtype, torch.float32))  # the range of float16 may not fit into it
     lowest, highest = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     return torch.where(highest > lowest, (maps - lowest) / (highest - lowest), 0)
 
