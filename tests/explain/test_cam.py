@@ -32,9 +32,9 @@ def network_of_maps(weights: torch.Tensor) -> Network:
 
 def test_by_hand() -> None:
     network = network_of_maps(torch.tensor([[1.0, -1, 0], [0, 2, 1]]))
-    maps = torch.tensor([[[[2.0, 1]], [[3, 0]], [[5, 7]]]])
-    assert Cam().maps(network, maps, torch.tensor([0])).tolist() == [[[-1, 1]]]
-    assert Cam().maps(network, maps, torch.tensor([1])).tolist() == [[[11, 7]]]
+    maps = torch.tensor([[[[2.0, 1], [0, 4]], [[3, 0], [0, 1]], [[5, 7], [1, 0]]]])
+    assert Cam().maps(network, maps, torch.tensor([0])).tolist() == [[[-1, 1], [0, 3]]]
+    assert Cam().maps(network, maps, torch.tensor([1])).tolist() == [[[11, 7], [1, 2]]]
 
 
 def test_its_mean_and_the_bias_are_the_logit() -> None:

@@ -34,8 +34,9 @@ class AbstractExplainer(ABC):
             negative where the method clips. ``to_image_size`` brings maps to S × S.
 
         Raises:
-            ConfigError: the network is in training mode, has no such layer, or not the form that the method needs.
-            ShapeError: the images are not float (n, 3, S, S), or a target is none of the classes.
+            ConfigError: the network is in training mode, has no such layer, or not the form that the method needs; for
+                a method of gradients, it was made in inference mode.
+            ShapeError: the images are not (n, 3, S, S) of the network's type, or a target is none of the classes.
         """
 
 

@@ -29,7 +29,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node
 
 from mindgap.core.errors import ConfigError
-from mindgap.explain.layer_maps import check_ready, target_logits
+from mindgap.explain.layer_maps import check_differentiable, check_ready, target_logits
 from mindgap.space.network import Network
 
 RECTIFIERS = ("Relu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Threshold", "Hardtanh")
@@ -42,7 +42,7 @@ _HIDING = ("torch::autograd::CopySlices", "torch::jit::")
 
 
 def guided_gradient(network: Network, images: Tensor, targets: Tensor) -> Tensor:
-    """The guided gradient of each image's own logit, (n, 3, S, S); the network is left as it was.
+    """The guided gradient of each image's own logit, float32 (n, 3, S, S); the network is left as it was.
 
     Args:
         network: in evaluation mode.
@@ -50,18 +50,20 @@ def guided_gradient(network: Network, images: Tensor, targets: Tensor) -> Tensor
         targets: int64 (n,), the class of each image.
 
     Raises:
-        ConfigError: the network trains, no activation was found to guide, or an operation hides some.
+        ConfigError: the network trains, was made in inference mode, no activation was found to guide, or an operation
+            hides some.
         ShapeError: images or targets do not fit.
 
     Example:
         y = 2·ReLU(x₁) - ReLU(x₂) has the gradient (2, -1) at (1, 1) and the guided one (2, 0).
     """
     check_ready(network, images)
+    check_differentiable(network)
     with torch.inference_mode(mode=False), torch.enable_grad():
         start = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
         scores = target_logits(network(start), targets)
         guide(scores)
-        return torch.autograd.grad(scores.sum(), start)[0]
+        return torch.autograd.grad(scores.sum(), start)[0].float()
 
 
 def guide(scores: Tensor) -> int:

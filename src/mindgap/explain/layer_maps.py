@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def layer_maps(network: Network, images: Tensor, *, layer: str | None = None) ->
 
     Raises:
         ConfigError: the network trains, has no such layer, or the layer gives no maps.
-        ShapeError: the images are not float (n, 3, H, W).
+        ShapeError: the images are not (n, 3, S, S) of the network's type.
     """
     check_ready(network, images)
     with torch.no_grad(), _kept(find_layer(network, layer)) as found:
@@ -54,7 +55,8 @@ def maps_and_gradients(
 ) -> tuple[Tensor, Tensor]:
     """The output A of one layer, and ∂y^c/∂A of each image's own logit y^c, both (n, C, h, w).
 
-    Works where gradients are switched off. No gradient reaches a parameter.
+    Works where gradients are switched off, in inference mode too, of networks that were made outside of it. No
+    gradient reaches a parameter.
 
     Args:
         network: in evaluation mode, so that images do not depend on each other.
@@ -63,10 +65,12 @@ def maps_and_gradients(
         layer: path of the module; None is the last maps.
 
     Raises:
-        ConfigError: the network trains, has no such layer, or the logits do not depend on it through maps.
+        ConfigError: the network trains, was made in inference mode, has no such layer, or the logits do not depend on
+            it through maps.
         ShapeError: images or targets do not fit.
     """
     check_ready(network, images)
+    check_differentiable(network)
     module = find_layer(network, layer)
     with torch.inference_mode(mode=False), torch.enable_grad(), _kept(module, leaf=True) as found:
         logits = network(images.clone() if images.is_inference() else images.detach())
@@ -107,13 +111,31 @@ def check_ready(network: Network, images: Tensor) -> None:
 
     Raises:
         ConfigError: a part of the network is in training mode.
-        ShapeError: the images are not float (n, 3, H, W).
+        ShapeError: the images are not (n, 3, S, S) of the network's type.
     """
     training = [name or "the network" for name, module in network.named_modules() if module.training]
     if training:
         raise ConfigError(f"{training[0]} is in training mode, where images change each other; call network.eval()")
-    if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
+    square = images.dim() == 4 and images.shape[1] == 3 and images.shape[2] == images.shape[3]
+    if not square or not images.is_floating_point():
         raise ShapeError(f"images are {images.dtype} {tuple(images.shape)}; pass float32 (n, 3, S, S), normalised")
+    own = next(network.parameters(), images).dtype
+    if images.dtype != own and not torch.is_autocast_enabled(images.device.type):
+        raise ShapeError(f"images are {images.dtype} and the network {own}; pass images of the network's type")
+
+
+def check_differentiable(network: Network) -> None:
+    """Checks that there can be gradients through a network.
+
+    Raises:
+        ConfigError: a tensor of the network was made in inference mode, so no operation keeps it for a gradient.
+    """
+    for name, tensor in chain(network.named_parameters(), network.named_buffers()):
+        if tensor.is_inference():
+            raise ConfigError(
+                f"{name} was made in inference mode and takes part in no gradient; build or load the network outside "
+                "of torch.inference_mode, or use cam"
+            )
 
 
 @contextmanager

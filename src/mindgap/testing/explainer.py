@@ -133,9 +133,19 @@ class ExplainerConformance:
     def test_refuses_what_is_no_image(
         self, explainer: AbstractExplainer, network: Network, images: Tensor, targets: Tensor
     ) -> None:
-        for wrong in (images[0], images[:, :1], (images * 9).to(torch.uint8)):
+        for wrong in (images[0], images[:, :1], images[..., 1:], (images * 9).to(torch.uint8)):
             with pytest.raises(ShapeError, match="pass float32"):
                 explainer.maps(network, wrong, targets)
+        with pytest.raises(ShapeError, match=r"torch\.float64 and the network torch\.float32; pass images"):
+            explainer.maps(network, images.double(), targets)
+
+    def test_gives_float32_under_autocast_and_of_a_network_of_another_type(
+        self, explainer: AbstractExplainer, network: Network, images: Tensor, targets: Tensor
+    ) -> None:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            assert explainer.maps(network, images, targets).dtype == torch.float32
+        for kind in (torch.bfloat16, torch.float64):
+            assert explainer.maps(network.to(kind), images.to(kind), targets).dtype == torch.float32
 
     def test_refuses_a_layer_that_is_not_there(
         self, name: str, network: Network, images: Tensor, targets: Tensor

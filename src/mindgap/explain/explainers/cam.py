@@ -29,10 +29,11 @@ class Cam(AbstractExplainer):
             raise ConfigError(
                 f"cam explains the last maps, not layer {self.layer!r}; leave the layer out, or use grad-cam"
             )
-        weights = _classifier(network).weight.detach()
-        maps = layer_maps(network, images)
+        weights = _classifier(network).weight.detach().float()
+        maps = layer_maps(network, images).float()
         check_targets(targets, n=len(maps), classes=len(weights))
-        return torch.einsum("nk,nkhw->nhw", weights[targets], maps)
+        with torch.autocast(maps.device.type, enabled=False):
+            return torch.einsum("nk,nkhw->nhw", weights[targets], maps)
 
 
 def _classifier(network: Network) -> nn.Linear:

@@ -23,5 +23,5 @@ class GradCam(AbstractExplainer):
     def maps(self, network: Network, images: Tensor, targets: Tensor) -> Tensor:
         """Float32 (n, h, w) ≥ 0, of the layer's resolution; 0 everywhere where nothing speaks for the class."""
         maps, gradients = maps_and_gradients(network, images, targets, layer=self.layer)
-        weights = gradients.mean(dim=(2, 3), keepdim=True)
-        return (weights * maps).sum(dim=1).relu()
+        weights = gradients.float().mean(dim=(2, 3), keepdim=True)
+        return (weights * maps.float()).sum(dim=1).relu()
