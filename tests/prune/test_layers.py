@@ -72,8 +72,8 @@ def test_named_ones_come_in_the_order_given():
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("blocks.0.frist", UnknownNameError, r"no layer 'blocks.0.frist'; did you mean 'blocks.0.first'"),
-        ("body", UnknownNameError, r"no layer 'body'; its layers are stem, blocks.0, head$"),
+        ("blocks.0.frist", UnknownNameError, r"did you mean 'blocks.0.first'\? known: stem, blocks.0, head$"),
+        ("body", UnknownNameError, r"no layer 'body'; known: stem, blocks.0, head$"),
         ("", UnknownNameError, "no layer ''"),
         ("classifier", ConfigError, r"'classifier' is no convolution \(Linear\) and has no channels to remove"),
         ("blocks.1", ConfigError, r"'blocks.1' is no convolution \(Identity\)"),

@@ -69,8 +69,13 @@ class OutOfMemoryFailure(TrainingFailure):
         super().__init__(f"out of memory with batches of {batch_size}; use smaller batches")
 
 
-def near_names(name: str, known: Iterable[str]) -> str:
+def near_names(name: str, known: Iterable[str], *, listed: Sequence[str] | None = None) -> str:
     """Says which of the known names were probably meant, as the tail of an error line.
+
+    Args:
+        name: what was given.
+        known: what could have been.
+        listed: the names to list in their order, where all would be too many.
 
     Example:
         >>> near_names("resnet81", ["resnet18", "mnasnet"])
@@ -78,5 +83,5 @@ def near_names(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    listed = ", ".join(names) if names else "none"
-    return f"did you mean {near[0]!r}? known: {listed}" if near else f"known: {listed}"
+    shown = ", ".join(names if listed is None else listed) or "none"
+    return f"did you mean {near[0]!r}? known: {shown}" if near else f"known: {shown}"

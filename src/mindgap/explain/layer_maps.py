@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -10,7 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from mindgap.core.errors import ConfigError, ShapeError
+from mindgap.core.errors import ConfigError, ShapeError, near_names
 from mindgap.space.network import Network
 
 LAST_MAPS = "head"
@@ -27,9 +26,8 @@ def find_layer(network: Network, name: str | None) -> nn.Module:
     wanted = LAST_MAPS if name is None else name
     if wanted in modules:
         return modules[wanted]
-    near = difflib.get_close_matches(wanted, modules, n=3, cutoff=0.5)
-    meant = f"did you mean {' or '.join(map(repr, near))}?" if near else f"its parts are {_children(network)}"
-    raise ConfigError(f"the network has no layer {wanted!r}; {meant}")
+    near = near_names(wanted, modules, listed=[path for path in modules if "." not in path])
+    raise ConfigError(f"the network has no layer {wanted!r}; {near}")
 
 
 def layer_maps(network: Network, images: Tensor, *, layer: str | None = None) -> Tensor:
@@ -177,7 +175,3 @@ def _maps(found: list[object], layer: str | None) -> Tensor:
     if not isinstance(output, Tensor) or output.dim() != 4:
         raise ConfigError(f"layer {name!r} gives {shape} and no maps (n, C, h, w); name a convolutional layer")
     return output
-
-
-def _children(network: nn.Module) -> str:
-    return ", ".join(name for name, _ in network.named_children())

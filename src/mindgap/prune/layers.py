@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 
 from torch import nn
 
-from mindgap.core.errors import ConfigError, UnknownNameError
+from mindgap.core.errors import ConfigError, UnknownNameError, near_names
 from mindgap.space.network import Network
-
-_NAMED = 3  # names that an error proposes
 
 
 def prunable_layers(network: Network) -> dict[str, nn.Module]:
@@ -37,7 +34,7 @@ def choose_layers(network: Network, names: Iterable[str] | None = None) -> dict[
     """
     layers = prunable_layers(network)
     if names is None:
-        outer = [name for name in layers if name.count(".") == name.startswith("blocks.")]
+        outer = _outer(layers)
         if not outer:
             raise ConfigError("the network has no convolution, so no channels can be removed; take another network")
         names = outer[-1:]
@@ -66,15 +63,13 @@ def _inside(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
 def _refuse(network: Network, layers: Iterable[str], name: str) -> nn.Module:
     modules = dict(network.named_modules())
     known = list(layers)
+    near = near_names(name, known, listed=_outer(known))
     if name in modules and name:
         what = type(modules[name]).__name__
-        raise ConfigError(
-            f"layer {name!r} is no convolution ({what}) and has no channels to remove; {_near(name, known)}"
-        )
-    raise UnknownNameError(f"the network has no layer {name!r}; {_near(name, known)}")
+        raise ConfigError(f"layer {name!r} is no convolution ({what}) and has no channels to remove; {near}")
+    raise UnknownNameError(f"the network has no layer {name!r}; {near}")
 
 
-def _near(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=_NAMED, cutoff=0.6)
-    outer = [of for of in known if of.count(".") == of.startswith("blocks.")]
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"its layers are {', '.join(outer)}"
+def _outer(layers: Iterable[str]) -> list[str]:
+    """The stem, the blocks and the head, without what is inside them."""
+    return [name for name in layers if name.count(".") == name.startswith("blocks.")]
