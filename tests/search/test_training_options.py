@@ -12,7 +12,7 @@ from mindgap.core.groups import Groups
 from mindgap.data.augment import AugmentSettings
 from mindgap.data.image_store import Store
 from mindgap.search.ledger import Claim
-from mindgap.search.training_options import training_options, with_changes
+from mindgap.search.training_options import candidate_settings, training_options, with_changes
 from mindgap.search.trial import StoreCandidates
 from mindgap.space.space_settings import load_space
 from mindgap.space.training_tokens import LossChoice, TrainingTable
@@ -181,7 +181,7 @@ def test_the_loss_and_the_augmentation_of_the_tokens_change_what_is_trained(cand
 
 def test_a_candidate_is_trained_as_its_tokens_say(candidates):
     candidate = candidates.space.decode((2, 1, 2, 2, 2, 0))
-    settings = candidates._settings(candidate, seed=9, rung=0)
+    settings = candidate_settings(candidates.plan, training=candidate.training, ratios=candidate.ratios, seed=9, rung=0)
     assert (settings.label_smoothing, settings.mitigation, settings.seed) == (0.2, "erm", 9)
     assert settings.augment == AugmentSettings().scaled(1.5)
     assert settings.ratios == candidate.ratios

@@ -7,6 +7,7 @@ from mindgap.core.errors import RunError, TrainingFailure
 from mindgap.data.image_store import Store
 from mindgap.search.artifacts import open_artifacts
 from mindgap.search.ledger import Claim
+from mindgap.search.training_options import candidate_settings
 from mindgap.search.trial import StoreCandidates
 from mindgap.search.worker_loop import ParkedError
 from mindgap.space.architecture import load_network
@@ -139,7 +140,8 @@ def test_a_candidate_over_a_limit_is_rejected_with_its_record(store, plan_of, tm
 def test_fixed_natural_ratios_are_left_to_the_data(store, plan_of, tmp_path):
     candidates = StoreCandidates(tmp_path / "run", plan_of(store, ratios="natural"))
     candidate = candidates.space.decode((2, 2, 0))
-    assert candidates._ratios(candidate) == "natural"
+    settings = candidate_settings(candidates.plan, training={}, ratios=candidate.ratios, seed=0, rung=0)
+    assert settings.ratios == "natural"
     groups = store.groups("sex").take(store.rows("train"))
     assert candidate.ratios == pytest.approx(dict(zip(groups.names, groups.shares(), strict=True)))
 
