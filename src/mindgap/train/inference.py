@@ -52,11 +52,15 @@ class InferenceNetwork(nn.Module):
         self.pool = folded.pool
         self.classifier = folded.classifier
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised images to float32 logits, (B, C)."""
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images to the float32 penultimate features, (B, F)."""
         for part in self.parts:
             images = part(images)
-        return self.classifier(self.pool(images.float()).flatten(1))
+        return self.pool(images.float()).flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images to float32 logits, (B, C)."""
+        return self.classifier(self.features(images))
 
 
 def fold_batch_norms(network: NetworkT) -> NetworkT:
