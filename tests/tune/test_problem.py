@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mindgap.core.errors import DataError
+from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.groups import Groups
 from mindgap.metrics.metric import METRICS
 from mindgap.metrics.pareto import non_dominated
@@ -15,7 +15,7 @@ from mindgap.testing.planted_underestimation import planted_underestimation
 from mindgap.tune.cells import make_cells
 from mindgap.tune.choice import choose_by_rule
 from mindgap.tune.objectives import make_objectives
-from mindgap.tune.problem import DynamicObjectives, TaskObjectives, make_problem
+from mindgap.tune.problem import DynamicObjectives, LabelsObjectives, TaskObjectives, make_problem
 from mindgap.tune.subspace import random_subspace
 from mindgap.tune.thresholds import threshold_front
 from mindgap.tune.trained_head import trained_head
@@ -84,6 +84,29 @@ def test_a_label_alone_is_judged_as_among_others(planted):
     alone, _ = parts(planted, label=1)
     figures = together.figures(("accuracy", "uei"), together.start[None])
     assert np.array_equal(alone.figures(("accuracy", "uei"), alone.start[None])[:, 0], figures[:, 1])
+
+
+def test_swarms_of_labels_together_are_judged_as_each_alone(planted):
+    problem, _ = parts(planted)
+    together = LabelsObjectives(problem, make_objectives())
+    starts, spreads = together.split(problem.start), together.split(problem.spread)
+    points = [
+        start + spread * np.random.default_rng(3).standard_normal((8, 13))
+        for start, spread in zip(starts, spreads, strict=True)
+    ]
+    found = together(points)
+    for label in range(2):
+        alone, trained = parts(planted, label=label)
+        assert np.array_equal(starts[label], trained.vector)
+        np.testing.assert_allclose(spreads[label], alone.spread)
+        np.testing.assert_allclose(found[label], TaskObjectives(alone, make_objectives())(points[label]), atol=1e-3)
+
+
+def test_labels_are_not_judged_together_in_a_subspace(planted):
+    _, trained = parts(planted)
+    subspace = random_subspace(trained.vector, np.ones_like(trained.vector), dim=4)
+    with pytest.raises(ConfigError, match="outside a subspace"):
+        LabelsObjectives(parts(planted, subspace=subspace)[0], make_objectives())
 
 
 @pytest.mark.parametrize("weights", ["own", "base"])

@@ -85,8 +85,8 @@ class Cells:
         names = torch.arange(places, device=features.device)
         for heads, rows, logits in swarm_logits(head, vectors, features):
             inside = (self.ids[:, rows, None] == names).to(torch.float32)  # (T, n', G·K)
-            chosen = [(logits > 0).transpose(0, 1)] if self.multi_label else _one_hot(logits)
-            found = torch.stack([mask.to(torch.float32) @ inside for mask in chosen], dim=-1).double()
+            chosen = [logits.gt_(0).transpose(0, 1)] if self.multi_label else _one_hot(logits)
+            found = torch.stack([mask @ inside for mask in chosen], dim=-1).double()
             if self.multi_label:
                 found = torch.cat([inside.sum(dim=1)[:, None, :, None].double() - found, found], dim=-1)
             total[:, heads] += found
@@ -95,9 +95,9 @@ class Cells:
 
 
 def _one_hot(logits: Tensor) -> list[Tensor]:
-    """Where each class is predicted, bool (1, P, n') each."""
+    """Where each class is predicted, float32 (1, P, n') of 0 and 1 each."""
     predicted = logits.argmax(dim=1)
-    return [(predicted == index)[None] for index in range(logits.shape[1])]
+    return [(predicted == index)[None].to(logits.dtype) for index in range(logits.shape[1])]
 
 
 def make_cells(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from mindgap.core.errors import DataError
+from mindgap.core.errors import ConfigError, DataError
 from mindgap.metrics.counts import Floats, GroupCounts
 from mindgap.tune.cells import Cells
-from mindgap.tune.head import CHUNK_FLOATS, AbstractHead, as_tensor
+from mindgap.tune.head import CHUNK_FLOATS, AbstractHead, LinearHead, as_tensor
 from mindgap.tune.objectives import Objectives, objective
 from mindgap.tune.subspace import Subspace
 from mindgap.tune.trained_head import REACH, TrainedHead
@@ -64,6 +65,35 @@ class TaskObjectives:
     def __call__(self, points: Floats) -> Floats:
         """Float64 (P, M) of points (P, D)."""
         return self.problem.figures(self.objectives.names, points)[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelsObjectives:
+    """Objectives of swarms of linear heads, one swarm per label, which are judged together.
+
+    The features are then read once for all of them, and a matrix product with more heads in it is faster per head. Each
+    swarm is given what it would be given alone, but for the rounding of float32.
+
+    Attributes:
+        problem: of all the labels; its head is linear, and points are heads.
+        objectives: of every label.
+    """
+
+    problem: HeadProblem
+    objectives: Objectives
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.problem.head, LinearHead) or self.problem.subspace is not None:
+            raise ConfigError("labels are judged together with linear heads outside a subspace; judge them one by one")
+
+    def split(self, numbers: Floats) -> Floats:
+        """Of all labels' head or spread, float64 (L · D,), each label's, float64 (L, D)."""
+        return numbers.reshape(self.problem.cells.tasks, -1)
+
+    def __call__(self, points: Sequence[Floats]) -> list[Floats]:
+        """Float64 (P, M) per label, of as many points, float64 (P, D) per label."""
+        figures = self.problem.figures(self.objectives.names, np.concatenate(list(points), axis=1))
+        return list(np.moveaxis(figures, 1, 0))
 
 
 class DynamicObjectives:
