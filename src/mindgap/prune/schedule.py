@@ -182,8 +182,8 @@ def _said_of_accuracy(schedule: PruningSchedule, first: ValidationFigures, now: 
 def _said_of_gap(schedule: PruningSchedule, before: float, now: float) -> str:
     if math.isnan(now):
         return "no attribute's gap is defined both now and before, so no reduction can be shown"
-    fallen = f"the mean gap went from {_figure(before)} to {_figure(now)}, a reduction of {_figure(before - now)}"
-    return f"{fallen}; at least {schedule.min_gap_reduction:g} per iteration is asked for"
+    moved = f"the mean gap went from {_figure(before)} to {_figure(now)}"
+    return f"{moved}; a reduction of at least {schedule.min_gap_reduction:g} per iteration is asked for"
 
 
 def _lowest(

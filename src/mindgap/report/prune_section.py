@@ -19,6 +19,7 @@ from mindgap.report.run_files import RunFiles
 
 Record = Mapping[str, Any]
 _OVERALL = ("accuracy", "macro_f1")
+_GO_ON = "To go on whatever validation says, allow any change: --min-gap-reduction -1 --max-accuracy-drop 1."
 _SHOWN = frozenset({"better", "worse", "helps", "levels down", "hurts"})
 _SIZES = {"params": "Parameters", "macs": "multiply-adds"}
 _GAPS = ("equalized_odds_abs_mean", "accuracy_ratio", "selection_rate_ratio", "abroca", "worst_group_accuracy")
@@ -87,7 +88,7 @@ def summary_sentences(record: Record) -> list[str]:
     done = len(record["iterations"]) - 1
     said = f"{record['method']} ranked the channels over {listed(record['attributes'])}."
     if not record["kept"]:
-        return [said, f"Nothing is removed: iteration {done} was taken back. {_capital(record['reason'])}."]
+        return [said, f"Nothing is removed: iteration {done} was taken back. {_capital(record['reason'])}.", _GO_ON]
     saved = ", ".join(f"{what} {amount(before[key])} → {amount(after[key])}" for key, what in _SIZES.items())
     timed = f"one image {decimal(before['latency_ms'], 2)} → {decimal(after['latency_ms'], 2)} ms"
     return [
