@@ -17,8 +17,8 @@ from mindgap.core.files import read_json, write_json
 from mindgap.prune.options import PruneOptions
 from mindgap.space.cost import count_cost
 from mindgap.train.trained_model import read_trained_model
+from mindgap.workflows.prune_choice import learned_path
 from mindgap.workflows.prune_job import PruneJob
-from mindgap.workflows.prune_steps import _learned
 
 
 def test_every_iteration_removes_its_share_of_what_is_left(pruned: Path) -> None:
@@ -226,7 +226,7 @@ class Told:
 def test_every_step_of_learning_the_weights_is_told(two_attributes: Path) -> None:
     model, bar = read_trained_model(two_attributes), Told()
     job = PruneJob(model, model.open_store(), PruneOptions(weight_steps=2, scoring_batches=1, device="cpu"))
-    _learned(job, model.network, bar, iteration=1)
+    learned_path(job, model.network, bar, iteration=1)
     assert bar.words == [
         "iteration 1: learning the attributes' weights",
         "iteration 1: learning the attributes' weights, 1 of 2 steps done",
