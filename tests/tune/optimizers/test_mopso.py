@@ -162,7 +162,11 @@ def test_an_option_that_does_not_fit_is_refused(options, says) -> None:
 
 @pytest.mark.parametrize("problem", sorted(PROBLEMS))
 def test_it_finds_98_percent_of_the_front_within_20_000_points(problem: str) -> None:
-    """One seed of ten; the others, the rivals and what each part of the algorithm gives: experiments/optimizers.py."""
+    """One seed of ten; as it is, the least of the ten is .983 on ZDT2.
+
+    Without noise it is 0 on ZDT2 and ZDT6 and .955 on ZDT1, with noise in all dimensions 0 on ZDT2, with noise around
+    the particle .937. The rivals and what else each part gives: experiments/optimizers.py.
+    """
     made = PROBLEMS[problem]()
     start, spread, bounds = middle_of(made)
     swarm = make_optimizer("mopso", start, spread, bounds=bounds, population=100, seed=0)
