@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError
-from mindgap.data.manifest import Manifest, apply_words, binary_labels, check_rows
+from mindgap.data.manifest import Manifest, apply_words, binary_labels, check_rows, minus_one_labels
 
 
 def rows_of(manifest, **columns):
@@ -62,9 +64,44 @@ def test_multi_labels_are_zero_or_one():
     assert reasons(rows) == [("3", "unknown_label"), ("4", "unknown_label")]
 
 
+@pytest.mark.parametrize("words", [("0", "1"), ("0.0", "1.0"), ("-1", "1"), ("-1.0", "1.0"), ("False", "True")])
+def test_every_way_to_write_no_and_yes_is_read_alike_and_columns_may_differ(words):
+    cells = {"a": [words[0], words[1], words[1]], "b": ["false", "0", "1"]}
+    rows = rows_of(Manifest(id="id", labels=("a", "b")), id=["1", "2", "3"], **cells)
+    assert binary_labels(rows.table, ("a", "b")).tolist() == [[0, 0], [1, 0], [1, 1]]
+
+
+def test_minus_one_beside_zero_is_not_no():
+    manifest = Manifest(id="id", labels=("a", "b"))
+    columns = {"id": ["1", "2", "3", "4"], "a": ["-1", "0", "1", "1"], "b": ["1", "-1", "-1", None]}
+    assert minus_one_labels(pd.DataFrame(columns, dtype="str"), manifest) == ("b",)
+    rows = rows_of(manifest, **columns)
+    assert reasons(rows) == [("1", "unknown_label"), ("4", "unknown_label")]
+    assert binary_labels(rows.table, ("a", "b")).tolist() == [[0, 0], [1, 0]]
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(["1", "-1", "0", "true", "2", None]), min_size=1, max_size=12))
+def test_no_cell_is_read_as_what_it_does_not_say(cells):
+    table = pd.DataFrame({"id": map(str, range(len(cells))), "a": cells}, dtype="str")
+    manifest = Manifest(id="id", labels=("a",))
+    no = "0" if "0" in cells else "-1"
+    known = {cell: cell != no for cell in cells if cell in {no, "1", "true"}}
+    if any(cell is not None and cell not in known for cell in cells) and len(set(known.values())) < 2:
+        with pytest.raises(DataError, match="label column 'a' holds"):
+            check_rows(table, manifest)
+        return
+    rows = check_rows(table, manifest)
+    assert rows.table["id"].tolist() == [str(k) for k, cell in enumerate(cells) if cell in known]
+    if len(rows.table):
+        assert binary_labels(rows.table, ("a",))[:, 0].tolist() == [known[cell] for cell in cells if cell in known]
+
+
 def test_a_label_column_of_words_is_refused_with_the_column_and_a_word():
-    with pytest.raises(DataError, match=r"label column 'sex' holds 'f', never 0 or 1; --labels takes columns of 0/1"):
-        rows_of(Manifest(id="id", labels=("a", "sex")), id=["1", "2"], a=["0", "1"], sex=[None, "f"])
+    manifest = Manifest(id="id", labels=("a", "sex"))
+    for cells, said in (([None, "f"], "'f', never 0 or 1"), (["1", "2"], "'2' beside 1, never 0")):
+        with pytest.raises(DataError, match=rf"label column 'sex' holds {said}; --labels takes columns of 0/1, true/"):
+            rows_of(manifest, id=["1", "2"], a=["0", "1"], sex=cells)
 
 
 def test_the_users_columns_replace_the_presets():

@@ -161,6 +161,22 @@ def test_multi_label_tables_make_multi_label_stores(source):
     assert record["split"]["classes"]["b"]["train"] == 14
 
 
+def test_labels_may_be_written_in_three_ways_and_a_read_minus_one_is_told(source):
+    write(
+        source / "table.csv",
+        columns(
+            a=[str(row % 2) for row in range(ROWS)],
+            b=[str(2 * (row % 3 // 2) - 1) for row in range(ROWS)],
+            c=[str(row % 5 == 0).lower() for row in range(ROWS)],
+        ),
+    )
+    record = build(source, label=None, labels="a,b,c", attributes="sex")
+    rows = np.arange(ROWS)
+    wanted = np.stack([rows % 2, rows % 3 // 2, rows % 5 == 0], axis=1)
+    assert Store.open(source / "store").labels.tolist() == wanted.astype(int).tolist()
+    assert record["notes"] == ["labels written -1 and 1, with -1 read as 0: b"]
+
+
 def test_masks_lie_beside_the_images(source):
     (source / "masks").mkdir()
     for row in range(50):

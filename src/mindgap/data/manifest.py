@@ -12,7 +12,8 @@ import pandas as pd
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.data.table import column_of, require_column
 
-YES_NO: Mapping[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
+YES_NO: dict[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
+MINUS_ONE = frozenset({"-1", "-1.0"})
 REASONS = ("missing_file", "unreadable", "too_large", "unknown_label", "duplicate_id")
 
 
@@ -23,7 +24,7 @@ class Manifest:
     Attributes:
         id: column of image names, with or without folder and suffix; None if the user must name it.
         label: column of the class, for a single-label task.
-        labels: columns of 0/1 labels, for a multi-label task.
+        labels: columns of 0/1, true/false or -1/1 labels, for a multi-label task.
         one_hot: columns of which exactly one is 1; they are folded into the column ``label``.
         classes: the words the label may be; None allows any.
         cluster: column of what must stay in one split, such as a patient or a lesion.
@@ -125,7 +126,7 @@ def check_rows(table: pd.DataFrame, manifest: Manifest) -> Rows:
     """Sets aside rows whose label is not known or whose id came before; the first usable row of an id stays.
 
     Raises:
-        DataError: a column of 0/1 labels holds other words only.
+        DataError: a column of 0/1 labels holds other words only, or beside them only one of 0 and 1.
     """
     _refuse_words(table, manifest)
     reasons = pd.Series(pd.NA, index=table.index, dtype="object")
@@ -158,10 +159,13 @@ def _fold_one_hot(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
 def _refuse_words(table: pd.DataFrame, manifest: Manifest) -> None:
     for label in manifest.labels:
         filled = column_of(table, label).dropna()
-        if len(filled) and bool(_binary(filled).isna().all()):
+        read = _binary(filled)
+        others, seen = filled[read.isna()].tolist(), sorted(set(read.dropna()))
+        if len(others) and len(seen) < 2:
+            beside, never = (f" beside {seen[0]}", {"0": "1", "1": "0"}[seen[0]]) if seen else ("", "0 or 1")
             raise DataError(
-                f"label column {label!r} holds {filled.iloc[0]!r}, never 0 or 1; --labels takes columns of 0/1, "
-                "--label one column of class names"
+                f"label column {label!r} holds {others[0]!r}{beside}, never {never}; --labels takes columns of "
+                "0/1, true/false or -1/1, --label one column of class names"
             )
 
 
@@ -178,5 +182,18 @@ def binary_labels(table: pd.DataFrame, labels: tuple[str, ...]) -> np.ndarray:
     return np.stack([(_binary(column_of(table, label)) == "1").to_numpy() for label in labels], axis=1).astype(np.uint8)
 
 
+def minus_one_labels(table: pd.DataFrame, manifest: Manifest) -> tuple[str, ...]:
+    """The labels whose -1 is read as 0: those with a -1 and no 0."""
+    return tuple(label for label in manifest.labels if _says_minus_one(column_of(table, label)))
+
+
+def _says_minus_one(column: pd.Series) -> bool:
+    """No is written -1. Beside a 0 a -1 means something else, such as *uncertain* in chest X-ray tables."""
+    words = column.dropna().str.lower()
+    return bool(words.isin(MINUS_ONE).any()) and not bool((words.map(YES_NO) == "0").any())
+
+
 def _binary(column: pd.Series) -> pd.Series:
-    return column.str.lower().map(YES_NO)
+    """``1``, ``0``, or missing where the word is neither."""
+    words = YES_NO | dict.fromkeys(MINUS_ONE, "0") if _says_minus_one(column) else YES_NO
+    return column.str.lower().map(words)

@@ -20,7 +20,7 @@ from mindgap.data.decoder import DecoderDied
 from mindgap.data.duplicates import near_duplicates
 from mindgap.data.image_builder import Built, Sources, build_images, keep_rows
 from mindgap.data.image_files import ImageFiles
-from mindgap.data.manifest import Manifest, Rows, apply_words, check_rows, set_aside
+from mindgap.data.manifest import Manifest, Rows, apply_words, check_rows, minus_one_labels, set_aside
 from mindgap.data.request import PathLike, PrepareRequest, resolve_request
 from mindgap.data.split import cluster_disjoint_split, cluster_numbers
 from mindgap.data.store_writer import (
@@ -71,7 +71,7 @@ def prepare(
         preset: name of a data set preset; ``folder`` if None.
         id: column of image names.
         label: column of the class.
-        labels: columns of 0/1 labels, for a multi-label task.
+        labels: columns of 0/1, true/false or -1/1 labels, for a multi-label task.
         cluster: column of what must stay in one split.
         masks: folder of lesion masks named like the images.
         size: side of the stored images in pixels.
@@ -182,7 +182,10 @@ def _read(request: PrepareRequest) -> tuple[PrepareRequest, pd.DataFrame, list[s
     if manifest.cluster and not request.asked_cluster and manifest.cluster not in table.columns:
         notes.append(f"no column {manifest.cluster!r}: every image is a cluster of its own")
         manifest = replace(manifest, cluster=None)
-    return replace(request, manifest=manifest), apply_words(table, manifest), notes
+    table = apply_words(table, manifest)
+    if signed := minus_one_labels(table, manifest):
+        notes.append(f"labels written -1 and 1, with -1 read as 0: {', '.join(signed)}")
+    return replace(request, manifest=manifest), table, notes
 
 
 def _find_files(rows: Rows, request: PrepareRequest) -> tuple[Rows, Sources]:
