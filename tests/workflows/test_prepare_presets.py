@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mindgap.core.errors import UnknownNameError
+from mindgap.data.datasets.celeba import LABELS
 from mindgap.data.image_store import Store
 from mindgap.workflows.prepare import prepare
 
@@ -137,7 +139,7 @@ def celeba_rows():
 
 
 @pytest.mark.parametrize("kind", ["csv", "txt"])
-def test_celeba_is_multi_label_with_sex_and_identities(tmp_path, kind):
+def test_celeba_is_multi_label_with_gender_and_identities(tmp_path, kind):
     rows = celeba_rows()
     images_for(tmp_path / "images", [row[0] for row in rows])
     labels, identity = tmp_path / f"list_attr_celeba.{kind}", tmp_path / "identity_CelebA.txt"
@@ -151,12 +153,12 @@ def test_celeba_is_multi_label_with_sex_and_identities(tmp_path, kind):
         tmp_path,
         metadata=[labels, identity],
         preset="celeba",
-        attributes="sex,Young",
+        attributes="gender,Young",
         labels="5_o_Clock_Shadow,Smiling",
     )
     assert (store.task, store.classes) == ("multi-label", ("5_o_Clock_Shadow", "Smiling"))
     assert store.labels[:, 1].tolist() == [int(row[3] == "1") for row in rows]
-    assert store.table["sex"].tolist() == ["male" if row[2] == "1" else "female" for row in rows]
+    assert store.table["gender"].tolist() == ["male" if row[2] == "1" else "female" for row in rows]
     assert len(np.unique(store.clusters)) == 8
     assert record["notes"] == []
 
@@ -166,10 +168,90 @@ def test_celeba_without_identities_says_so(tmp_path):
     images_for(tmp_path / "images", [row[0] for row in rows])
     write(tmp_path / "a.csv", [["image_id", *CELEBA], *rows])
     record, store = build(
-        tmp_path, metadata=tmp_path / "a.csv", preset="celeba", attributes="sex", labels=["Smiling", "Young"]
+        tmp_path, metadata=tmp_path / "a.csv", preset="celeba", attributes="gender", labels=["Smiling", "Young"]
     )
     assert record["notes"] == ["no column 'identity': every image is a cluster of its own"]
     assert len(np.unique(store.clusters)) == 24
+
+
+def test_celeba_as_published_has_39_labels_and_keeps_the_given_partition_aside(tmp_path):
+    names = [*LABELS[:20], "Male", *LABELS[20:]]
+    generator = np.random.default_rng(0)
+    signs = np.concatenate([generator.choice([-1, 1], (30, 40)), np.ones((1, 40), int), -np.ones((1, 40), int)])
+    files = [f"{n:06d}.jpg" for n in range(1, 33)]
+    images_for(tmp_path / "images", files)
+    rows = [f"{file} " + " ".join(f"{sign:2d}" for sign in row) for file, row in zip(files, signs, strict=True)]
+    (tmp_path / "list_attr_celeba.txt").write_text("\n".join(["32", " ".join(names), *rows]), encoding="utf-8")
+    partition = "\n".join(f"{file} {n % 3}" for n, file in enumerate(files))
+    (tmp_path / "list_eval_partition.txt").write_text(partition, encoding="utf-8")
+    tables = [tmp_path / "list_attr_celeba.txt", tmp_path / "list_eval_partition.txt"]
+    record, store = build(tmp_path, metadata=tables, preset="celeba", attributes="gender")
+    assert (record["n"], record["dropped"]) == (32, {})
+    assert store.classes == LABELS
+    assert store.labels.tolist() == (np.delete(signs, 20, axis=1) == 1).astype(int).tolist()
+    assert store.table["gender"].tolist() == ["male" if sign == 1 else "female" for sign in signs[:, 20]]
+    assert store.table["meta_partition"].tolist() == [str(n % 3) for n in range(32)]
+    assert record["notes"] == ["no column 'identity': every image is a cluster of its own"]
+
+
+def utk_rows():
+    """Ages at every edge, every race, both genders, and two rows without labels."""
+    cells = [(age, k % 2, k % 5) for k, age in enumerate([0, 19, 20, 39, 40, 59, 60, 116, 120, 5] * 3)]
+    return [*cells, (121, 0, 0), (30, 1, 7)]
+
+
+WORDS = ("white", "black", "asian", "indian", "other")
+
+
+@pytest.mark.parametrize("kind", ["names", "codes", "words"])
+def test_utkface_labels_are_bands_and_races_however_the_table_is_written(tmp_path, kind):
+    rows = utk_rows()
+    files = [f"{age}_{gender}_{race}_2017{n:04d}.jpg" for n, (age, gender, race) in enumerate(rows)]
+    images_for(tmp_path / "images", files)
+    metadata = None
+    if kind != "names":
+        said = [
+            (file, age, gender if kind == "codes" else ("male", "female")[gender],
+             race if kind == "codes" else (*WORDS, "", "", "martian")[race])
+            for file, (age, gender, race) in zip(files, rows, strict=True)
+        ]  # fmt: skip
+        metadata = write(tmp_path / "t.csv", [["image_id", "age", "gender", "race"], *said])
+    record, store = build(tmp_path, metadata=metadata, preset="utkface_labels", attributes="gender")
+    assert record["dropped"] == {"unknown_label": 2}
+    assert store.classes == (
+        "age_0-20", "age_20-40", "age_40-60", "age_60-120", *(f"race_{word}" for word in WORDS)
+    )  # fmt: skip
+    for name, labels in zip(store.ids, store.labels.tolist(), strict=True):
+        age, _, race = rows[files.index(name)]
+        assert labels[:4] == [age < 20, 20 <= age < 40, 40 <= age < 60, 60 <= age <= 120]
+        assert labels[4:] == [race == k for k in range(5)]
+    assert store.groups("gender").names == ("female", "male")
+    assert record["upright"] is True
+
+
+def test_utkface_labels_without_ages_say_so(tmp_path):
+    images_for(tmp_path / "images", ["a.jpg"])
+    table = write(tmp_path / "t.csv", [["image_id", "gender", "race"], ["a.jpg", "male", "white"]])
+    with pytest.raises(UnknownNameError, match="metadata: no column 'age'"):
+        build(tmp_path, metadata=table, preset="utkface_labels", attributes="gender")
+    assert not (tmp_path / "store").exists()
+
+
+def test_utkface_labels_of_the_real_table_have_positives_of_both_genders_in_every_split(shared_data, tmp_path):
+    folder = shared_data / "utkface"
+    table = pd.read_csv(folder / "metadata.csv", dtype=str)
+    some = spread(table, 13)
+    images_for(tmp_path / "images", [f"{name}.jpg" for name in some["image_id"]])
+    record, store = build(
+        tmp_path, metadata=folder / "metadata.csv", preset="utkface_labels", attributes="gender", max_dropped=1.0
+    )
+    assert record["n"] == len(some)
+    years = store.table["meta_age"].astype(float).to_numpy()
+    assert store.labels[:, 1].tolist() == ((years >= 20) & (years < 40)).astype(int).tolist()
+    for split in ("train", "validation", "test"):
+        inside = (store.table["split"] == split).to_numpy()
+        for gender in ("female", "male"):
+            assert store.labels[inside & (store.table["gender"] == gender).to_numpy()].any(axis=0).all()
 
 
 def test_utkface_reads_the_original_file_names(tmp_path):
