@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mindgap.workflows.synth import synth
     from mindgap.workflows.tone import tone
     from mindgap.workflows.train import train
+    from mindgap.workflows.tune import tune
     from mindgap.workflows.worker import worker
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "synth",
     "tone",
     "train",
+    "tune",
     "worker",
 ]
 

@@ -30,6 +30,7 @@ VERBS = (
     "search",
     "worker",
     "prune",
+    "tune",
     "predict",
     "explain",
     "export",

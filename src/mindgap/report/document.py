@@ -37,7 +37,7 @@ def render(run: RunFiles) -> str:
 
 
 def _title(run: RunFiles) -> str:
-    verbs = {"search": "Search", "train": "Training", "prune": "Pruning"}
+    verbs = {"search": "Search", "train": "Training", "prune": "Pruning", "tune": "Tuning"}
     return f"{verbs[run.verb]} {run.path.resolve().name}"
 
 
@@ -47,6 +47,8 @@ def _subtitle(run: RunFiles) -> str:
         what = f"{len(run.search.get('trials', []))} candidates, one chosen"
     elif run.verb == "prune":
         what = f"channels ranked by {run.options.get('method', 'an importance')}"
+    elif run.verb == "tune":
+        what = f"heads tuned, {run.options.get('mode', 'mode not recorded')}"
     else:
         what = str(run.options.get("network", "one network"))
     data = (

@@ -21,8 +21,16 @@ _FLAGS = {
         "max_accuracy_drop", "min_gap_reduction", "epochs", "patience", "lr", "batch_size", "mitigation", "precision",
         "device", "scoring_batches", "seed", "bootstrap", "permutations",
     ),
+    "tune": (
+        "mode", "attribute", "labels", "objectives", "weights", "optimizer", "budget", "population", "reach",
+        "tolerance", "min_rows", "device", "seed", "bootstrap", "permutations",
+    ),
 }  # fmt: skip
-_METHOD_OPTIONS = {"mitigation_options": "--mitigation-option", "method_options": "--method-option"}
+_METHOD_OPTIONS = {
+    "mitigation_options": "--mitigation-option",
+    "method_options": "--method-option",
+    "optimizer_options": "--optimizer-option",
+}
 
 
 def origin_rows(run: RunFiles) -> Rows:
@@ -55,7 +63,11 @@ def commands(run: RunFiles) -> list[str]:
 
 def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
     """The command; of a search with tables of options, which have no flags, with the file that holds them."""
-    words = ["mindgap", verb, str(options.get("run", "RUN") if verb == "prune" else options.get("store", "STORE"))]
+    words = [
+        "mindgap",
+        verb,
+        str(options.get("run", "RUN") if verb in {"prune", "tune"} else options.get("store", "STORE")),
+    ]
     if verb == "search":
         words += ["--config", str(run / "config.toml")]
     for name in _FLAGS[verb]:
@@ -63,7 +75,12 @@ def _command(verb: str, options: Mapping[str, Any], run: Path) -> str:
         if value is not None:
             words += [f"--{name.replace('_', '-')}", _value(value)]
     blend = options.get("blend")
-    said = {"--no-control": options.get("control") is False, "--rows": options.get("rows"), "--blend": blend}
+    said = {
+        "--no-control": options.get("control") is False,
+        "--no-hold-back": options.get("hold_back") is False,
+        "--rows": options.get("rows"),
+        "--blend": blend,
+    }
     words += [flag for flag, given in said.items() if given]
     if verb == "train" and isinstance(blend, Mapping):
         for name, value in blend.items():

@@ -21,12 +21,13 @@ class RunFiles:
 
     Attributes:
         path: the run folder.
-        verb: ``train``, ``search`` or ``prune``.
+        verb: ``train``, ``search``, ``prune`` or ``tune``.
         options: the resolved options of ``config.toml``.
         provenance: versions, seed, hardware, data fingerprint.
         metrics: ``validation`` and ``test`` AUDITs, cost, training; empty if the run got no further.
         search: ``search.json``; empty for a train run.
         prune: ``prune.json``; empty for another run.
+        tune: ``tune.json``; likewise.
         architecture: ``architecture.json``; empty if missing.
         log: the lines of ``log.jsonl``.
         store: a summary of the store, from provenance or the store's own ``store.json``; empty if neither is there.
@@ -34,12 +35,13 @@ class RunFiles:
     """
 
     path: Path
-    verb: Literal["train", "search", "prune"]
+    verb: Literal["train", "search", "prune", "tune"]
     options: Record
     provenance: Record
     metrics: Record = field(default_factory=dict)
     search: Record = field(default_factory=dict)
     prune: Record = field(default_factory=dict)
+    tune: Record = field(default_factory=dict)
     architecture: Record = field(default_factory=dict)
     log: tuple[Record, ...] = ()
     store: Record = field(default_factory=dict)
@@ -66,7 +68,7 @@ class RunFiles:
 
 
 def read_run(path: Path | str) -> RunFiles:
-    """Reads a run of train, search or prune.
+    """Reads a run of train, search, prune or tune.
 
     Raises:
         RunError: the folder holds no run, or nothing a page could show yet.
@@ -77,8 +79,8 @@ def read_run(path: Path | str) -> RunFiles:
         raise RunError(f"{folder}: holds no mindgap run (no config.toml); give the folder named by --out")
     config = read_toml(folder / "config.toml")
     verb = config.get("verb")
-    if verb not in {"train", "search", "prune"}:
-        raise RunError(f"{folder}: a run of {verb!r} has no page; give a run of train, search or prune")
+    if verb not in {"train", "search", "prune", "tune"}:
+        raise RunError(f"{folder}: a run of {verb!r} has no page; give a run of train, search, prune or tune")
     metrics, search = _optional(folder / "metrics.json"), _optional(folder / "search.json")
     if "presets" in search:
         raise RunError(f"{folder}: holds a run per preset ({', '.join(search['presets'])}); name one of its folders")
@@ -94,6 +96,7 @@ def read_run(path: Path | str) -> RunFiles:
         metrics=metrics,
         search=search,
         prune=_optional(folder / "prune.json"),
+        tune=_optional(folder / "tune.json"),
         architecture=_optional(folder / "architecture.json"),
         log=read_lines(folder / "log.jsonl"),
         store=_store(provenance, options),

@@ -30,6 +30,7 @@ from mindgap.report.run_files import RunFiles
 from mindgap.report.rungs import rung_rows, spared_sentence
 from mindgap.report.search_progress import draw_progress, drawn_trials, states_sentence, top_rows, unfinished
 from mindgap.report.thinning import MOST_LISTED, listed, listed_sentence, special_slots, thinned_sentence
+from mindgap.report.tune_section import tune_sections
 from mindgap.report.verdict import verdicts
 from mindgap.report.without_groups import without_groups_sections
 
@@ -45,6 +46,7 @@ def sections(run: RunFiles) -> list[Section]:
     parts = [
         Section("summary", "In plain words", "In plain words", _summary(run)),
         *prune_sections(run),
+        *tune_sections(run),
         Section("groups", "Groups side by side", "Groups", {"audits": views, "judged_on": judged_on}),
         Section("gaps", "Gaps against their noise floors", "Gaps and floors", {"floor_words": floor_words(audit)}),
         *without_groups_sections(run),
@@ -136,6 +138,8 @@ def test_reading(run: RunFiles) -> str:
     """How often the test split was read, in words that follow its name."""
     if run.test_reads == 1:
         return "read once in this run, after everything was decided"
+    if run.verb == "tune":
+        return f"read {run.test_reads} times in this run; a point that was picked after a reading is flattered by it"
     return (
         f"read {run.test_reads} times in this run, which was given more trials or was stopped while reading; if an "
         "earlier reading led to going on, these figures flatter it"

@@ -1,0 +1,17 @@
+"""What ``mindgap tune`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mindgap.cli.summary import printable
+from mindgap.report.tune_words import label_sentence, tune_findings, tune_sentences
+
+
+def tune_lines(out: Path, record: Mapping[str, Any]) -> list[str]:
+    """What was tuned, where each label's chosen point lies, what the test split shows, and where the rest is."""
+    lines = [*tune_sentences(record), *(label_sentence(record, name) for name in record["labels"])]
+    lines += [" ".join([finding.title, *finding.details]) for finding in tune_findings(record)]
+    return [*map(printable, lines), f"report: {out / 'report.html'}"]

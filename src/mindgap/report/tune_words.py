@@ -1,0 +1,75 @@
+"""What a tuning did, in words, for its page and for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mindgap.report.comparison_words import comparison_findings
+from mindgap.report.estimate import count, decimal, listed, percent
+from mindgap.report.measures import measure_of
+from mindgap.report.prune_section import PruneFinding
+
+Record = Mapping[str, Any]
+_SHOWN = frozenset({"better", "worse", "helps", "levels down", "hurts"})
+_MODES = {
+    "multitask": "a head per label",
+    "dynamic": "one head for all labels, of weighted sums",
+    "thresholds": "a threshold per label",
+}
+PARTS = {"tuned_on": "tuned on", "held_back": "chosen on", "test": "test"}
+
+
+def tune_sentences(record: Record) -> list[str]:
+    """What was tuned, on how many images, and what was left out."""
+    labels, rows = record["labels"], record["rows"]
+    by = "all thresholds" if record["optimizer"] is None else f"{record['optimizer']}, {count(record['budget'])} heads"
+    said = [f"{_MODES[record['mode']].capitalize()}: {listed(list(labels))}; groups of {record['attribute']}; {by}."]
+    if record["held_back"]:
+        said.append(
+            f"Tuned on {count(rows['tuned_on'])} validation images, chosen on {count(rows['held_back'])} others of "
+            "other clusters."
+        )
+    else:
+        said.append(f"Tuned and chosen on the same {count(rows['tuned_on'])} validation images, which flatter it.")
+    if record["left_out"]:
+        said.append("Left out: " + "; ".join(f"{name} ({why})" for name, why in record["left_out"].items()) + ".")
+    if record["test_reads"] > 1:
+        said.append(
+            f"The test split was read {record['test_reads']} times; points that were picked after a reading are "
+            "flattered by it."
+        )
+    return said
+
+
+def label_sentence(record: Record, name: str) -> str:
+    """A label's chosen point on every part of the data beside the trained head."""
+    label, gap = record["labels"][name], record["gap"]
+    parts = [f"{PARTS[part]} {_pair(label, part, gap)}" for part in PARTS if label["figures"].get(part) is not None]
+    return f"{name}: point {label['chosen']} of {len(label['front'])} ({label['reason']}); " + "; ".join(parts)
+
+
+def tune_findings(record: Record) -> list[PruneFinding]:
+    """What is shown on the test split, of the tuned network and of thresholds beside the trained one."""
+    if record["comparison"] is None:
+        return []
+    found = comparison_findings(record["comparison"])
+    return [PruneFinding(one.title[:1].upper() + one.title[1:], one.details, one.word in _SHOWN) for one in found]
+
+
+def gap_label(name: str) -> str:
+    """A gap's name on the page."""
+    return "UEI" if name == "uei" else measure_of(name).label
+
+
+def figure(name: str, value: float | None) -> str:
+    """A figure of a point as text; accuracy as per cent."""
+    return percent(value) if name == "accuracy" else decimal(value)
+
+
+def _pair(label: Record, part: str, gap: str) -> str:
+    before, after = label["trained"][part], label["figures"][part]
+    return (
+        f"accuracy {percent(before['accuracy'])} → {percent(after['accuracy'])}, "
+        f"{gap_label(gap)} {decimal(before[gap])} → {decimal(after[gap])}"
+    )

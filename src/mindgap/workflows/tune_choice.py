@@ -1,0 +1,70 @@
+"""Which point of every front is used, and how good it is on each part of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+from mindgap.metrics.metric import METRICS
+from mindgap.space.network import Network
+from mindgap.tune.choice import Choice, choose_by_rule, pick
+from mindgap.tune.head import Floats
+from mindgap.workflows.tune_job import Part, TuneJob, Unit
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A front, and the point of it that is used.
+
+    Attributes:
+        unit: whose front it is.
+        heads: float64 (K, D).
+        choice: its number, and why.
+        tuned_on, held_back: figures (K, T, M) of all points on the rows tuned on, and on those chosen on.
+    """
+
+    unit: Unit
+    heads: Floats
+    choice: Choice
+    tuned_on: Floats
+    held_back: Floats
+
+    @property
+    def head(self) -> Floats:
+        """Float64 (D,), the one that is used."""
+        return self.heads[self.choice.index]
+
+
+def choose(job: TuneJob, unit: Unit, heads: Floats, parts: tuple[Part, Part], *, picks: Mapping[str, int]) -> Chosen:
+    """The point that the user named, or else the one that the rule takes on the rows to choose on.
+
+    Of a head for several labels accuracy and gap are means over its labels.
+    """
+    tuned, held = (job.figures(part, unit.outputs, heads) for part in parts)
+    if unit.name in picks:
+        return Chosen(unit, heads, pick(picks[unit.name], size=len(heads)), tuned, held)
+    trained = job.figures(parts[1], unit.outputs, job.head(unit.outputs).vector[None])
+    names = job.figure_names
+    accuracy, gap = names.index("accuracy"), names.index(job.gap)
+    means = held.mean(axis=1)
+    choice = choose_by_rule(
+        means[:, accuracy],
+        -means[:, gap] if METRICS.get(job.gap)().direction == "larger" else means[:, gap],
+        trained_accuracy=float(trained.mean(axis=1)[0, accuracy]),
+        tolerance=job.options.tolerance,
+    )
+    return Chosen(unit, heads, choice, tuned, held)
+
+
+def network_with(job: TuneJob, chosen: list[Chosen]) -> Network:
+    """A copy of the run's network with the chosen heads in the place of the trained ones."""
+    network = deepcopy(job.model.network).to("cpu")
+    for one in chosen:
+        job.head(one.unit.outputs).write(network.classifier, one.head)
+    return network.eval()
+
+
+def points(job: TuneJob, figures: Floats) -> list[dict[str, float]]:
+    """Figures (K, M) by their names, one record per point."""
+    return [dict(zip(job.figure_names, map(float, row), strict=True)) for row in figures]

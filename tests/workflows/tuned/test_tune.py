@@ -1,0 +1,172 @@
+"""The verb ``tune``: what it leaves, what it chooses, and that a stopped one goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mindgap.api import export, predict, report
+from mindgap.core.files import read_json, write_json
+from mindgap.metrics.pareto import non_dominated
+from mindgap.train.trained_model import read_trained_model
+
+
+def uei_of_rows(table: pd.DataFrame, label: str, *, groups: pd.Series) -> float:
+    """Written out: √(1 − Σ √(p q)) of the shares of groups among true and among predicted positives."""
+    named = groups.notna()
+    true = (table[f"label_{label}"] == 1) & named
+    predicted = (table[f"prob_{label}"] > 0.5) & named
+    overlap = 0.0
+    for group in groups[named].unique():
+        in_group = groups == group
+        overlap += np.sqrt((true & in_group).sum() / true.sum() * (predicted & in_group).sum() / predicted.sum())
+    return float(np.sqrt(max(0.0, 1 - overlap)))
+
+
+def test_every_label_has_a_front_of_heads_that_none_other_beats(tuned: Path) -> None:
+    labels = read_json(tuned / "tune.json")["labels"]
+    assert set(labels) == {"red", "even"}
+    for label in labels.values():
+        figures = np.array([[point["accuracy"], point["uei"]] for point in label["front"]])
+        assert non_dominated(figures, [True, False]).all()
+        assert np.all(np.diff(figures[:, 0]) <= 0)  # from the most accurate on
+
+
+def test_the_rule_takes_the_least_uei_within_five_points_on_the_held_back_half(tuned: Path) -> None:
+    for label in read_json(tuned / "tune.json")["labels"].values():
+        held = [point["held_back"] for point in label["front"]]
+        near = [one["uei"] for one in held if one["accuracy"] >= label["trained"]["held_back"]["accuracy"] - 0.05]
+        assert held[label["chosen"]]["uei"] == min(near)
+
+
+def test_the_front_reaches_heads_as_good_as_the_trained_one(tuned: Path) -> None:
+    for label in read_json(tuned / "tune.json")["labels"].values():
+        assert label["front"][0]["accuracy"] >= label["trained"]["tuned_on"]["accuracy"]
+        assert min(point["uei"] for point in label["front"]) <= label["trained"]["tuned_on"]["uei"]
+
+
+def test_the_result_is_a_run_whose_predictions_have_the_figures(tuned: Path, run: Path, tmp_path: Path) -> None:
+    before, after = read_trained_model(run), read_trained_model(tuned)
+    store = before.open_store()
+    predict(tuned, store.path, out=tmp_path / "p.csv")
+    again, table = pd.read_csv(tmp_path / "p.csv"), pd.read_parquet(tuned / "predictions.parquet")
+    table = table[table["split"] == "test"].reset_index(drop=True)
+    np.testing.assert_allclose(again["prob_red"], table["prob_red"], atol=1e-5)
+    labels = read_json(tuned / "tune.json")["labels"]
+    metrics = read_json(tuned / "metrics.json")["test"]["labels"]
+    for name, label in labels.items():
+        uei = metrics[name]["attributes"]["sex"]["gaps"]["uei"]["value"]
+        assert label["test"]["tuned"]["uei"]["value"] == uei
+        assert label["figures"]["test"]["uei"] == pytest.approx(uei)
+        assert uei_of_rows(table, name, groups=table["sex"]) == pytest.approx(uei)
+    assert after.settings == before.settings
+    assert after.architecture == before.architecture
+
+
+def test_only_the_last_layer_is_another(tuned: Path, run: Path) -> None:
+    before, after = (read_trained_model(folder).network.state_dict() for folder in (run, tuned))
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_it_is_exported_and_has_a_page(tuned: Path, tmp_path: Path) -> None:
+    export(tuned, out=tmp_path / "export", formats="torchscript")
+    page = report([tuned])[0].read_text(encoding="utf-8")
+    assert "Heads tuned" in page
+
+
+def test_the_comparison_is_with_the_trained_head_and_thresholds(tuned: Path) -> None:
+    comparison = read_json(tuned / "tune.json")["comparison"]
+    assert [model["name"] for model in comparison["models"]] == ["trained", "thresholds", "tuned"]
+    assert set(comparison["labels"]) == {"red", "even"}
+
+
+def test_finished_it_is_read_again(run: Path, tuned: Path, quick: Callable[..., Any]) -> None:
+    stamp = (tuned / "tune.json").stat().st_mtime_ns
+    assert quick(run, tuned) == read_json(tuned / "tune.json")
+    assert (tuned / "tune.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("gone", [("fronts/0.npy",), ("fronts/0.npy", "fronts/1.npy"), ("metrics.json",)])
+def test_stopped_at_any_moment_it_goes_on_to_the_same_record(
+    run: Path, tuned: Path, quick: Callable[..., Any], tmp_path: Path, gone: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(tuned, out)
+    for name in (*gone, "tune.json", "report.html", "test_reads.json"):
+        (out / name).unlink()
+    write_json(out / "provenance.json", read_json(out / "provenance.json") | {"finished": None})
+    assert quick(run, out) == read_json(tuned / "tune.json")
+    assert (out / "weights.safetensors").read_bytes() == (tuned / "weights.safetensors").read_bytes()
+
+
+def test_a_pick_changes_the_network_and_counts_as_a_reading_of_test(
+    run: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = quick(run, out, optimizer="random", budget=200)
+    wanted = len(first["labels"]["red"]["front"]) - 1
+    fronts = (out / "fronts" / "0.npy").read_bytes()
+    other = quick(run, out, optimizer="random", budget=200, pick={"red": wanted})
+    red = other["labels"]["red"]
+    assert (red["chosen"], red["reason"], other["picks"]) == (wanted, "picked", {"red": wanted})
+    assert other["labels"]["even"]["chosen"] == first["labels"]["even"]["chosen"]
+    assert (first["test_reads"], other["test_reads"]) == (1, 2)
+    assert (out / "fronts" / "0.npy").read_bytes() == fronts
+    classifier = read_trained_model(out).network.classifier
+    head = np.load(out / "fronts" / "0.npy")[wanted]
+    np.testing.assert_allclose(classifier.weight[0].detach().numpy(), head[:-1], rtol=1e-6)
+    assert quick(run, out, optimizer="random", budget=200, pick={"red": wanted})["test_reads"] == 2
+
+
+def test_one_head_of_all_labels_has_one_choice(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    labels = quick(run, tmp_path / "out", mode="dynamic")["labels"]
+    assert {label["unit"] for label in labels.values()} == {"all"}
+    assert labels["red"]["chosen"] == labels["even"]["chosen"]
+    assert len(labels["red"]["front"]) == len(labels["even"]["front"])
+    assert len(list((tmp_path / "out" / "fronts").iterdir())) == 1
+
+
+def test_thresholds_change_biases_alone(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    record = quick(run, tmp_path / "out", mode="thresholds")
+    before, after = (read_trained_model(folder).network.state_dict() for folder in (run, tmp_path / "out"))
+    assert torch.equal(before["classifier.weight"], after["classifier.weight"])
+    assert [model["name"] for model in record["comparison"]["models"]] == ["trained", "tuned"]
+    assert record["optimizer"] is None
+
+
+@pytest.mark.parametrize("mode", ["multitask", "dynamic"])
+def test_classes_that_exclude_each_other_have_one_head(
+    single_label_run: Path, quick: Callable[..., Any], tmp_path: Path, mode: str
+) -> None:
+    record = quick(single_label_run, tmp_path / "out", mode=mode)
+    label = record["labels"]["single-label"]
+    assert label["front"][0]["accuracy"] >= label["trained"]["tuned_on"]["accuracy"]
+    audit = read_json(tmp_path / "out" / "metrics.json")["test"]
+    assert label["figures"]["test"]["uei"] == pytest.approx(audit["attributes"]["sex"]["gaps"]["uei"]["value"])
+    assert label["thresholds"] is None
+
+
+def test_without_a_held_back_half_all_of_validation_is_tuned_on(
+    run: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = quick(run, tmp_path / "out", hold_back=False, labels="red")
+    rows = record["rows"]
+    assert rows["tuned_on"] == rows["held_back"] == 120
+    assert "held_back" not in record["labels"]["red"]["front"][0]
+    assert record["labels"]["red"]["figures"]["held_back"] is None
+    assert list(record["labels"]) == ["red"]
+
+
+def test_three_objectives_and_another_optimizer(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    record = quick(
+        run, tmp_path / "out", objectives="accuracy,uei,worst_group_accuracy", optimizer="nsga2", labels="red"
+    )
+    assert "worst_group_accuracy" in record["labels"]["red"]["front"][0]

@@ -1,0 +1,80 @@
+"""What ``tune`` refuses, in one line, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindgap.cli.main import run as command
+from mindgap.core.errors import MindgapError
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "mode": ({"mode": "multitsk"}, "mode"),
+    "attribute": ({"attribute": "sx"}, "no attribute 'sx'.*sex"),
+    "label": ({"labels": "rd"}, "no label 'rd'.*red"),
+    "objective": ({"objectives": "accuracy,ue"}, "objectives: 'ue' is none.*uei"),
+    "one objective": ({"objectives": "uei"}, "need two or three"),
+    "objectives of the mode dynamic": ({"mode": "dynamic", "objectives": "uei,eopp1"}, "weighs accuracy against one"),
+    "optimizer": ({"optimizer": "mops"}, "mopso"),
+    "option of the optimizer": ({"optimizer_options": {"inerta": 1}}, "inerta"),
+    "budget": ({"budget": 10}, "budget=10 is less than population=20"),
+    "too few rows": ({"min_rows": 1000}, "no label can be tuned; 'red': validation: .* needs 1000"),
+    "a label with too few rows": ({"min_rows": 1000, "labels": "even"}, "label 'even': .*lower --min-rows"),
+    "pick before the front": ({"pick": {"red": 0}}, "has no front of it yet; tune without --pick first"),
+    "pick of no label": ({"pick": {"rd": 0}}, "'rd' has no front.*red"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_is_refused_in_one_line_and_leaves_nothing(
+    run: Path, quick: Callable[..., Any], tmp_path: Path, what: str
+) -> None:
+    options, said = REFUSED[what]
+    with pytest.raises(MindgapError, match=said) as error:
+        quick(run, tmp_path / "out", **options)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_point_that_is_on_no_front_is_refused(run: Path, tuned: Path, quick: Callable[..., Any]) -> None:
+    before = (tuned / "tune.json").read_bytes()
+    with pytest.raises(MindgapError, match="the front has the points 0 to"):
+        quick(run, tuned, pick={"red": 1000})
+    assert (tuned / "tune.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"mode": "thresholds"}, "have no thresholds"), ({"labels": "red"}, "have one head; leave --labels out")],
+)
+def test_classes_that_exclude_each_other_have_neither_thresholds_nor_labels(
+    single_label_run: Path, quick: Callable[..., Any], tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MindgapError, match=said):
+        quick(single_label_run, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_predicts_by_groups_is_refused(
+    make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run({"multi_label": False}, mitigation="domainindep")
+    with pytest.raises(MindgapError, match="does not predict alone"):
+        quick(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_says_what_was_found(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["tune", str(run), "--budget", "40", "--population", "20", "--min-rows", "3", "--bootstrap", "20"]
+    asked += ["--permutations", "20", "--out", str(tmp_path / "out"), "--optimizer-option", "archive=20"]
+    assert command(asked) == 0
+    said = capsys.readouterr().out
+    assert "red: point" in said
+    assert "report:" in said
+    assert command([*asked, "--pick", "red"]) == 2
+    assert "give LABEL=POINT" in capsys.readouterr().err
+    assert command([*asked, "--pick", "red=0"]) == 0
+    assert "(picked)" in capsys.readouterr().out
