@@ -58,7 +58,8 @@ def tune_sections(run: RunFiles) -> list[Section]:
     content = {
         "tune_says": tune_sentences(record),
         "tune_findings": tune_findings(record),
-        "tune_gap": gap_label(record["gap"]),
+        "tune_gap": gap_label(audited_gap(record)),
+        "tune_gap_says": measure_of(audited_gap(record)).says,
         "tune_models": list(next(iter(record["labels"].values()))["test"]),
         "label_rows": list(label_rows(record)),
         "front_figures": [front_figure(record, label) for label in drawn],
@@ -72,7 +73,7 @@ def tune_sections(run: RunFiles) -> list[Section]:
 
 def label_rows(record: Record) -> Iterator[LabelRow]:
     """UEI (or what was minimised) per label before and after (Blanzeisky & Cunningham, Fig. 1)."""
-    gap = record["gap"] if _has_gap(record, record["gap"]) else "uei"
+    gap = audited_gap(record)
     found = {
         name: {model: Estimate.read(of.get(gap)) for model, of in label["test"].items()}
         for name, label in record["labels"].items()
@@ -97,7 +98,7 @@ def front_figure(record: Record, name: str) -> FrontFigure:
     has_held = "held_back" in label["front"][0]
     rows = [
         (
-            str(number),
+            f"{number}, trained" if number == label["trained_point"] else str(number),
             tuple(figure(key, point[key]) for key in figures)
             + tuple(figure(key, point["held_back"][key]) for key in figures if has_held),
             number == label["chosen"],
@@ -127,8 +128,14 @@ def draw_label_front(label: Record, gap: str, *, name: str) -> Markup:
         height_px=300,
     )
     marks = [_dot(plot, point, gap, f"threshold {n}", kind="dot other", r=2.5) for n, point in enumerate(others)]
-    marks += [_dot(plot, point, gap, f"point {n}", kind="dot front", r=4.5) for n, point in enumerate(front)]
-    marks.append(_dot(plot, trained, gap, "trained head", kind="dot series-2", r=6.5))
+    marks += [
+        _dot(plot, point, gap, f"point {n}", kind="dot front", r=4.5)
+        for n, point in enumerate(front)
+        if n != label["trained_point"]
+    ]
+    marks.append(
+        _dot(plot, trained, gap, f"point {label['trained_point']}, the trained head", kind="dot series-2", r=6.5)
+    )
     number = label["chosen"]
     marks.append(_dot(plot, front[number], gap, f"chosen, point {number}", kind="dot chosen", r=6.5))
     if test is not None:
@@ -156,8 +163,11 @@ def _parts(record: Record) -> list[str]:
     return [part for part in PARTS if first["figures"].get(part) is not None]
 
 
-def _has_gap(record: Record, gap: str) -> bool:
-    return any(of.get(gap) for label in record["labels"].values() for of in label["test"].values())
+def audited_gap(record: Record) -> str:
+    """The gap that was minimised, or UEI where that is none of an audit's."""
+    gap = record["gap"]
+    known = any(of.get(gap) for label in record["labels"].values() for of in label["test"].values())
+    return gap if known else "uei"
 
 
 def _dot(plot: Plot, point: Record, gap: str, what: str, *, kind: str, r: float) -> Markup:

@@ -50,7 +50,8 @@ def tune(
     """Tunes the last layer of a trained network by a swarm (Blanzeisky & Cunningham, §5).
 
     The backbone stays as it is. Its features of the validation images are computed once, and an optimiser looks among
-    heads around the trained one for those that no other beats in all objectives. Of each front one head is chosen by a
+    heads around the trained one for those that no other beats in all objectives; the trained one stays a point. Of each
+    front one head is chosen by a
     rule, on a half of the validation images that the fronts were not made on, or by ``pick``. The test split is read
     after that, for the trained network, the tuned one, and one with thresholds chosen alike.
 

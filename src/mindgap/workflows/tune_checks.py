@@ -30,7 +30,7 @@ def check_tuning(job: TuneJob) -> None:
     if not len(job.store.rows("validation")):
         raise DataError(f"{job.store.path}: has no validation images, on which heads are tuned; prepare it with some")
     parse(OPTIMIZERS.get(options.optimizer).options_model, options.optimizer_options, source="optimizer_options")
-    _ = job.objectives, job.attribute, job.trained, job.device
+    _ = job.objectives, job.attribute, job.trained, job.device, job.labels
     _check_mode(job)
     _check_rows(job)
 

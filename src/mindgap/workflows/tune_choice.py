@@ -35,6 +35,10 @@ class Chosen:
         """Float64 (D,), the one that is used."""
         return self.heads[self.choice.index]
 
+    def trained_point(self, job: TuneJob) -> int:
+        """The number of the trained head, which is among them even if another beats it."""
+        return int((self.heads == job.head(self.unit.outputs).vector).all(axis=1).argmax())
+
 
 def choose(job: TuneJob, unit: Unit, heads: Floats, parts: tuple[Part, Part], *, picks: Mapping[str, int]) -> Chosen:
     """The point that the user named, or else the one that the rule takes on the rows to choose on.

@@ -79,7 +79,7 @@ def _found(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) -> li
         found = _by_label(job, units, part, bar)
     else:
         found = [_of_all(job, unit, part, bar) for unit in units]
-    return [by_accuracy(job, unit, part, heads) for unit, heads in zip(units, found, strict=True)]
+    return [sorted_with_trained(job, unit, part, heads) for unit, heads in zip(units, found, strict=True)]
 
 
 def _by_label(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) -> list[Floats]:
@@ -128,8 +128,14 @@ def _swarm(job: TuneJob, unit: Unit, start: Floats, spread: Floats) -> AbstractO
     )
 
 
-def by_accuracy(job: TuneJob, unit: Unit, part: Part, heads: Floats) -> Floats:
-    """From the most accurate on, over all the unit's labels; of a tie the one with the smaller gap first."""
+def sorted_with_trained(job: TuneJob, unit: Unit, part: Part, heads: Floats) -> Floats:
+    """The heads and the trained one, from the most accurate on, over all the unit's labels; of a tie by UEI.
+
+    With the trained head among them the rule always has a point that keeps its accuracy, and a pick can go back to it.
+    """
+    trained = job.head(unit.outputs).vector
+    if not (heads == trained).all(axis=1).any():
+        heads = np.concatenate([heads, trained[None]])
     figures = job.figures(part, unit.outputs, heads).mean(axis=1)
     names = job.figure_names
     return heads[np.lexsort((figures[:, names.index("uei")], -figures[:, names.index("accuracy")]))]

@@ -23,7 +23,7 @@ from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.store_predictions import to_predictions
 from mindgap.tune.head import Floats
 from mindgap.workflows.tune_choice import Chosen, choose, network_with, points
-from mindgap.workflows.tune_fronts import by_accuracy, threshold_heads
+from mindgap.workflows.tune_fronts import sorted_with_trained, threshold_heads
 from mindgap.workflows.tune_job import Part, TuneJob, Unit
 
 TRAINED, THRESHOLDS, TUNED = "trained", "thresholds", "tuned"
@@ -93,7 +93,7 @@ def _thresholds(job: TuneJob, parts: tuple[Part, Part]) -> list[Chosen]:
     if not job.is_multi_label or job.options.mode == "thresholds":
         return []
     units = [Unit(name, (job.store.classes.index(name),)) for name in job.labels]
-    heads = {unit: by_accuracy(job, unit, parts[0], threshold_heads(job, unit, parts[0])) for unit in units}
+    heads = {unit: sorted_with_trained(job, unit, parts[0], threshold_heads(job, unit, parts[0])) for unit in units}
     return [choose(job, unit, of, parts, picks={}) for unit, of in heads.items()]
 
 
@@ -169,6 +169,7 @@ def _label_records(
             "front": front,
             "chosen": chosen.choice.index,
             "reason": chosen.choice.reason,
+            "trained_point": chosen.trained_point(job),
             "figures": {part: _point(job, of, task) for part, of in own.items()},
             "trained": {part: _point(job, of, task) for part, of in trained.items()},
             "thresholds": next((_front_of(job, rival) for rival in rivals if rival.unit.name == name), None),

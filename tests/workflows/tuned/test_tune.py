@@ -19,14 +19,14 @@ from mindgap.train.trained_model import read_trained_model
 
 
 def uei_of_rows(table: pd.DataFrame, label: str, *, groups: pd.Series) -> float:
-    """Written out: √(1 − Σ √(p q)) of the shares of groups among true and among predicted positives."""
-    named = groups.notna()
-    true = (table[f"label_{label}"] == 1) & named
-    predicted = (table[f"prob_{label}"] > 0.5) & named
+    """√(1 − Σ_{y,s} √(P[y, s] P[ŷ=y, s])), as the paper prints it, one cell after the other."""
+    named = table[groups.notna()]
+    true, predicted = named[f"label_{label}"], named[f"prob_{label}"] > 0.5
     overlap = 0.0
-    for group in groups[named].unique():
-        in_group = groups == group
-        overlap += np.sqrt((true & in_group).sum() / true.sum() * (predicted & in_group).sum() / predicted.sum())
+    for group in ("a", "b"):
+        for value in (0, 1):
+            inside = named["sex"] == group
+            overlap += np.sqrt(((true == value) & inside).mean() * ((predicted == value) & inside).mean())
     return float(np.sqrt(max(0.0, 1 - overlap)))
 
 
@@ -34,8 +34,10 @@ def test_every_label_has_a_front_of_heads_that_none_other_beats(tuned: Path) -> 
     labels = read_json(tuned / "tune.json")["labels"]
     assert set(labels) == {"red", "even"}
     for label in labels.values():
+        assert len(label["front"]) > 2
         figures = np.array([[point["accuracy"], point["uei"]] for point in label["front"]])
-        assert non_dominated(figures, [True, False]).all()
+        front = np.delete(figures, label["trained_point"], axis=0)
+        assert non_dominated(front, [True, False]).all()
         assert np.all(np.diff(figures[:, 0]) <= 0)  # from the most accurate on
 
 
@@ -48,6 +50,8 @@ def test_the_rule_takes_the_least_uei_within_five_points_on_the_held_back_half(t
 
 def test_the_front_reaches_heads_as_good_as_the_trained_one(tuned: Path) -> None:
     for label in read_json(tuned / "tune.json")["labels"].values():
+        trained = {key: of for key, of in label["front"][label["trained_point"]].items() if key != "held_back"}
+        assert trained == label["trained"]["tuned_on"]
         assert label["front"][0]["accuracy"] >= label["trained"]["tuned_on"]["accuracy"]
         assert min(point["uei"] for point in label["front"]) <= label["trained"]["tuned_on"]["uei"]
 
@@ -65,7 +69,7 @@ def test_the_result_is_a_run_whose_predictions_have_the_figures(tuned: Path, run
         uei = metrics[name]["attributes"]["sex"]["gaps"]["uei"]["value"]
         assert label["test"]["tuned"]["uei"]["value"] == uei
         assert label["figures"]["test"]["uei"] == pytest.approx(uei)
-        assert uei_of_rows(table, name, groups=table["sex"]) == pytest.approx(uei)
+        assert uei_of_rows(table, name, groups=table["sex"]) == pytest.approx(uei, abs=1e-7)
     assert after.settings == before.settings
     assert after.architecture == before.architecture
 
@@ -77,7 +81,7 @@ def test_only_the_last_layer_is_another(tuned: Path, run: Path) -> None:
 
 
 def test_it_is_exported_and_has_a_page(tuned: Path, tmp_path: Path) -> None:
-    export(tuned, out=tmp_path / "export", formats="torchscript")
+    export(tuned, out=tmp_path / "network.onnx")
     page = report([tuned])[0].read_text(encoding="utf-8")
     assert "Heads tuned" in page
 
@@ -112,7 +116,9 @@ def test_a_pick_changes_the_network_and_counts_as_a_reading_of_test(
 ) -> None:
     out = tmp_path / "out"
     first = quick(run, out, optimizer="random", budget=200)
-    wanted = len(first["labels"]["red"]["front"]) - 1
+    size, chosen = (len(first["labels"]["red"]["front"]), first["labels"]["red"]["chosen"])
+    wanted = size - 1 if chosen < size - 1 else 0
+    assert wanted != chosen
     fronts = (out / "fronts" / "0.npy").read_bytes()
     other = quick(run, out, optimizer="random", budget=200, pick={"red": wanted})
     red = other["labels"]["red"]
@@ -126,47 +132,8 @@ def test_a_pick_changes_the_network_and_counts_as_a_reading_of_test(
     assert quick(run, out, optimizer="random", budget=200, pick={"red": wanted})["test_reads"] == 2
 
 
-def test_one_head_of_all_labels_has_one_choice(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
-    labels = quick(run, tmp_path / "out", mode="dynamic")["labels"]
-    assert {label["unit"] for label in labels.values()} == {"all"}
-    assert labels["red"]["chosen"] == labels["even"]["chosen"]
-    assert len(labels["red"]["front"]) == len(labels["even"]["front"])
-    assert len(list((tmp_path / "out" / "fronts").iterdir())) == 1
-
-
-def test_thresholds_change_biases_alone(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
-    record = quick(run, tmp_path / "out", mode="thresholds")
-    before, after = (read_trained_model(folder).network.state_dict() for folder in (run, tmp_path / "out"))
-    assert torch.equal(before["classifier.weight"], after["classifier.weight"])
-    assert [model["name"] for model in record["comparison"]["models"]] == ["trained", "tuned"]
-    assert record["optimizer"] is None
-
-
-@pytest.mark.parametrize("mode", ["multitask", "dynamic"])
-def test_classes_that_exclude_each_other_have_one_head(
-    single_label_run: Path, quick: Callable[..., Any], tmp_path: Path, mode: str
-) -> None:
-    record = quick(single_label_run, tmp_path / "out", mode=mode)
-    label = record["labels"]["single-label"]
-    assert label["front"][0]["accuracy"] >= label["trained"]["tuned_on"]["accuracy"]
-    audit = read_json(tmp_path / "out" / "metrics.json")["test"]
-    assert label["figures"]["test"]["uei"] == pytest.approx(audit["attributes"]["sex"]["gaps"]["uei"]["value"])
-    assert label["thresholds"] is None
-
-
-def test_without_a_held_back_half_all_of_validation_is_tuned_on(
+def test_with_no_accuracy_to_give_up_the_choice_is_at_least_as_accurate(
     run: Path, quick: Callable[..., Any], tmp_path: Path
 ) -> None:
-    record = quick(run, tmp_path / "out", hold_back=False, labels="red")
-    rows = record["rows"]
-    assert rows["tuned_on"] == rows["held_back"] == 120
-    assert "held_back" not in record["labels"]["red"]["front"][0]
-    assert record["labels"]["red"]["figures"]["held_back"] is None
-    assert list(record["labels"]) == ["red"]
-
-
-def test_three_objectives_and_another_optimizer(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
-    record = quick(
-        run, tmp_path / "out", objectives="accuracy,uei,worst_group_accuracy", optimizer="nsga2", labels="red"
-    )
-    assert "worst_group_accuracy" in record["labels"]["red"]["front"][0]
+    for label in quick(run, tmp_path / "out", tolerance=0.0)["labels"].values():
+        assert label["figures"]["held_back"]["accuracy"] >= label["trained"]["held_back"]["accuracy"]
