@@ -127,12 +127,12 @@ def draw_label_front(label: Record, gap: str, *, name: str) -> Markup:
         y=Axis(low, min(high, 1.0), "Accuracy on the images tuned on", _percent),
         height_px=300,
     )
-    marks = [_dot(plot, point, gap, f"threshold {n}", kind="dot other", r=2.5) for n, point in enumerate(others)]
-    marks += [
+    marks = [
         _dot(plot, point, gap, f"point {n}", kind="dot front", r=4.5)
         for n, point in enumerate(front)
         if n != label["trained_point"]
     ]
+    marks += [_dot(plot, point, gap, f"threshold {n}", kind="dot other", r=7.0) for n, point in enumerate(others)]
     marks.append(
         _dot(plot, trained, gap, f"point {label['trained_point']}, the trained head", kind="dot series-2", r=6.5)
     )
