@@ -24,7 +24,10 @@ def tune_sentences(record: Record) -> list[str]:
     """What was tuned, on how many images, and what was left out."""
     labels, rows = record["labels"], record["rows"]
     by = "all thresholds" if record["optimizer"] is None else f"{record['optimizer']}, {count(record['budget'])} heads"
-    said = [f"{_MODES[record['mode']].capitalize()}: {listed(list(labels))}; groups of {record['attribute']}; {by}."]
+    what = "One head for all classes"
+    if record["task"] == "multi-label":
+        what = f"{_MODES[record['mode']].capitalize()}: {listed(list(labels))}"
+    said = [f"{what}; groups of {record['attribute']}; {by}."]
     if record["held_back"]:
         said.append(
             f"Tuned on {count(rows['tuned_on'])} validation images, chosen on {count(rows['held_back'])} others of "

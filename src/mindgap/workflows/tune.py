@@ -106,7 +106,7 @@ def tune(
     asked: Asked = {"verb": "tune", "options": _asked(job), "force": force, "inputs": (Path(run), job.store.path)}
     if RunFolder.check(out, **asked) != "finished":
         check_tuning(job)
-    check_picks(job, Path(out), pick or {})
+    check_picks(job, Path(out), pick or {}, force=force)
     with RunFolder.hold(out, **asked) as folder:
         picks = _picks(folder.path)
         wanted = picks | dict(pick or {})

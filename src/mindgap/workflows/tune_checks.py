@@ -35,12 +35,16 @@ def check_tuning(job: TuneJob) -> None:
     _check_rows(job)
 
 
-def check_picks(job: TuneJob, folder: Path, picks: Mapping[str, int]) -> None:
+def check_picks(job: TuneJob, folder: Path, picks: Mapping[str, int], *, force: bool) -> None:
     """Refuses points that are on no front.
 
     Raises:
-        ConfigError: the fronts are not all there yet, a name has none, or a front has no such point.
+        ConfigError: the run is to be replaced, a front is not there yet, a name has none, or one has no such point.
     """
+    if picks and force:
+        raise ConfigError(
+            "pick and force: a point is picked of fronts that are there, and force replaces them; give one"
+        )
     names = {unit.name: unit for unit in job.units}
     for name, number in picks.items():
         if name not in names:

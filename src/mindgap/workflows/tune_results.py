@@ -69,6 +69,7 @@ def write_results(
         "schema": 1,
         "run": str(job.model.path.resolve()),
         "mode": job.options.mode,
+        "task": job.store.task,
         "attribute": job.attribute,
         "objectives": list(job.objectives.names),
         "gap": job.gap,

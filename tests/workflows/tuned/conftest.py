@@ -31,11 +31,15 @@ def blur_labels(path: Path) -> None:
 def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Writes a tiny store with the given options, and trains on it."""
 
-    def make(store: dict[str, Any] | None = None, **training: Any) -> Path:
+    def make(store: dict[str, Any] | None = None, *, with_test: bool = True, **training: Any) -> Path:
         folder = tmp_path_factory.mktemp("run")
         (folder / "small.json").write_text(SMALL.to_json(), encoding="utf-8")
         place = write_tiny_store(folder / "store", **{"n": 600, "multi_label": True} | (store or {}))
         blur_labels(place / "table.parquet")
+        if not with_test:
+            table = pd.read_parquet(place / "table.parquet")
+            table["split"] = table["split"].replace("test", "train")
+            table.to_parquet(place / "table.parquet")
         asked = {"network": folder / "small.json", "epochs": 3, "lr": 0.01, "batch_size": 48, "precision": "fp32"}
         train(place, out=folder / "run", **asked | QUICK | training)
         return folder / "run"

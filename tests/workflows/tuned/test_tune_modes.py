@@ -57,3 +57,12 @@ def test_three_objectives_and_another_optimizer(run: Path, quick: Callable[..., 
         run, tmp_path / "out", objectives="accuracy,uei,worst_group_accuracy", optimizer="nsga2", labels="red"
     )
     assert "worst_group_accuracy" in record["labels"]["red"]["front"][0]
+
+
+def test_without_test_images_there_are_fronts_and_no_comparison(
+    make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = quick(make_run(with_test=False), tmp_path / "out", labels="red")
+    assert (record["comparison"], record["test_reads"], record["labels"]["red"]["test"]) == (None, 0, {})
+    assert record["labels"]["red"]["figures"]["test"] is None
+    assert "UEI per label on the test split" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

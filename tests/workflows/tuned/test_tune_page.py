@@ -63,7 +63,8 @@ def test_the_page_has_a_front_per_label(tuned: Path) -> None:
         ({"held_back": False}, "which flatter it"),
         ({"left_out": {"bald": "test: 3 positives in group 'b', needs 20"}}, "Left out: bald (test: 3 positives"),
         ({"test_reads": 2}, "read 2 times"),
+        ({"task": "single-label"}, "One head for all classes; groups of sex"),
     ],
 )
-def test_what_weakens_the_figures_is_said(tuned: Path, change: dict[str, Any], said: str) -> None:
+def test_what_was_tuned_and_what_weakens_the_figures_is_said(tuned: Path, change: dict[str, Any], said: str) -> None:
     assert said in " ".join(tune_sentences(read_json(tuned / "tune.json") | change))

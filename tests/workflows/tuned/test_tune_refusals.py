@@ -24,6 +24,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "too few rows": ({"min_rows": 1000}, "no label can be tuned; 'red': validation: .* needs 1000"),
     "a label with too few rows": ({"min_rows": 1000, "labels": "even"}, "label 'even': .*lower --min-rows"),
     "pick before the front": ({"pick": {"red": 0}}, "has no front of it yet; tune without --pick first"),
+    "pick with force": ({"pick": {"red": 0}, "force": True}, "give one"),
     "pick of no label": ({"pick": {"rd": 0}}, "'rd' has no front.*red"),
 }
 
