@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from half_width import half_width
+from seed_figure import figure
 
 from mindgap.api import compare
 from mindgap.core.files import read_json
@@ -124,15 +125,6 @@ def show(record: dict[str, Any], attribute: str | None) -> None:
     for name, method in record["methods"].items():
         for sentence in method["sentences"].values():
             print(f"{name}: {sentence}")
-
-
-def figure(value: dict[str, Any]) -> str:
-    """Mean over seeds, mean interval of the images, and the floor's adverse tail where there is one."""
-    if value["mean"] is None:
-        return f"– ({value['reason']})"
-    ends = "" if value["low"] is None else f" [{value['low']:.3f}, {value['high']:.3f}]"
-    floor = "" if value.get("noise_p95") is None else f" / {value['noise_p95']:.3f}"
-    return f"{value['mean']:.3f}{ends}{floor}"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from csv_rows import append_rows, read_rows
 from half_width import half_width
+from seed_figure import figure
 
 from mindgap.api import prune, train
 from mindgap.audit.compared_models import Model
@@ -169,15 +170,6 @@ def show(options: argparse.Namespace) -> None:
     for name in (UNPRUNED, *METHODS):
         for attribute in attributes:
             print(attribute_sentence(attribute, record["attributes"][attribute], "", model=name, baseline=CONTROL))
-
-
-def figure(value: dict[str, Any]) -> str:
-    """Mean over seeds, mean interval of the images, and the floor's adverse tail where there is one."""
-    if value["mean"] is None:
-        return f"– ({value['reason']})"
-    ends = "" if value["low"] is None else f" [{value['low']:.3f}, {value['high']:.3f}]"
-    floor = "" if value.get("noise_p95") is None else f" / {value['noise_p95']:.3f}"
-    return f"{value['mean']:.3f}{ends}{floor}"
 
 
 if __name__ == "__main__":

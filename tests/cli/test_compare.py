@@ -68,7 +68,7 @@ def test_the_gap_of_the_verdict_leads_and_then_those_that_lead_a_page(write, cap
 def test_no_difference_is_said_in_words_with_n(write, capsys: pytest.CaptureFixture[str]):
     assert run([*call(write("a.csv", 0.8, 0.8), write("b.csv", 0.8, 0.8)), *FEW]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3] == "no difference in accuracy between b.csv and a.csv is shown (n = 600)."
+    assert lines[3] == "No difference in accuracy between b.csv and a.csv is shown (n = 600)."
     assert lines[5] == "Over sex, no difference in the gap (Unfairness U) between b.csv and a.csv is shown (n = 600)."
 
 

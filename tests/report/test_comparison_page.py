@@ -10,7 +10,15 @@ import pytest
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.report.comparison_page import render_comparison, write_comparison_page
-from mindgap.report.comparison_words import caveat, comparison_findings, numbers, seed_rows, seeds_compared
+from mindgap.report.comparison_words import (
+    ComparisonFinding,
+    caveat,
+    comparison_findings,
+    nothing_shown,
+    numbers,
+    seed_rows,
+    seeds_compared,
+)
 from mindgap.report.difference_rows import draw_difference
 from mindgap.report.estimate import signed
 
@@ -158,3 +166,12 @@ def test_several_labels_have_their_tables_each(make_predictions):
     text = render_comparison(compare_models(several, ComparisonOptions(bootstrap=20, permutations=20)))
     assert "x, B beside A" in text
     assert "y: Over tone, " in text
+
+
+def test_what_cannot_be_judged_is_not_called_no_difference():
+    shown, none, unjudged = (
+        ComparisonFinding(word, "…", ()) for word in ("helps", "no difference shown", "not judged")
+    )
+    assert [one.is_shown for one in (shown, none, unjudged)] == [True, False, False]
+    assert nothing_shown([none]) == "No difference is shown, in accuracy or in a gap."
+    assert nothing_shown([none, unjudged]).endswith("; 1 of 2 cannot be judged, and the list says why.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
@@ -157,3 +157,15 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if origin in {Union, UnionType}:
         return [model for member in get_args(annotation) for model in _models(member)]
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def named(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names of an option: ``a, b`` or a sequence of them; None where none was given.
+
+    Example:
+        >>> named("sex, age")
+        ('sex', 'age')
+    """
+    if given is None:
+        return None
+    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else tuple(given)

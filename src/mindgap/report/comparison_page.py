@@ -57,7 +57,6 @@ def comparison_sections(record: Mapping[str, Any]) -> list[Section]:
         "caveat": caveat(record),
         "findings": found[:MOST_FINDINGS],
         "more_findings": found[MOST_FINDINGS:],
-        "shown": {"better", "worse", "helps", "levels down", "hurts"},
     }
     tables = [
         model_tables(part, model, baseline=record["baseline"], label=label)

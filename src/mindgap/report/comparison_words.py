@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from mindgap.report.measures import measure_of
 
 Record = Mapping[str, Any]
 WORST = "worst_group_accuracy"
+_SHOWN = frozenset({"better", "worse", "helps", "levels down", "hurts"})
+_OPEN = frozenset({"not judged", "not defined"})
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,25 @@ class ComparisonFinding:
     word: str
     title: str
     details: tuple[str, ...]
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a difference is shown, of either kind."""
+        return self.word in _SHOWN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing can be said at all."""
+        return self.word in _OPEN
+
+
+def nothing_shown(findings: Sequence[ComparisonFinding]) -> str:
+    """What is said where none of the findings shows a difference; those that cannot be judged are no such finding."""
+    undecided = sum(finding.is_open for finding in findings)
+    said = "No difference is shown, in accuracy or in a gap"
+    return (
+        f"{said}; {undecided} of {len(findings)} cannot be judged, and the list says why." if undecided else f"{said}."
+    )
 
 
 def parts(record: Record) -> dict[str, Record]:
@@ -64,7 +85,8 @@ def _on_accuracy(part: Record, label: str, model: str, baseline: str) -> Compari
     if reading in {"better", "worse"}:
         title = f"{model} is right {'more' if reading == 'better' else 'less'} often than {baseline}"
     else:
-        title = _open(record, "accuracy", f"{model} and {baseline}")
+        said = _open(record, "accuracy", f"{model} and {baseline}")
+        title = said if label else said[:1].upper() + said[1:]
     return ComparisonFinding(reading, f"{_on(label)}{title}.", (numbers(record, "accuracy") + ".",))
 
 
@@ -115,7 +137,7 @@ def _moved(gap: Record, what: str) -> str:
 
 def _open(record: Record, what: str, models: str) -> str:
     """What is said where no difference is shown, judged or defined."""
-    if record["reading"] in {"not judged", "not defined"}:
+    if record["reading"] in _OPEN:
         why = f": {record['why']}" if record["why"] else ""
         return f"the difference in {what} between {models} is {record['reading']}{why}"
     return f"no difference in {what} between {models} is shown ({size(record['n'])})"

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mindgap.report.audited import single_label_audits
-from mindgap.report.comparison_words import comparison_findings, numbers
+from mindgap.report.comparison_words import ComparisonFinding, comparison_findings, nothing_shown, numbers
 from mindgap.report.estimate import Estimate, amount, count, decimal, listed
 from mindgap.report.groups import metric_label
 from mindgap.report.learning_curves import Curve, draw_curves
@@ -20,7 +20,6 @@ from mindgap.report.run_files import RunFiles
 Record = Mapping[str, Any]
 _OVERALL = ("accuracy", "macro_f1")
 _GO_ON = "To go on whatever validation says, allow any change: --min-gap-reduction -1 --max-accuracy-drop 1."
-_SHOWN = frozenset({"better", "worse", "helps", "levels down", "hurts"})
 _SIZES = {"params": "Parameters", "macs": "multiply-adds"}
 _GAPS = ("equalized_odds_abs_mean", "accuracy_ratio", "selection_rate_ratio", "abroca", "worst_group_accuracy")
 
@@ -66,7 +65,8 @@ def prune_sections(run: RunFiles) -> list[Section]:
         return []
     content = {
         "prune_says": summary_sentences(record),
-        "prune_findings": prune_findings(record),
+        "prune_findings": (found := prune_findings(record)),
+        "prune_nothing": nothing_shown(found),
         "has_control": record["against_control"] is not None,
         "control_says": control_sentence(record),
         "cost_rows": [cost_row(record, step) for step in record["iterations"]],
@@ -98,22 +98,12 @@ def summary_sentences(record: Record) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class PruneFinding:
-    """What is said of two networks on the test split."""
-
-    title: str
-    details: tuple[str, ...]
-    is_shown: bool
-
-
-def prune_findings(record: Record) -> list[PruneFinding]:
+def prune_findings(record: Record) -> list[ComparisonFinding]:
     """What is shown on the test split, beside the control and beside the network before pruning."""
     compared = [one for one in (record["against_control"], record["comparison"]) if one is not None]
     found = [finding for one in compared for finding in comparison_findings(_last_alone(one))]
     rows = (record.get("table") or {}).get("comparison")
-    found += comparison_findings(rows) if rows is not None else []
-    return [PruneFinding(_capital(one.title), one.details, one.word in _SHOWN) for one in found]
+    return found + (comparison_findings(rows) if rows is not None else [])
 
 
 def control_sentence(record: Record) -> str:

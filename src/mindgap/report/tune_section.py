@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mindgap.report.comparison_words import nothing_shown
 from mindgap.report.drawing import Axis, Plot, element, hover, padded
 from mindgap.report.estimate import Estimate, decimal, percent
 from mindgap.report.gaps import draw_gap
@@ -57,7 +58,8 @@ def tune_sections(run: RunFiles) -> list[Section]:
     drawn = labels[:MOST_DRAWN]
     content = {
         "tune_says": tune_sentences(record),
-        "tune_findings": tune_findings(record),
+        "tune_findings": (found := tune_findings(record)),
+        "tune_nothing": nothing_shown(found),
         "tune_gap": gap_label(audited_gap(record)),
         "tune_gap_says": measure_of(audited_gap(record)).says,
         "tune_models": list(next(iter(record["labels"].values()))["test"]),

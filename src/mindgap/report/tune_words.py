@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.report.comparison_words import comparison_findings
+from mindgap.report.comparison_words import ComparisonFinding, comparison_findings
 from mindgap.report.estimate import count, decimal, listed, percent
 from mindgap.report.measures import measure_of
-from mindgap.report.prune_section import PruneFinding
 
 Record = Mapping[str, Any]
-_SHOWN = frozenset({"better", "worse", "helps", "levels down", "hurts"})
 _MODES = {
     "multitask": "a head per label",
     "dynamic": "one head for all labels, of weighted sums",
@@ -52,12 +50,9 @@ def label_sentence(record: Record, name: str) -> str:
     return f"{name}: point {label['chosen']} of {len(label['front'])} ({label['reason']}); " + "; ".join(parts)
 
 
-def tune_findings(record: Record) -> list[PruneFinding]:
+def tune_findings(record: Record) -> list[ComparisonFinding]:
     """What is shown on the test split, of the tuned network and of thresholds beside the trained one."""
-    if record["comparison"] is None:
-        return []
-    found = comparison_findings(record["comparison"])
-    return [PruneFinding(one.title[:1].upper() + one.title[1:], one.details, one.word in _SHOWN) for one in found]
+    return [] if record["comparison"] is None else comparison_findings(record["comparison"])
 
 
 def gap_label(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The verb ``prune``: channels that encode who is in the picture are removed, as far as validation allows."""
+"""The verb ``prune``: channels that tell groups apart are removed, as far as validation allows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mindgap.core.config import parse
+from mindgap.core.config import named, parse
 from mindgap.core.files import jsonable, read_json, write_json
 from mindgap.core.progress import progress
 from mindgap.core.run import Asked, RunFolder
@@ -105,8 +105,8 @@ def prune(
     options = parse(
         PruneOptions,
         {
-            "method": method, "method_options": dict(method_options or {}), "attributes": _names(attributes),
-            "layers": _names(layers), "attribute_weights": attribute_weights, "weight_steps": weight_steps, "gap": gap,
+            "method": method, "method_options": dict(method_options or {}), "attributes": named(attributes),
+            "layers": named(layers), "attribute_weights": attribute_weights, "weight_steps": weight_steps, "gap": gap,
             "share": share,
             "iterations": iterations, "max_accuracy_drop": max_accuracy_drop, "min_gap_reduction": min_gap_reduction,
             "epochs": epochs, "patience": patience, "lr": lr, "batch_size": batch_size, "mitigation": mitigation,
@@ -163,9 +163,3 @@ def _asked(job: PruneJob) -> dict[str, Any]:
         **job.options.model_dump(mode="json"),
         "attributes": list(job.attributes),
     }
-
-
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else tuple(given)

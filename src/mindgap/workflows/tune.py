@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgap.core.config import parse
+from mindgap.core.config import named, parse
 from mindgap.core.files import read_json, write_json
 from mindgap.core.progress import progress
 from mindgap.core.run import Asked, RunFolder
@@ -51,9 +51,9 @@ def tune(
 
     The backbone stays as it is. Its features of the validation images are computed once, and an optimiser looks among
     heads around the trained one for those that no other beats in all objectives; the trained one stays a point. Of each
-    front one head is chosen by a
-    rule, on a half of the validation images that the fronts were not made on, or by ``pick``. The test split is read
-    after that, for the trained network, the tuned one, and one with thresholds chosen alike.
+    front one head is chosen by a rule, on a half of the validation images that the fronts were not made on, or by
+    ``pick``. The test split is read after that, for the trained network, the tuned one, and one with thresholds chosen
+    alike.
 
     ``out`` is a run like any other, which predicts and exports by itself. Stopped at any moment, the same call goes on;
     labels are done in eights, and an eight that was begun begins anew.
@@ -93,7 +93,7 @@ def tune(
     options = parse(
         TuneOptions,
         {
-            "mode": mode, "attribute": attribute, "labels": _names(labels), "objectives": _names(objectives),
+            "mode": mode, "attribute": attribute, "labels": named(labels), "objectives": named(objectives),
             "weights": weights, "optimizer": optimizer, "optimizer_options": dict(optimizer_options or {}),
             "budget": budget, "population": population, "reach": reach, "hold_back": hold_back,
             "tolerance": tolerance, "min_rows": min_rows, "seed": seed, "bootstrap": bootstrap,
@@ -141,9 +141,3 @@ def _asked(job: TuneJob) -> dict[str, Any]:
         **job.options.model_dump(mode="json"),
         "attribute": job.attribute,
     }
-
-
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else tuple(given)

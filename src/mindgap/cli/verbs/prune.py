@@ -85,7 +85,7 @@ def prune(
     permutations: PermutationsOption = 1000,
     force: ForceOption = False,
 ) -> None:
-    """Remove the channels that encode who is in the picture, fine-tune, and keep it if validation allows."""
+    """Remove the channels that an importance ranks lowest, fine-tune, and keep it if validation allows."""
     from mindgap.api import prune as remove
 
     before = finished_at(out)
