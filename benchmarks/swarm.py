@@ -137,7 +137,7 @@ def main() -> None:
     now = clock(options.clock)
     features, truth, groups, head = made(options.rows, options.features, options.labels)
     cells = make_cells(truth, groups, classes=tuple(f"label {i}" for i in range(options.labels)))
-    judge = TaskObjectives(make_problem(trained_head(head, label=0), features, cells.task(0)), make_objectives())
+    judge = TaskObjectives(make_problem(trained_head(head, outputs=[0]), features, cells.task(0)), make_objectives())
     together = LabelsObjectives(make_problem(trained_head(head), features, cells), make_objectives())
     generator = np.random.default_rng(0)
     points = [

@@ -6,8 +6,10 @@
 Every registered mitigation trains a ResNet-18 of half the width (7×7 stem with pool) for 15 epochs of batches of 64;
 four tuning runs each, the first with the defaults; the rule is the best validation accuracy of the worst group. That
 is what two cores can do: networks, epochs and trials are few. The command goes on where it was stopped, by the ledger
-in WORK. Its finished runs are rows of ``experiments/results/methods_NAME.csv``, which is written whenever it ends or is
-stopped: those with a seed have figures of the test images, once all are there. ``--table`` prints them as Markdown.
+in WORK, and where WORK is empty by ``experiments/results/methods_NAME.jsonl``, which has the finished runs of a
+comparison that is not at its end (``--keep`` writes it while they go on). Its finished runs are rows of
+``experiments/results/methods_NAME.csv``, which is written whenever it ends or is stopped: those with a seed have
+figures of the test images, once all are there. ``--table`` prints them as Markdown.
 """
 
 from __future__ import annotations
@@ -18,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from half_width import half_width
+from kept_runs import KeptCall, save_runs
 from seed_figure import figure
 
-from mindgap.api import compare
 from mindgap.core.files import read_json
+from mindgap.data.image_store import Store
 from mindgap.search.ledger import Ledger
 from mindgap.search.ledger_place import has_ledger, ledger_url
 from mindgap.search.method_plan import MethodRun, read_method_plan
+from mindgap.search.placement import make_placement
 from mindgap.train.mitigation import MITIGATIONS
+from mindgap.workflows.method_planning import MethodsOptions, ordered_methods
 
 GAPS = (
     "accuracy_difference", "f1_difference", "unfairness", "accuracy_ratio", "equalized_odds_abs_mean", "abroca",
@@ -53,24 +58,38 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--methods", help="some of them, with commas")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="write what is finished now, while the runs go on")
     options = parser.parse_args()
     run = options.work / options.name
     if options.table:
         show(read_json(run / "compare.json"), options.attribute)
         return
+    if options.keep:
+        kept = save_runs(run, kept_file(options.name), store=Store.open(options.store))
+        print(f"{kept_file(options.name)}: {kept} runs")
+        return
     options.work.mkdir(parents=True, exist_ok=True)
     every = [*ORDER, *(name for name in MITIGATIONS.names() if name not in ORDER)]
     methods = options.methods.split(",") if options.methods else every
+    store = Store.open(options.store)
+    asked = MethodsOptions(
+        methods=ordered_methods(methods), network=str(half_width(options.store, options.work)), trials=4,
+        seeds=options.seeds, attribute=options.attribute, epochs=15, batch_size=64, workers=options.workers,
+        device=options.device,
+    )  # fmt: skip
     try:
-        compare(
-            options.store, methods=methods, network=half_width(options.store, options.work), out=run, trials=4,
-            seeds=options.seeds, attribute=options.attribute, epochs=15, batch_size=64, workers=options.workers,
-            device=options.device,
-        )  # fmt: skip
+        with make_placement(asked.placement, asked.placement_options) as placement:
+            KeptCall(store, asked, placement, kept=kept_file(options.name)).work(run)
     finally:
         if has_ledger(run):
             write_rows(run, options.name)
+            save_runs(run, kept_file(options.name), store=store)
     show(read_json(run / "compare.json"), options.attribute)
+
+
+def kept_file(name: str) -> Path:
+    """Where the finished runs of a comparison that is not at its end are kept between machines."""
+    return Path(__file__).parent / "results" / f"methods_{name}.jsonl"
 
 
 def write_rows(run: Path, name: str) -> None:

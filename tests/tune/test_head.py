@@ -77,7 +77,7 @@ def test_no_more_numbers_are_held_than_allowed():
 @pytest.mark.parametrize("part", ["last", "all"])
 @pytest.mark.parametrize("classifier", [nn.Linear(6, 3), hidden_classifier()], ids=["linear", "hidden"])
 def test_the_trained_head_gives_the_networks_logits(classifier, part, label):
-    trained = trained_head(classifier, part=part, label=label)
+    trained = trained_head(classifier, part=part, outputs=None if label is None else [label])
     features = drawn(9, 6)
     logits = whole(trained.head, as_tensor(trained.vector[None], features), trained.inputs_of(features))[0].T
     chosen = [0, 1, 2] if label is None else [label]
@@ -100,7 +100,7 @@ def test_a_tuned_head_is_written_back(classifier, part):
 def test_a_label_is_written_without_touching_the_others():
     network = tiny_network()
     before = copy.deepcopy(network.state_dict())
-    trained = trained_head(network.classifier, label=1)
+    trained = trained_head(network.classifier, outputs=[1])
     trained.write(network.classifier, np.arange(9.0))
     network.eval()
     with torch.no_grad():
@@ -111,15 +111,25 @@ def test_a_label_is_written_without_touching_the_others():
     assert all(torch.equal(of, before[name]) for name, of in network.state_dict().items() if "classifier" not in name)
 
 
-def test_heads_of_one_label_each_stack_to_one():
-    head = HiddenHead(6, 1, hidden=4)
-    vectors, features = drawn(3, head.dim), drawn(9, 6)
-    wide, vector = stacked(head, vectors.double().numpy())
-    assert (wide.hidden, wide.outputs) == (12, 3)
+def test_heads_with_units_of_their_own_stack_to_one():
+    one, two = HiddenHead(6, 1, hidden=4), HiddenHead(6, 2, hidden=3)
+    vectors = [drawn(one.dim), drawn(two.dim, seed=1)]
+    features = drawn(9, 6)
+    wide, vector = stacked([(one, vectors[0].double().numpy(), [1]), (two, vectors[1].double().numpy(), [2, 0])])
+    assert (wide.hidden, wide.outputs) == (7, 3)
     together = whole(wide, as_tensor(vector[None], features), features)[0]
-    torch.testing.assert_close(together, whole(head, vectors, features)[:, 0])
-    with pytest.raises(ShapeError, match=r"1 output, got 2"):
-        stacked(HiddenHead(6, 2, hidden=4), np.zeros((1, 38)))
+    torch.testing.assert_close(together[[1]], whole(one, vectors[0][None], features)[0])
+    torch.testing.assert_close(together[[2, 0]], whole(two, vectors[1][None], features)[0])
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [[(HiddenHead(6, 1, hidden=4), [1])], [(HiddenHead(6, 1, hidden=4), [0]), (HiddenHead(5, 1, hidden=4), [1])]],
+    ids=["no output 0", "other features"],
+)
+def test_heads_that_do_not_make_a_whole_are_not_stacked(blocks):
+    with pytest.raises(ShapeError, match="each output once and read the same features"):
+        stacked([(head, np.zeros(head.dim), outputs) for head, outputs in blocks])
 
 
 def test_the_spread_is_the_size_of_the_weights_and_of_what_the_bias_is_added_to():
@@ -157,7 +167,7 @@ def test_a_classifier_of_another_form_is_refused(classifier, told):
 
 def test_a_label_that_is_not_there_is_refused():
     with pytest.raises(UnknownNameError, match="no output 3"):
-        trained_head(nn.Linear(2, 3), label=3)
+        trained_head(nn.Linear(2, 3), outputs=[3])
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -28,7 +28,7 @@ def parts(planted, label=None, **options):
         classifier.weight.copy_(torch.from_numpy(planted.weight))
         classifier.bias.copy_(torch.from_numpy(planted.bias))
     cells = make_cells(planted.labels, planted.groups, classes=tuple("xyzuvw")[: planted.labels.shape[1]])
-    trained = trained_head(classifier, label=label)
+    trained = trained_head(classifier, outputs=None if label is None else [label])
     cells = cells if label is None else cells.task(label)
     return make_problem(trained, torch.from_numpy(planted.features), cells, **options), trained
 
@@ -69,9 +69,9 @@ def test_random_heads_lower_the_underestimation_of_the_planted_set(planted):
 
 def test_points_of_a_subspace_are_judged_as_the_heads_they_are(planted):
     _, trained = parts(planted)
-    spread = trained.spread(torch.from_numpy(planted.features))
-    subspace = random_subspace(trained.vector, spread, dim=5)
-    problem, _ = parts(planted, subspace=subspace)
+    spread = trained.spread(torch.from_numpy(planted.features[planted.groups.known]))
+    subspace = random_subspace(trained.vector, spread, dim=5, seed=3)
+    problem, _ = parts(planted, directions=5, seed=3)
     plain, _ = parts(planted)
     z = np.random.default_rng(0).standard_normal((7, 5))
     assert np.array_equal(problem.counts(z), plain.counts(subspace.expand(z)))
@@ -103,10 +103,13 @@ def test_swarms_of_labels_together_are_judged_as_each_alone(planted):
 
 
 def test_labels_are_not_judged_together_in_a_subspace(planted):
-    _, trained = parts(planted)
-    subspace = random_subspace(trained.vector, np.ones_like(trained.vector), dim=4)
     with pytest.raises(ConfigError, match="outside a subspace"):
-        LabelsObjectives(parts(planted, subspace=subspace)[0], make_objectives())
+        LabelsObjectives(parts(planted, directions=4)[0], make_objectives())
+
+
+def test_a_small_head_has_no_more_directions_than_numbers(planted):
+    problem, trained = parts(planted, label=0, directions=64)
+    assert problem.spread.shape == (trained.head.dim,) == (13,)
 
 
 @pytest.mark.parametrize("weights", ["own", "base"])

@@ -95,7 +95,7 @@ def describe(network: Network, before: Architecture) -> Architecture:
         channels = widths[name]
     head = before.head
     if head.width is not None:
-        head = head.model_copy(update={"width": network.classifier.in_features})
+        head = head.model_copy(update={"width": network.map_channels})
     return before.model_copy(update={"stem": stem, "blocks": tuple(blocks), "head": head})
 
 

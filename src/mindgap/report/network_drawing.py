@@ -95,7 +95,10 @@ def _head_row(architecture: Architecture, channels: int, px: int) -> tuple[str, 
     width = architecture.head.width
     cost = head_cost(architecture.head, channels, px, num_classes=architecture.num_classes)
     before = [f"1×1, {channels} → {width}"] if width else []
-    lines = [*before, "mean over the map", f"{width or channels} → {architecture.num_classes} classes"]
+    hidden = architecture.head.hidden
+    inside = [f"{width or channels} → {hidden} hidden units"] if hidden else []
+    last = f"{hidden or width or channels} → {architecture.num_classes} classes"
+    lines = [*before, "mean over the map", *inside, last]
     return "end", "head", lines, 1, width or channels, cost
 
 

@@ -26,6 +26,13 @@ def tune_sentences(record: Record) -> list[str]:
     if record["task"] == "multi-label":
         what = f"{_MODES[record['mode']].capitalize()}: {listed(list(labels))}"
     said = [f"{what}; groups of {record['attribute']}; {by}."]
+    if record["hidden"]:
+        said.append(
+            f"First a head with {count(record['hidden'])} hidden units was trained for accuracy, on the features of the "
+            "training images; where it says “trained head”, it is that one."
+        )
+    if record["subspace"]:
+        said.append(f"Heads are offsets from the trained one in {record['subspace']} random directions.")
     if record["held_back"]:
         said.append(
             f"Tuned on {count(rows['tuned_on'])} validation images, chosen on {count(rows['held_back'])} others of "

@@ -76,9 +76,13 @@ class BlockSpec(StrictModel):
 
 
 class Head(StrictModel):
-    """What follows the blocks: a 1×1 convolution to ``width`` channels (none if None), then the map's average."""
+    """What follows the blocks: a 1×1 convolution to ``width`` channels, the map's average, a layer of ``hidden`` units.
+
+    Of the convolution and the hidden layer (linear, ReLU) there is none where the number is None.
+    """
 
     width: int | None = Field(default=None, gt=0)
+    hidden: int | None = Field(default=None, gt=0, exclude_if=lambda value: value is None)
     activation: str = "relu6"
 
 

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -70,10 +71,11 @@ def block_cost(spec: BlockSpec, in_channels: int, px: int) -> Cost:
 
 
 def head_cost(head: Head, in_channels: int, px: int, *, num_classes: int) -> Cost:
-    """Cost of the head convolution and the classifier on maps of px × px."""
-    features = in_channels if head.width is None else head.width
-    classifier = Cost((features + 1) * num_classes, features * num_classes)
-    return classifier if head.width is None else conv_cost(in_channels, head.width, kernel=1, px=px) + classifier
+    """Cost of the head convolution, the hidden layer and the classifier on maps of px × px."""
+    widths = [in_channels if head.width is None else head.width, head.hidden, num_classes]
+    layers = pairwise(width for width in widths if width is not None)
+    linear = sum((Cost((before + 1) * after, before * after) for before, after in layers), start=Cost(0, 0))
+    return linear if head.width is None else conv_cost(in_channels, head.width, kernel=1, px=px) + linear
 
 
 @lru_cache(maxsize=1 << 16)

@@ -14,13 +14,14 @@ from mindgap.space.timm_backbone import TIMM_PREFIX, backbone_architecture
 
 
 class Network(nn.Module):
-    """A classifier: stem, blocks, head convolution, average over the map, dropout, linear classifier.
+    """A classifier: stem, blocks, head convolution, average over the map, hidden layer, dropout, linear classifier.
 
     Attributes:
         stem: first layers.
         blocks: the blocks in order, ``nn.Sequential``.
         head: head convolution unit or identity.
         pool: average over the map.
+        hidden: a linear layer and ReLU, or identity.
         dropout: dropout before the classifier.
         classifier: linear layer from F features to C logits.
     """
@@ -34,14 +35,22 @@ class Network(nn.Module):
         dropout: float,
         features: int,
         num_classes: int,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         self.stem = stem
         self.blocks = blocks
         self.head = head
         self.pool = nn.AdaptiveAvgPool2d(1)
+        self.hidden = nn.Identity() if hidden is None else nn.Sequential(nn.Linear(features, hidden), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(features, num_classes)
+        self.classifier = nn.Linear(features if hidden is None else hidden, num_classes)
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the last maps, which are F where there is no hidden layer."""
+        layers = (*self.hidden.modules(), self.classifier)
+        return next(layer for layer in layers if isinstance(layer, nn.Linear)).in_features
 
     def feature_maps(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) normalised images to the last maps, (B, F, h, w)."""
@@ -49,7 +58,7 @@ class Network(nn.Module):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) normalised images to the penultimate features, (B, F)."""
-        return self.pool(self.feature_maps(images)).flatten(1)
+        return self.hidden(self.pool(self.feature_maps(images)).flatten(1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) normalised images to logits, (B, C)."""

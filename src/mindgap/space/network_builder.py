@@ -95,4 +95,5 @@ def _assemble(architecture: Architecture) -> Network:
         dropout=architecture.dropout,
         features=architecture.head.width or channels,
         num_classes=architecture.num_classes,
+        hidden=architecture.head.hidden,
     )

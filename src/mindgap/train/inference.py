@@ -50,13 +50,14 @@ class InferenceNetwork(nn.Module):
         parts = zip((folded.stem, *folded.blocks, folded.head), modes, strict=True)
         self.parts = nn.ModuleList(_in_type(part, mode) for part, mode in parts)
         self.pool = folded.pool
+        self.hidden = folded.hidden
         self.classifier = folded.classifier
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images to the float32 penultimate features, (B, F)."""
         for part in self.parts:
             images = part(images)
-        return self.pool(images.float()).flatten(1)
+        return self.hidden(self.pool(images.float()).flatten(1))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images to float32 logits, (B, C)."""

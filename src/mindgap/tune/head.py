@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,28 +149,36 @@ def as_tensor(vectors: Floats, features: Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(features.device)
 
 
-def stacked(head: HiddenHead, vectors: Floats) -> tuple[HiddenHead, Floats]:
-    """Heads of one label each, with hidden units of their own, as one head for all labels.
+def stacked(blocks: Sequence[tuple[HiddenHead, Floats, Sequence[int]]]) -> tuple[HiddenHead, Floats]:
+    """Heads of some outputs each, with hidden units of their own, as one head for all outputs.
 
-    Its hidden units are those of all labels in turn, and an output reads those of its label: the weights of the others
+    Its hidden units are those of all heads in turn, and an output reads those of its head: the weights of the others
     are 0. So heads that were tuned apart are one FC → ReLU → FC.
 
     Args:
-        head: the shape of every label's head; it has one output.
-        vectors: float64 (L, D), a label's head each.
+        blocks: each head's shape, its vector, float64 (D,), and the numbers of its outputs in the whole.
 
     Returns:
-        The head F → LH → L, and its vector.
+        The head of all hidden units and outputs, and its vector.
 
     Raises:
-        ShapeError: the head has several outputs.
+        ShapeError: the numbers are not those from 0 on, each once, or heads read different features.
     """
-    if head.outputs != 1:
-        raise ShapeError(f"heads of one label each have 1 output, got {head.outputs}; stack them by label")
-    first, second = head.layers(torch.from_numpy(np.asarray(vectors, dtype=np.float64)))
-    labels = len(vectors)
-    wide = HiddenHead(head.inputs, labels, hidden=labels * head.hidden)
-    outputs = torch.zeros(labels, labels * head.hidden + 1, dtype=torch.float64)
-    outputs[:, :-1] = torch.block_diag(*second[:, 0, :-1].split(1))
-    outputs[:, -1] = second[:, 0, -1]
-    return wide, torch.cat([first.reshape(-1), outputs.reshape(-1)]).numpy()
+    numbers = [number for _, _, outputs in blocks for number in outputs]
+    inputs = {head.inputs for head, _, _ in blocks}
+    if sorted(numbers) != list(range(len(numbers))) or len(inputs) != 1:
+        raise ShapeError(
+            f"stacked heads must give each output once and read the same features, got outputs {numbers} of "
+            f"{sorted(inputs)} features"
+        )
+    wide = HiddenHead(inputs.pop(), len(numbers), hidden=sum(head.hidden for head, _, _ in blocks))
+    first, second = torch.zeros(wide.hidden, wide.inputs + 1), torch.zeros(wide.outputs, wide.hidden + 1)
+    first, second = first.double(), second.double()
+    begin = 0
+    for head, vector, outputs in blocks:
+        units, lines = (layer[0] for layer in head.layers(torch.from_numpy(vector)[None]))
+        first[begin : begin + head.hidden] = units
+        second[list(outputs), begin : begin + head.hidden] = lines[:, :-1]
+        second[list(outputs), -1] = lines[:, -1]
+        begin += head.hidden
+    return wide, torch.cat([first.reshape(-1), second.reshape(-1)]).numpy()

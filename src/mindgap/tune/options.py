@@ -10,6 +10,7 @@ from mindgap.core.config import StrictModel
 from mindgap.tune.choice import TOLERANCE
 from mindgap.tune.eligible import MIN_ROWS
 from mindgap.tune.objectives import DEFAULT
+from mindgap.tune.subspace import MOST_DIRECTIONS
 from mindgap.tune.trained_head import REACH
 from mindgap.tune.weighting import Weights
 
@@ -29,6 +30,10 @@ class TuneOptions(StrictModel):
         optimizer_options: its options.
         budget: heads judged per label, or in all where one head serves all labels.
         population: heads judged at a time.
+        hidden: units of a hidden layer; a head with one is first trained on the features of the training images. None
+            tunes the network's last layer.
+        subspace: number of random directions around the head in which it is searched; None searches all its numbers,
+            or of a hidden head those of its last layer.
         reach: how far from the trained head first points lie; 1 is as far as it is long.
         hold_back: whether a half of the validation rows is kept for the choice.
         tolerance: accuracy that the rule of choice may give up.
@@ -48,6 +53,8 @@ class TuneOptions(StrictModel):
     optimizer_options: dict[str, Any] = Field(default_factory=dict)
     budget: int = Field(default=5000, ge=1)
     population: int = Field(default=100, ge=2)
+    hidden: int | None = Field(default=None, ge=1)
+    subspace: int | None = Field(default=None, ge=1, le=MOST_DIRECTIONS)
     reach: FiniteFloat = Field(default=REACH, gt=0)
     hold_back: bool = True
     tolerance: FiniteFloat = Field(default=TOLERANCE, ge=0, le=1)
@@ -64,4 +71,6 @@ class TuneOptions(StrictModel):
                 f"budget={self.budget} is less than population={self.population}, the heads judged at a time; give at "
                 "least as much"
             )
+        if self.mode == "thresholds" and self.subspace is not None:
+            raise ValueError(f"subspace={self.subspace}: mode=thresholds moves biases alone; leave --subspace out")
         return self

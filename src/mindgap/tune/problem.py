@@ -13,7 +13,7 @@ from mindgap.metrics.counts import Floats, GroupCounts
 from mindgap.tune.cells import Cells
 from mindgap.tune.head import CHUNK_FLOATS, AbstractHead, LinearHead, as_tensor
 from mindgap.tune.objectives import Objectives, objective
-from mindgap.tune.subspace import Subspace
+from mindgap.tune.subspace import Subspace, random_subspace
 from mindgap.tune.trained_head import REACH, TrainedHead
 from mindgap.tune.weighting import Weights, make_weighting
 
@@ -122,7 +122,13 @@ class DynamicObjectives:
 
 
 def make_problem(
-    trained: TrainedHead, features: Tensor, cells: Cells, *, reach: float = REACH, subspace: Subspace | None = None
+    trained: TrainedHead,
+    features: Tensor,
+    cells: Cells,
+    *,
+    reach: float = REACH,
+    directions: int | None = None,
+    seed: int = 0,
 ) -> HeadProblem:
     """The problem of a trained head.
 
@@ -131,7 +137,9 @@ def make_problem(
         features: float32 (n, F), the network's, of the rows tuned on.
         cells: of the same rows.
         reach: how far first points lie from the trained head, 1 is as far as the head is long.
-        subspace: of the same head; None searches all its numbers.
+        directions: of a random subspace, of which points are offsets; None searches all the head's numbers. No more are
+            taken than the head has numbers.
+        seed: of the directions.
 
     Raises:
         DataError: there is no row of known group, or all rows have the same features.
@@ -143,9 +151,11 @@ def make_problem(
     seen = inputs[known]
     if (seen == seen[:1]).all():
         raise DataError(f"all {len(seen)} rows to tune on have the same features; no head can tell them apart")
-    if subspace is not None:
-        return HeadProblem(trained.head, inputs, cells, np.zeros(subspace.dim), subspace.z_spread, subspace)
-    return HeadProblem(trained.head, inputs, cells, trained.vector, trained.spread(seen, reach=reach))
+    spread = trained.spread(seen, reach=reach)
+    if directions is None:
+        return HeadProblem(trained.head, inputs, cells, trained.vector, spread)
+    subspace = random_subspace(trained.vector, spread, dim=min(directions, len(spread)), seed=seed)
+    return HeadProblem(trained.head, inputs, cells, np.zeros(subspace.dim), subspace.z_spread, subspace)
 
 
 def _of_task(names: tuple[str, ...], counts: Floats, cells: Cells, task: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,32 +84,33 @@ class TrainedHead:
                 linear.bias[chosen] = given[:, -1]
 
 
-def trained_head(classifier: nn.Module, *, part: Part = "last", label: int | None = None) -> TrainedHead:
+def trained_head(classifier: nn.Module, *, part: Part = "last", outputs: Sequence[int] | None = None) -> TrainedHead:
     """What is tuned of a network's classifier, a linear layer or FC → ReLU → dropout → FC.
 
     Args:
         classifier: of the trained network.
         part: ``last`` is its last layer, ``all`` all of it.
-        label: the number of one label, for a head of its own; None is one head for all outputs.
+        outputs: numbers of the outputs that the head gives; None is all.
 
     Raises:
         ConfigError: the classifier has another form, or no biases.
-        UnknownNameError: there is no such label.
+        UnknownNameError: there is no such output.
     """
     layers = _linear_layers(classifier)
     last = _lines(layers[-1])
-    if label is not None and not 0 <= label < len(last):
-        raise UnknownNameError(f"no output {label}: the classifier has {len(last)}, numbered from 0")
-    outputs = np.arange(len(last)) if label is None else np.array([label])
-    chosen = last[torch.from_numpy(outputs)]
+    for number in outputs or ():
+        if not 0 <= number < len(last):
+            raise UnknownNameError(f"no output {number}: the classifier has {len(last)}, numbered from 0")
+    given = np.arange(len(last)) if outputs is None else np.asarray(outputs, dtype=np.int64)
+    chosen = last[torch.from_numpy(given)]
     if part == "all" and len(layers) == 2:
         first = _lines(layers[0])
-        head = HiddenHead(first.shape[1] - 1, len(outputs), hidden=len(first))
-        return TrainedHead(head, torch.cat([first.reshape(-1), chosen.reshape(-1)]).numpy(), outputs)
+        head = HiddenHead(first.shape[1] - 1, len(given), hidden=len(first))
+        return TrainedHead(head, torch.cat([first.reshape(-1), chosen.reshape(-1)]).numpy(), given)
     before = None
     if len(layers) == 2:
         before = nn.Sequential(layers[0], nn.ReLU())
-    return TrainedHead(LinearHead(last.shape[1] - 1, len(outputs)), chosen.reshape(-1).numpy(), outputs, before)
+    return TrainedHead(LinearHead(last.shape[1] - 1, len(given)), chosen.reshape(-1).numpy(), given, before)
 
 
 def _linear_layers(classifier: nn.Module) -> list[nn.Linear]:

@@ -16,6 +16,7 @@ from mindgap.train.trained_model import read_trained_model, weights_digest
 from mindgap.tune.objectives import DEFAULT
 from mindgap.tune.options import TuneOptions
 from mindgap.workflows.tune_checks import check_picks, check_tuning
+from mindgap.workflows.tune_first_stage import with_hidden_head
 from mindgap.workflows.tune_fronts import fronts
 from mindgap.workflows.tune_job import TuneJob
 from mindgap.workflows.tune_results import write_results
@@ -36,6 +37,8 @@ def tune(
     optimizer_options: Mapping[str, Any] | None = None,
     budget: int = 5000,
     population: int = 100,
+    hidden: int | None = None,
+    subspace: int | None = None,
     reach: float = 1.0,
     hold_back: bool = True,
     tolerance: float = 0.05,
@@ -71,6 +74,10 @@ def tune(
         optimizer_options: its options.
         budget: heads judged per label, or in all where one head serves all labels.
         population: heads judged at a time.
+        hidden: units of a hidden layer, of a head that is first trained for accuracy on the training images' features;
+            None tunes the network's own last layer.
+        subspace: random directions around the trained head, at most 64, in which it is searched: of a hidden head all
+            its weights, per label, where else its last layer alone is tuned. None searches every weight.
         reach: how far from the trained head first points lie; 1 is as far as it is long.
         hold_back: whether a half of the validation images is kept for the choice.
         tolerance: accuracy that the rule may give up, as a fraction.
@@ -95,7 +102,8 @@ def tune(
         {
             "mode": mode, "attribute": attribute, "labels": named(labels), "objectives": named(objectives),
             "weights": weights, "optimizer": optimizer, "optimizer_options": dict(optimizer_options or {}),
-            "budget": budget, "population": population, "reach": reach, "hold_back": hold_back,
+            "budget": budget, "population": population,
+            "hidden": hidden, "subspace": subspace, "reach": reach, "hold_back": hold_back,
             "tolerance": tolerance, "min_rows": min_rows, "seed": seed, "bootstrap": bootstrap,
             "permutations": permutations, "device": device,
         },
@@ -121,6 +129,7 @@ def _work(job: TuneJob, folder: RunFolder, picks: Mapping[str, int]) -> None:
     folder.record(fingerprint=job.store.fingerprint, store_summary=job.store.info.model_dump(mode="json"))
     with progress(job.options.budget * len(job.units), f"tuning {job.model.architecture.name}") as bar:
         parts = job.validation_parts(folder.path)
+        job = with_hidden_head(job, folder.path, parts[0], bar)
         found = fronts(job, folder.path, parts[0], bar)
         details = write_results(job, folder.path, found, parts, picks=picks, bar=bar)
     write_report(folder.path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError, DataError, RunError, near_names
@@ -30,7 +31,14 @@ def check_tuning(job: TuneJob) -> None:
     if not len(job.store.rows("validation")):
         raise DataError(f"{job.store.path}: has no validation images, on which heads are tuned; prepare it with some")
     parse(OPTIMIZERS.get(options.optimizer).options_model, options.optimizer_options, source="optimizer_options")
-    _ = job.objectives, job.attribute, job.trained, job.device, job.labels
+    if options.hidden is not None and not isinstance(model.network.hidden, nn.Identity):
+        raise ConfigError(
+            f"hidden={options.hidden}: the network of {model.path} has a hidden layer already, of "
+            f"{model.architecture.head.hidden} units; leave --hidden out"
+        )
+    if options.hidden is not None and not len(job.store.rows("train")):
+        raise DataError(f"{job.store.path}: has no training images, on which a hidden head is trained first")
+    _ = job.objectives, job.attribute, job.head((0,)), job.device, job.labels
     _check_mode(job)
     _check_rows(job)
 

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
+from torch import nn
+
 from mindgap.metrics.metric import METRICS
+from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
 from mindgap.tune.choice import Choice, choose_by_rule, pick
-from mindgap.tune.head import Floats
+from mindgap.tune.head import Floats, HiddenHead, stacked
+from mindgap.tune.tuned_network import hidden_classifier, with_classifier
 from mindgap.workflows.tune_job import Part, TuneJob, Unit
 
 
@@ -61,12 +65,28 @@ def choose(job: TuneJob, unit: Unit, heads: Floats, parts: tuple[Part, Part], *,
     return Chosen(unit, heads, choice, tuned, held)
 
 
-def network_with(job: TuneJob, chosen: list[Chosen]) -> Network:
-    """A copy of the run's network with the chosen heads in the place of the trained ones."""
-    network = deepcopy(job.model.network).to("cpu")
-    for one in chosen:
-        job.head(one.unit.outputs).write(network.classifier, one.head)
-    return network.eval()
+def network_with(job: TuneJob, chosen: list[Chosen]) -> tuple[Architecture, Network]:
+    """A copy of the run's network with the chosen heads in the place of the trained ones, and its architecture.
+
+    Heads that were tuned with their hidden layers keep units of their own; outputs that were not tuned keep the
+    trained ones.
+    """
+    return with_classifier(job.model.architecture, job.model.network, _classifier(job, chosen))
+
+
+def _classifier(job: TuneJob, chosen: list[Chosen]) -> nn.Module:
+    heads = [(job.head(one.unit.outputs), one.head) for one in chosen]
+    blocks = [(own.head, head, own.outputs.tolist()) for own, head in heads if isinstance(own.head, HiddenHead)]
+    if blocks:
+        tuned = {number for _, _, outputs in blocks for number in outputs}
+        rest = tuple(number for number in range(len(job.store.classes)) if number not in tuned)
+        if rest and isinstance(kept := (others := job.head(rest)).head, HiddenHead):
+            blocks.append((kept, others.vector, list(rest)))
+        return hidden_classifier(*stacked(blocks))
+    classifier = deepcopy(job.classifier).to("cpu")
+    for own, head in heads:
+        own.write(classifier, head)
+    return classifier
 
 
 def points(job: TuneJob, figures: Floats) -> list[dict[str, float]]:

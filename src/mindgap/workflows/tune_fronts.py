@@ -11,9 +11,9 @@ import torch
 from mindgap.core.files import atomic_path
 from mindgap.core.progress import Progress
 from mindgap.core.seed import derive_seed
-from mindgap.tune.head import Floats
+from mindgap.tune.head import Floats, as_tensor
 from mindgap.tune.optimizer import AbstractOptimizer, Bounds, make_optimizer
-from mindgap.tune.problem import DynamicObjectives, LabelsObjectives, TaskObjectives
+from mindgap.tune.problem import DynamicObjectives, HeadProblem, LabelsObjectives, TaskObjectives
 from mindgap.tune.thresholds import threshold_front
 from mindgap.workflows.tune_job import Part, TuneJob, Unit
 
@@ -27,7 +27,9 @@ def front_path(folder: Path, job: TuneJob, unit: Unit) -> Path:
 
 
 def fronts(job: TuneJob, folder: Path, part: Part, bar: Progress) -> dict[str, Floats]:
-    """The heads (K, D) of every unit's front, from the most accurate on; those that are kept already are read.
+    """The points (K, D) of every unit's front, from the most accurate on; those that are kept already are read.
+
+    They are heads, or offsets in a subspace of them.
 
     Args:
         job: what is tuned.
@@ -40,9 +42,9 @@ def fronts(job: TuneJob, folder: Path, part: Part, bar: Progress) -> dict[str, F
         paths = [front_path(folder, job, unit) for unit in units]
         if not all(path.is_file() for path in paths):
             bar.describe("tuning " + ", ".join(unit.name for unit in units[:3]) + (" …" if len(units) > 3 else ""))
-            for path, heads in zip(paths, _found(job, units, part, bar), strict=True):
+            for path, points in zip(paths, _found(job, units, part, bar), strict=True):
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, heads)
+                    np.save(file, points)
         else:
             bar.advance(len(units) * job.options.budget)
     return {unit.name: np.load(front_path(folder, job, unit)) for unit in job.units}
@@ -60,8 +62,9 @@ def threshold_heads(job: TuneJob, unit: Unit, part: Part) -> Floats:
     Thresholds that predict a label always or never are left out; where no other is on the front, it is the trained 0.
     """
     trained = job.head(unit.outputs)
-    line = torch.from_numpy(trained.vector).to(part.features.device, torch.float32)
-    logits = (trained.inputs_of(part.features) @ line[:-1] + line[-1]).double().cpu().numpy()
+    vector = as_tensor(trained.vector[None], part.features)
+    with torch.no_grad():
+        logits = trained.head.logits(vector, trained.inputs_of(part.features))[0, 0].double().cpu().numpy()
     labels = job.store.labels[part.rows][:, unit.outputs[0]].astype(np.uint8)
     found = threshold_front(logits, labels, job.groups.take(part.rows), job.objectives)
     finite = found.thresholds[np.isfinite(found.thresholds)]
@@ -73,13 +76,16 @@ def threshold_heads(job: TuneJob, unit: Unit, part: Part) -> Floats:
 
 
 def _found(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) -> list[Floats]:
-    if job.options.mode == "thresholds":
+    options = job.options
+    if options.mode == "thresholds":
         found = [threshold_heads(job, unit, part) for unit in units]
-    elif job.is_multi_label and job.options.mode == "multitask":
+    elif job.is_multi_label and options.mode == "multitask" and options.subspace is None:
         found = _by_label(job, units, part, bar)
     else:
-        found = [_of_all(job, unit, part, bar) for unit in units]
-    return [sorted_with_trained(job, unit, part, heads) for unit, heads in zip(units, found, strict=True)]
+        found = [_of_one(job, unit, part, bar) for unit in units]
+    spaces = [None if options.subspace is None else job.problem(part, unit.outputs) for unit in units]
+    three = zip(units, found, spaces, strict=True)
+    return [sorted_with_trained(job, unit, part, points, space=space) for unit, points, space in three]
 
 
 def _by_label(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) -> list[Floats]:
@@ -96,10 +102,10 @@ def _by_label(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) ->
     return [swarm.front.positions for swarm in swarms]
 
 
-def _of_all(job: TuneJob, unit: Unit, part: Part, bar: Progress) -> Floats:
+def _of_one(job: TuneJob, unit: Unit, part: Part, bar: Progress) -> Floats:
     """One swarm of heads that give all the unit's logits."""
     problem = job.problem(part, unit.outputs)
-    if job.is_multi_label:
+    if len(unit.outputs) > 1 and job.is_multi_label:
         judge = DynamicObjectives(problem, gap=job.gap, weights=job.options.weights)
     else:
         judge = TaskObjectives(problem, job.objectives)
@@ -128,14 +134,24 @@ def _swarm(job: TuneJob, unit: Unit, start: Floats, spread: Floats) -> AbstractO
     )
 
 
-def sorted_with_trained(job: TuneJob, unit: Unit, part: Part, heads: Floats) -> Floats:
-    """The heads and the trained one, from the most accurate on, over all the unit's labels; of a tie by UEI.
+def sorted_with_trained(
+    job: TuneJob, unit: Unit, part: Part, points: Floats, *, space: HeadProblem | None = None
+) -> Floats:
+    """The points and the trained head, from the most accurate on, over all the unit's labels; of a tie by UEI.
 
     With the trained head among them the rule always has a point that keeps its accuracy, and a pick can go back to it.
+
+    Args:
+        job: what is tuned.
+        unit: whose front it is.
+        part: the rows tuned on.
+        points: (K, D), heads, or offsets of the space.
+        space: in which points are offsets; None if they are heads.
     """
-    trained = job.head(unit.outputs).vector
-    if not (heads == trained).all(axis=1).any():
-        heads = np.concatenate([heads, trained[None]])
+    trained = job.head(unit.outputs).vector if space is None else space.start
+    if not (points == trained).all(axis=1).any():
+        points = np.concatenate([points, trained[None]])
+    heads = points if space is None else space.heads(points)
     figures = job.figures(part, unit.outputs, heads).mean(axis=1)
     names = job.figure_names
-    return heads[np.lexsort((figures[:, names.index("uei")], -figures[:, names.index("accuracy")]))]
+    return points[np.lexsort((figures[:, names.index("uei")], -figures[:, names.index("accuracy")]))]

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 from mindgap.core.groups import Groups
+from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
 from mindgap.metrics.metric import METRICS
 from mindgap.train.device import choose_device
@@ -20,7 +22,7 @@ from mindgap.tune.cells import Cells, make_cells
 from mindgap.tune.choice import split_half
 from mindgap.tune.eligible import refused_labels
 from mindgap.tune.features import cached_features, feature_tensor
-from mindgap.tune.head import Floats, LinearHead
+from mindgap.tune.head import Floats
 from mindgap.tune.objectives import Objectives, make_objectives
 from mindgap.tune.options import TuneOptions
 from mindgap.tune.problem import HeadProblem, make_problem
@@ -60,11 +62,13 @@ class TuneJob:
         model: of a finished run.
         store: that it was trained on.
         options: of the tuning.
+        start: the classifier that the tuning starts at, on the device; None is the network's own.
     """
 
     model: TrainedModel
     store: Store
     options: TuneOptions
+    start: nn.Module | None = None
 
     @property
     def is_multi_label(self) -> bool:
@@ -180,18 +184,14 @@ class TuneJob:
             return (Unit(ALL, numbers),)
         return tuple(Unit(name, (number,)) for name, number in zip(self.labels, numbers, strict=True))
 
-    @cached_property
-    def trained(self) -> TrainedHead:
-        """The whole head of the run's network."""
-        return trained_head(self.model.network.classifier)
+    @property
+    def classifier(self) -> nn.Module:
+        """Where the tuning starts."""
+        return self.model.network.classifier if self.start is None else self.start
 
     def head(self, outputs: tuple[int, ...]) -> TrainedHead:
-        """The part of the trained head that gives some logits."""
-        whole = self.trained
-        lines = whole.vector.reshape(-1, whole.head.inputs + 1)[list(outputs)]
-        return TrainedHead(
-            LinearHead(whole.head.inputs, len(outputs)), lines.reshape(-1), np.array(outputs), whole.before
-        )
+        """The part of the trained head that gives some logits: of its last layer, or in a subspace of all of it."""
+        return trained_head(self.classifier, part="last" if self.options.subspace is None else "all", outputs=outputs)
 
     def cells(self, rows: Rows, outputs: tuple[int, ...]) -> Cells:
         """Groups and labels of some rows, of the tasks that these logits are of."""
@@ -218,7 +218,18 @@ class TuneJob:
 
     def problem(self, part: Part, outputs: tuple[int, ...]) -> HeadProblem:
         """Heads of these logits on some rows."""
-        return make_problem(self.head(outputs), part.features, self.cells(part.rows, outputs), reach=self.options.reach)
+        return make_problem(
+            self.head(outputs),
+            part.features,
+            self.cells(part.rows, outputs),
+            reach=self.options.reach,
+            directions=self.options.subspace,
+            seed=derive_seed(self.options.seed, "subspace", *outputs),
+        )
+
+    def heads(self, unit: Unit, points: Floats, tuned_on: Part) -> Floats:
+        """The heads (K, D) of a front's points, which are offsets where a subspace is searched."""
+        return points if self.options.subspace is None else self.problem(tuned_on, unit.outputs).heads(points)
 
     def figures(self, part: Part, outputs: tuple[int, ...], heads: Floats) -> Floats:
         """Figures (P, T, M) of heads, in the order of ``figure_names``, each as it is reported."""

@@ -16,7 +16,7 @@ from mindgap.core.files import jsonable, read_json, write_json
 from mindgap.core.progress import Progress
 from mindgap.metrics.metric import gap_metrics
 from mindgap.metrics.predictions import write_predictions
-from mindgap.space.architecture import save_network
+from mindgap.space.architecture import Architecture, save_network
 from mindgap.space.cost import count_cost, measure_latencies_ms
 from mindgap.space.network import Network
 from mindgap.train.evaluate import predict_probabilities
@@ -26,7 +26,7 @@ from mindgap.workflows.tune_choice import Chosen, choose, network_with, points
 from mindgap.workflows.tune_fronts import sorted_with_trained, threshold_heads
 from mindgap.workflows.tune_job import Part, TuneJob, Unit
 
-TRAINED, THRESHOLDS, TUNED = "trained", "thresholds", "tuned"
+TRAINED, HIDDEN, THRESHOLDS, TUNED = "trained", "hidden", "thresholds", "tuned"
 READINGS = "test_reads.json"
 Chances = NDArray[np.float64]
 
@@ -42,12 +42,16 @@ def write_results(
 ) -> dict[str, Any]:
     """Writes the run's files from its fronts; what provenance should say."""
     bar.describe("choosing")
-    chosen = [choose(job, unit, fronts[unit.name], parts, picks=picks) for unit in job.units]
+    heads = {unit: job.heads(unit, fronts[unit.name], parts[0]) for unit in job.units}
+    chosen = [choose(job, unit, of, parts, picks=picks) for unit, of in heads.items()]
     rivals = _thresholds(job, parts)
-    networks = {TRAINED: job.model.network, THRESHOLDS: network_with(job, rivals), TUNED: network_with(job, chosen)}
-    if not rivals:
-        del networks[THRESHOLDS]
-    save_network(folder, job.model.architecture, networks[TUNED])
+    networks = {TRAINED: job.model.network}
+    if job.start is not None:
+        networks[HIDDEN] = network_with(job, [])[1]
+    if rivals:
+        networks[THRESHOLDS] = network_with(job, rivals)[1]
+    architecture, networks[TUNED] = network_with(job, chosen)
+    save_network(folder, architecture, networks[TUNED])
 
     rows = job.store.rows("test")
     reads = _count_reading(folder) if len(rows) else 0
@@ -61,7 +65,7 @@ def write_results(
         "validation": _audit(job, job.store.rows("validation"), validation),
         "test": audits.get(TUNED),
         "test_reads": reads,
-        "cost": _cost(job, networks[TUNED]),
+        "cost": _cost(job, architecture, networks[TUNED]),
         "training": {"mitigation": job.model.settings.mitigation, "attribute": job.model.attribute},
     }
     write_json(folder / "metrics.json", jsonable(metrics))
@@ -75,6 +79,8 @@ def write_results(
         "gap": job.gap,
         "optimizer": None if job.options.mode == "thresholds" else job.options.optimizer,
         "budget": job.options.budget,
+        "hidden": job.options.hidden,
+        "subspace": job.options.subspace,
         "held_back": job.options.hold_back,
         "rows": {"tuned_on": len(parts[0].rows), "held_back": len(parts[1].rows), "test": len(rows)},
         "left_out": {name: why for name, why in job.left_out.items() if name not in job.labels},
@@ -137,8 +143,8 @@ def _audit(job: TuneJob, rows: NDArray[np.int64], chances: Chances) -> dict[str,
     )
 
 
-def _cost(job: TuneJob, network: Network) -> dict[str, float | None]:
-    cost = count_cost(job.model.architecture)
+def _cost(job: TuneJob, architecture: Architecture, network: Network) -> dict[str, float | None]:
+    cost = count_cost(architecture)
     latency = measure_latencies_ms([network], job.store.size_px)[0]
     return {"params": cost.params, "macs": cost.macs, "latency_ms": latency}
 

@@ -59,6 +59,29 @@ def test_classes_that_exclude_each_other_have_neither_thresholds_nor_labels(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"mode": "thresholds", "subspace": 4}, "moves biases alone; leave --subspace out"),
+        ({"subspace": 65}, "subspace is 65: give 64 or less"),
+        ({"hidden": 0}, "hidden is 0: give 1 or more"),
+    ],
+)
+def test_impossible_heads_are_refused(
+    run: Path, quick: Callable[..., Any], tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MindgapError, match=said):
+        quick(run, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_hidden_layer_is_refused(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    quick(run, tmp_path / "one", mode="thresholds", hidden=4)
+    with pytest.raises(MindgapError, match="has a hidden layer already, of 4 units"):
+        quick(tmp_path / "one", tmp_path / "two", hidden=4)
+    assert not (tmp_path / "two").exists()
+
+
 def test_a_network_that_predicts_by_groups_is_refused(
     make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -53,6 +53,13 @@ def tune(
     ] = None,
     budget: Annotated[int, typer.Option("--budget", min=1, help="Heads judged per label.")] = 5000,
     population: Annotated[int, typer.Option("--population", min=2, help="Heads judged at a time.")] = 100,
+    hidden: Annotated[
+        int | None, typer.Option("--hidden", min=1, help="Train a head with so many hidden units first, and tune that.")
+    ] = None,
+    subspace: Annotated[
+        int | None,
+        typer.Option("--subspace", min=1, help="Search so many random directions, at most 64, not every weight."),
+    ] = None,
     reach: Annotated[
         float, typer.Option("--reach", help="How far from the trained head first ones lie; 1 is as far as it is long.")
     ] = 1.0,
@@ -82,7 +89,8 @@ def tune(
     record = look(
         run, out=out, mode=mode, attribute=attribute, labels=labels, objectives=objectives, weights=weights,
         optimizer=optimizer, optimizer_options=read_pairs("--optimizer-option", optimizer_option), budget=budget,
-        population=population, reach=reach, hold_back=hold_back, tolerance=tolerance, min_rows=min_rows,
+        population=population,
+        hidden=hidden, subspace=subspace, reach=reach, hold_back=hold_back, tolerance=tolerance, min_rows=min_rows,
         pick=_picks(pick), seed=seed, bootstrap=bootstrap, permutations=permutations, device=device, force=force,
     )  # fmt: skip
     say_if_nothing_was_done(out, before)

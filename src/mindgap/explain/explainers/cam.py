@@ -47,6 +47,8 @@ def _classifier(network: Network) -> nn.Linear:
     form = None
     if not averages or not isinstance(classifier, nn.Linear):
         form = f"this network ends in {type(pool).__name__} and {type(classifier).__name__}"
+    elif not isinstance(network.hidden, nn.Identity):
+        form = "this network has a hidden layer between them"
     elif type(network).forward is not Network.forward or type(network).features is not Network.features:
         form = f"{type(network).__name__} has a forward of its own"
     if form is not None:

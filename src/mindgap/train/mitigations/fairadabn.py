@@ -156,7 +156,7 @@ class GroupMean(Network):
             features=features,
             num_classes=classes,
         )
-        self.classifier = copied.classifier
+        self.hidden, self.classifier = copied.hidden, copied.classifier
         self.forms, self.multi_label = tuple(forms), multi_label
         self.train(network.training)
 
