@@ -28,8 +28,8 @@ def tune_sentences(record: Record) -> list[str]:
     said = [f"{what}; groups of {record['attribute']}; {by}."]
     if record["hidden"]:
         said.append(
-            f"First a head with {count(record['hidden'])} hidden units was trained for accuracy, on the features of the "
-            "training images; where it says “trained head”, it is that one."
+            f"First a head with {count(record['hidden'])} hidden units was trained for accuracy, on the features of "
+            "the training images; where it says “trained head”, it is that one."
         )
     if record["subspace"]:
         said.append(f"Heads are offsets from the trained one in {record['subspace']} random directions.")

@@ -167,13 +167,9 @@ def _label_records(
     )
     found: dict[str, dict[str, Any]] = {}
     for task, name in enumerate(names):
-        front = points(job, chosen.tuned_on[:, task])
-        if job.options.hold_back:
-            held = points(job, chosen.held_back[:, task])
-            front = [{**point, "held_back": other} for point, other in zip(front, held, strict=True)]
         found[name] = {
             "unit": chosen.unit.name,
-            "front": front,
+            "front": _front(job, chosen, task),
             "chosen": chosen.choice.index,
             "reason": chosen.choice.reason,
             "trained_point": chosen.trained_point(job),
@@ -190,7 +186,16 @@ def _point(job: TuneJob, figures: Floats | None, task: int) -> dict[str, float] 
 
 
 def _front_of(job: TuneJob, rival: Chosen) -> dict[str, Any]:
-    return {"front": points(job, rival.tuned_on[:, 0]), "chosen": rival.choice.index}
+    return {"front": _front(job, rival, 0), "chosen": rival.choice.index}
+
+
+def _front(job: TuneJob, chosen: Chosen, task: int) -> list[dict[str, Any]]:
+    """The points of a front on the rows tuned on, and on those held back where some are."""
+    front: list[dict[str, Any]] = [*points(job, chosen.tuned_on[:, task])]
+    if job.options.hold_back:
+        held = points(job, chosen.held_back[:, task])
+        front = [{**point, "held_back": other} for point, other in zip(front, held, strict=True)]
+    return front
 
 
 def _estimates(job: TuneJob, audit: Mapping[str, Any], name: str) -> dict[str, Any]:

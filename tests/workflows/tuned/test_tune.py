@@ -90,6 +90,9 @@ def test_the_comparison_is_with_the_trained_head_and_thresholds(tuned: Path) -> 
     comparison = read_json(tuned / "tune.json")["comparison"]
     assert [model["name"] for model in comparison["models"]] == ["trained", "thresholds", "tuned"]
     assert set(comparison["labels"]) == {"red", "even"}
+    for label in read_json(tuned / "tune.json")["labels"].values():
+        points = [*label["front"], *label["thresholds"]["front"]]
+        assert all(set(point["held_back"]) == {"accuracy", "uei"} for point in points)
 
 
 def test_finished_it_is_read_again(run: Path, tuned: Path, quick: Callable[..., Any]) -> None:
