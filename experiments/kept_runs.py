@@ -6,15 +6,12 @@ on the test images, its probabilities of them in half precision. Nothing of the 
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from kept_predictions import packed, unpacked_test
 
 from mindgap.core.errors import RunError
 from mindgap.core.files import write_text
@@ -83,7 +80,7 @@ def _line(run: Path, slot: Slot, store: Store) -> dict[str, Any]:
     line: dict[str, Any] = {"slot": slot.number, "tokens": slot.tokens, "result": dict(slot.result)}
     if MethodRun.of(slot.tokens).seed >= 0:
         folder = run / "trials" / str(slot.number) / str(slot.last.attempt)
-        line["test"] = _packed(kept_probabilities(store, folder, "test"))
+        line["test"] = packed(kept_probabilities(store, folder, "test"))
     return line
 
 
@@ -94,17 +91,8 @@ def _restore(ledger: Ledger, run: Path, line: dict[str, Any], *, store: Store) -
         folder = run / "trials" / str(claim.slot) / str(claim.attempt)
         folder.mkdir(parents=True)
         rows = store.rows("test")
-        chances = _unpacked(line["test"], rows=len(rows))
-        predictions = to_predictions(store, rows, chances)
+        predictions = to_predictions(store, rows, unpacked_test(line["test"], store))
         write_predictions(folder / PREDICTIONS_FILE, predictions, split=["test"] * len(rows))
     result = {name: of for name, of in line["result"].items() if name != "state"}
     macs = count_cost(read_method_plan({METHODS: ledger.noted(METHODS)}).architecture).macs
     ledger.complete(claim, result=result, values=(result["accuracy"], result["unfairness"], float(macs)))
-
-
-def _packed(chances: NDArray[np.float64]) -> str:
-    return base64.b64encode(zlib.compress(chances.astype("<f2").tobytes(), 9)).decode()
-
-
-def _unpacked(text: str, *, rows: int) -> NDArray[np.float64]:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<f2").reshape(rows, -1).astype(np.float64)

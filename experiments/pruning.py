@@ -10,7 +10,8 @@ as often without a removal. The test split is read at the end alone. That is wha
 are learned in 10 steps instead of 100. `--share` removes more.
 
 A row per seed, method and iteration is appended to `experiments/results/pruning.csv`, with what the rule of Wei &
-Chakraborti's Alg. 2 would have decided; runs that are there are not made again. `--table` prints the methods beside the
+Chakraborti's Alg. 2 would have decided, and the test predictions of a seed's networks to `pruning_NAME.jsonl` when all
+are there; seeds that are there are not made again. `--table` prints the methods beside the
 control as Markdown: seeds pooled, paired, with intervals of the images and Holm's p over methods and attributes.
 """
 
@@ -22,13 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from csv_rows import append_rows, read_rows
+from csv_rows import append_rows
 from half_width import half_width
+from kept_predictions import packed, unpacked_test
 from seed_figure import figure
 
 from mindgap.api import prune, train
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
+from mindgap.core.errors import DataError
 from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
 from mindgap.prune.schedule import PruningSchedule, ValidationFigures, decide
@@ -38,7 +41,8 @@ from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.store_predictions import to_predictions
 from mindgap.train.trained_model import read_trained_model
 
-TABLE = Path(__file__).parent / "results" / "pruning.csv"
+RESULTS = Path(__file__).parent / "results"
+TABLE = RESULTS / "pruning.csv"
 METHODS = ("snnl", "magnitude")
 GAP = "equalized_odds_abs_mean"
 GAPS = (GAP, "unfairness", "accuracy_ratio", "selection_rate_ratio", "abroca", "worst_group_accuracy")
@@ -60,14 +64,16 @@ def main() -> None:
     if options.table:
         show(options)
         return
-    done = {(row["name"], row["share"], row["seed"], row["method"]) for row in read_rows(TABLE)}
+    done = {line["seed"] for line in kept(options)}
     for seed in options.seeds:
+        if seed in done:
+            continue
         base = trained(options, seed)
-        for method in METHODS:
-            if (options.name, str(options.share), str(seed), method) not in done:
-                record = pruned(options, base, method=method, seed=seed)
-                append_rows(TABLE, rows(options, record, method=method, seed=seed))
-                print(f"{options.name}: seed {seed}, {method} done", flush=True)
+        records = {method: pruned(options, base, method=method, seed=seed) for method in METHODS}
+        for method, record in records.items():
+            append_rows(TABLE, rows(options, record, method=method, seed=seed))
+        keep(options, base, seed)
+        print(f"{options.name}: seed {seed} done", flush=True)
 
 
 def trained(options: argparse.Namespace, seed: int) -> Path:
@@ -125,21 +131,43 @@ def standing(record: dict[str, Any], step: dict[str, Any]) -> ValidationFigures:
     return ValidationFigures(accuracy, {name: np.nan if value is None else value for name, value in gaps.items()})
 
 
+def kept_file(options: argparse.Namespace) -> Path:
+    """Where the test predictions of the finished seeds are."""
+    return RESULTS / f"pruning_{options.name}_{options.share:g}.jsonl"
+
+
+def kept(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The finished seeds, with each network's predictions."""
+    place = kept_file(options)
+    return [json.loads(line) for line in place.read_text("utf-8").splitlines()] if place.is_file() else []
+
+
+def keep(options: argparse.Namespace, base: Path, seed: int) -> None:
+    """Adds a finished seed."""
+    store = Store.open(options.store)
+    chances = {UNPRUNED: kept_probabilities(store, base, "test")}
+    chances[CONTROL] = control_of(store, base, place(options, METHODS[0], seed))
+    chances |= {method: kept_probabilities(store, place(options, method, seed), "test") for method in METHODS}
+    line = {"seed": seed, "fingerprint": store.fingerprint, "test": {name: packed(of) for name, of in chances.items()}}
+    with kept_file(options).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
 def models(options: argparse.Namespace) -> list[Model]:
     """Each network's predictions of the test split, a seed each; the control first."""
     store = Store.open(options.store)
-    test = store.rows("test")
-    chances: dict[str, list[Any]] = {name: [] for name in (CONTROL, UNPRUNED, *METHODS)}
-    for seed in options.seeds:
-        base = options.work / options.name / f"base_{seed}"
-        chances[UNPRUNED].append(kept_probabilities(store, base, "test"))
-        chances[CONTROL].append(control_of(store, base, place(options, METHODS[0], seed)))
-        for method in METHODS:
-            chances[method].append(kept_probabilities(store, place(options, method, seed), "test"))
-    seeds = tuple(options.seeds)
+    found = kept(options)
+    if odd := [line["seed"] for line in found if line["fingerprint"] != store.fingerprint]:
+        raise DataError(f"{options.store}: is not the store of the kept seeds {odd}; prepare it as they were")
+    seeds, test = tuple(line["seed"] for line in found), store.rows("test")
     return [
-        Model(name, tuple(f"{name} {seed}" for seed in seeds), seeds, tuple(to_predictions(store, test, p) for p in of))
-        for name, of in chances.items()
+        Model(
+            name,
+            tuple(f"{name} {seed}" for seed in seeds),
+            seeds,
+            tuple(to_predictions(store, test, unpacked_test(line["test"][name], store)) for line in found),
+        )
+        for name in (CONTROL, UNPRUNED, *METHODS)
     ]
 
 
@@ -160,7 +188,7 @@ def show(options: argparse.Namespace) -> None:
     """The table, then a sentence per method and attribute."""
     record = compare_models(models(options), ComparisonOptions(gap=GAP))
     attributes = options.attributes.split(",") if options.attributes else list(record["attributes"])
-    print(f"n = {record['n']} test images, seeds {', '.join(map(str, options.seeds))}")
+    print(f"n = {record['n']} test images, seeds {', '.join(str(line['seed']) for line in kept(options))}")
     heads = ["accuracy", "macro F1", *(f"{gap}, {name}" for name in attributes for gap in GAPS)]
     print(f"| network | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
     for name, figures in record["figures"].items():

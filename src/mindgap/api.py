@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mindgap.workflows.prepare import prepare
     from mindgap.workflows.prune import prune
     from mindgap.workflows.report import report
+    from mindgap.workflows.reproduce import reproduce
     from mindgap.workflows.search import search, status
     from mindgap.workflows.synth import synth
     from mindgap.workflows.tone import tone
@@ -39,6 +40,7 @@ __all__ = [
     "prepare",
     "prune",
     "report",
+    "reproduce",
     "search",
     "status",
     "synth",

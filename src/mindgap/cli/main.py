@@ -31,6 +31,7 @@ VERBS = (
     "worker",
     "prune",
     "tune",
+    "reproduce",
     "predict",
     "explain",
     "export",

@@ -117,6 +117,8 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     if problem["type"] == "missing":
         return f"{where} is missing; add it"
     message = plain_words(problem["msg"].removeprefix("Value error, "))
+    if not names:  # of the whole, which says itself what is wrong
+        return message
     return f"{where} is {problem['input']!r}: {message}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mindgap.core.errors import UnknownNameError, near_names
 from mindgap.core.registry import Registry
+from mindgap.workflows.reproduce_recipe import read_recipe, recipe_names
 
 REGISTRIES = {
     "datasets": "mindgap.data.dataset:DATASETS",
@@ -22,6 +23,8 @@ REGISTRIES = {
     "exporters": "mindgap.export.exporter:EXPORTERS",
 }
 
+RECIPES = "recipes"
+
 MORE_NAMES = {
     "networks": {"timm:NAME": "A convolutional network of timm, which pip install 'mindgap[backbones]' brings."}
 }
@@ -35,7 +38,7 @@ def registry_of(kind: str) -> Registry[Any]:
         UnknownNameError: there is no such kind.
     """
     if kind not in REGISTRIES:
-        raise UnknownNameError(f"no kind of plug-in {kind!r}; {near_names(kind, REGISTRIES)}")
+        raise UnknownNameError(f"no kind of plug-in {kind!r}; {near_names(kind, (*REGISTRIES, RECIPES))}")
     module, _, name = REGISTRIES[kind].partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -43,9 +46,12 @@ def registry_of(kind: str) -> Registry[Any]:
 def list_plugins(kind: str) -> dict[str, str]:
     """The names of a kind's plug-ins, those of installed packages included, each with its first docstring line.
 
-    What another package names, such as ``timm:NAME``, is one line.
+    What another package names, such as ``timm:NAME``, is one line. ``recipes`` are the tables that ``reproduce`` makes,
+    each with its title.
 
     Raises:
         UnknownNameError: there is no such kind.
     """
+    if kind == RECIPES:
+        return {name: read_recipe(name).title for name in recipe_names()}
     return registry_of(kind).describe() | MORE_NAMES.get(kind, {})

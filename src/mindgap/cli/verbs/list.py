@@ -16,7 +16,7 @@ def list_kind(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="datasets, blocks, networks, losses, mitigations, metrics, searchers, exporters."
+            metavar="KIND", help="datasets, networks, losses, mitigations, metrics, searchers, importances, recipes …"
         ),
     ],
 ) -> None:

@@ -1,0 +1,101 @@
+"""What a paper claims of two networks, held against what was measured: shown, not shown, or undecidable here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mindgap.core.errors import ConfigError
+
+SHOWN, NOT_SHOWN, UNDECIDABLE = "shown", "not shown", "undecidable at this n"
+Direction = Literal["smaller", "larger"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict and why.
+
+    Attributes:
+        verdict: ``shown``, ``not shown`` or ``undecidable at this n``.
+        why: what of the interval it rests on.
+    """
+
+    verdict: str
+    why: str
+
+
+def judge_gap(p_values: Sequence[float | None], *, level: float = 0.05) -> Judged:
+    """Holds a gap, once per seed, against the claim that it is more than chance.
+
+    *Shown* where the permutation p of every seed is at most the level, *not shown* where none is, else *undecidable*:
+    then it depends on the training.
+    """
+    known = [p for p in p_values if p is not None]
+    if len(known) < len(p_values) or not known:
+        return Judged(UNDECIDABLE, "it is undefined, or has no noise floor")
+    beyond = sum(p <= level for p in known)
+    if beyond == len(known):
+        return Judged(SHOWN, "beyond chance in every seed" if len(known) > 1 else "beyond chance")
+    verdict = UNDECIDABLE if beyond else NOT_SHOWN
+    return Judged(verdict, f"beyond chance in {beyond} of {len(known)} seeds")
+
+
+def judge_claim(
+    difference: Mapping[str, Any], *, direction: Direction, published: float | None, margin: float | None = None
+) -> Judged:
+    """Holds a difference with its interval against a claim.
+
+    A claim of a change is *shown* where the whole interval lies on the claimed side of 0. It is *not shown* where the
+    whole interval lies on the other side, or where it ends before the published size of the change: then so large a
+    change is ruled out. An interval that has both 0 and the published size in it cannot tell them apart:
+    *undecidable*. Without a published size only the other side is "not shown".
+
+    A claim of no loss, with a margin, is *shown* where the whole interval is better than a loss of the margin, *not
+    shown* where all of it is worse, else *undecidable*.
+
+    Args:
+        difference: ``value``, ``low``, ``high`` and ``reason`` of the claimed figure, other less baseline.
+        direction: of the change that is claimed, or, with a margin, the direction that is better.
+        published: the published difference, signed as ``difference``; None where none is published.
+        margin: largest loss, above 0, of a claim of no loss; None for a claim of a change.
+
+    Raises:
+        ConfigError: the published size has the other direction, or the margin is not above 0.
+
+    Example:
+        An accuracy difference that fell by .02 [-.05, .01] where .05 was published: undecidable; by .02 [-.03, -.01]:
+        shown; by .01 [-.02, .01]: not shown, as -.05 lies outside.
+    """
+    sign = -1.0 if direction == "smaller" else 1.0
+    if margin is not None and margin <= 0:
+        raise ConfigError(f"margin={margin}: give the largest loss, above 0")
+    if margin is None and published is not None and sign * published <= 0:
+        raise ConfigError(f"published={published}: a change to a {direction} figure is claimed; mend the sign")
+    low, high = difference.get("low"), difference.get("high")
+    if low is None or high is None:
+        return Judged(UNDECIDABLE, str(difference.get("reason") or "it has no interval"))
+    least, most = sorted((sign * float(low), sign * float(high)))  # of the change in the claimed direction
+    if margin is not None:
+        return _no_loss(least, most, margin)
+    return _change(least, most, None if published is None else sign * published)
+
+
+def _change(least: float, most: float, size: float | None) -> Judged:
+    if least > 0:
+        return Judged(SHOWN, "the whole interval lies on the claimed side of 0")
+    if most < 0:
+        return Judged(NOT_SHOWN, "the whole interval lies on the other side of 0")
+    if size is None:
+        return Judged(UNDECIDABLE, "the interval has 0 in it")
+    if most < size:
+        return Judged(NOT_SHOWN, "the interval has 0 in it and ends before the published size")
+    return Judged(UNDECIDABLE, "the interval has both 0 and the published size in it")
+
+
+def _no_loss(least: float, most: float, margin: float) -> Judged:
+    if least > -margin:
+        return Judged(SHOWN, f"the whole interval is better than a loss of {margin:.3f}")
+    if most < -margin:
+        return Judged(NOT_SHOWN, f"the whole interval is worse than a loss of {margin:.3f}")
+    return Judged(UNDECIDABLE, f"the interval has a loss of {margin:.3f} in it")

@@ -1,0 +1,192 @@
+"""The table of a recipe: the paper's figures beside ours, by row, by label and by group, and its claims judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindgap.audit.claim import judge_claim, judge_gap
+from mindgap.audit.compared_models import Model
+from mindgap.audit.comparison import ComparisonOptions, compare_models
+from mindgap.audit.method_figures import figure_over_seeds
+from mindgap.core.files import read_json
+from mindgap.data.image_store import Store
+from mindgap.metrics.metric import METRICS, AbstractGapMetric
+from mindgap.search.chosen import kept_probabilities
+from mindgap.train.store_predictions import to_predictions
+from mindgap.workflows.reproduce_recipe import MAIN, Claim, Figure, Recipe, Row
+from mindgap.workflows.reproduce_steps import Made
+
+Record = dict[str, Any]
+POSITIVE = "1"
+
+
+class Table:
+    """Reads what the steps left.
+
+    Args:
+        recipe: whose table.
+        made: its steps, done.
+        store: the images.
+        attribute: the one that the table is about.
+        bootstrap: replicates of the intervals of differences.
+        permutations: of their p-values.
+        seed: of both.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        made: Mapping[str, Made],
+        store: Store,
+        *,
+        attribute: str,
+        bootstrap: int,
+        permutations: int,
+        seed: int,
+    ) -> None:
+        self.recipe, self.store, self.attribute = recipe, store, attribute
+        self._how = {"bootstrap": bootstrap, "permutations": permutations, "seed": seed}
+        self._folders = {row.label: self._of(row, made[row.step]) for row in recipe.rows}
+        self._models: dict[str, Model] = {}
+
+    def rows(self) -> list[Record]:
+        """Every row: ``label``, ``paper``, ``runs``, ``figures`` by key, and why a row is missing."""
+        return [self._row(row) for row in self.recipe.rows]
+
+    def claims(self) -> list[Record]:
+        """Every claim: the printed difference, ours (of several labels each), the verdict and why."""
+        return [self._claim(claim) for claim in self.recipe.claims]
+
+    def by_group(self) -> Record | None:
+        """The recipe's metric by group, of every row, or of every label of the first row."""
+        metric = self.recipe.by_group
+        if metric is None:
+            return None
+        if self.store.task == "multi-label":
+            first = next(iter(self._folders.values()))
+            audits = [_test_of(folder)["labels"] for folder in first]
+            rows = {label: [audit[label] for audit in audits] for label in self.store.classes}
+        else:
+            rows = {
+                label: [_test_of(folder) for folder in folders] for label, folders in self._folders.items() if folders
+            }
+        return {
+            "metric": metric,
+            "rows": {
+                label: self._groups([one["attributes"][self.attribute] for one in of]) for label, of in rows.items()
+            },
+        }
+
+    def _of(self, row: Row, made: Made) -> tuple[Path, ...]:
+        return made.members().get(row.member, ())
+
+    def _row(self, row: Row) -> Record:
+        folders = self._folders[row.label]
+        record: Record = {"label": row.label, "paper": row.paper, "runs": len(folders), "missing": None, "figures": {}}
+        if not folders:
+            return record | {"missing": f"step {row.step} left no network {row.member or row.step!r}"}
+        audits = [_test_of(folder) for folder in folders]
+        figures: Record = {}
+        for figure in self.recipe.figures:
+            if self.store.task == "multi-label":
+                by_label = {
+                    name: self._figure(figure, [a["labels"][name] for a in audits]) for name in self.store.classes
+                }
+                figures[figure.key] = {"labels": by_label}
+            else:
+                figures[figure.key] = self._figure(figure, audits)
+        return record | {"figures": figures}
+
+    def _figure(self, figure: Figure, audits: Sequence[Mapping[str, Any]]) -> Record:
+        if figure.attribute is None:
+            return figure_over_seeds([audit["overall"][figure.metric] for audit in audits])
+        name = self._named(figure)
+        if name not in audits[0]["attributes"]:
+            return {"mean": None, "low": None, "high": None, "reason": f"the store has no attribute {name!r}"}
+        return figure_over_seeds([audit["attributes"][name]["gaps"][figure.metric] for audit in audits])
+
+    def _named(self, figure: Figure) -> str:
+        return self.attribute if figure.attribute == MAIN else str(figure.attribute)
+
+    def _groups(self, audits: Sequence[Mapping[str, Any]]) -> Record:
+        metric = str(self.recipe.by_group)
+        if metric == "underestimation":
+            of = [audit["per_class"][POSITIVE][metric] for audit in audits]
+            return {group: figure_over_seeds([one[group] for one in of]) for group in of[0]}
+        return {
+            group: figure_over_seeds([audit["groups"][group][metric] for audit in audits])
+            for group in audits[0]["groups"]
+        }
+
+    def _claim(self, claim: Claim) -> Record:
+        figure, published = self.recipe.figure(claim.figure), self.recipe.published(claim)
+        record: Record = claim.model_dump() | {"published": published, "labels": None}
+        labels = [label for label in (claim.row, claim.than) if label is not None]
+        missing = [label for label in labels if not self._folders[label]]
+        if missing:
+            undefined = {"value": None, "low": None, "high": None, "reason": f"row {missing[0]!r} is missing"}
+            return record | self._judged(claim, undefined, published)
+        name = self._named(figure)
+        if figure.attribute is not None and name not in self.store.attributes:
+            reason = f"the store has no attribute {name!r}"
+            return record | self._judged(claim, {"value": None, "low": None, "high": None, "reason": reason}, published)
+        if claim.than is None:
+            return record | self._beyond_chance(claim, figure, name)
+        is_gap = isinstance(METRICS.get(figure.metric)(), AbstractGapMetric)
+        options = ComparisonOptions(gap=figure.metric if is_gap else "unfairness", **self._how)
+        compared = compare_models([self._model(claim.than), self._model(claim.row)], options)
+        if "labels" not in compared:
+            return record | self._judged(claim, _difference(compared, figure, name, claim.row), published)
+        by_label = {
+            label: self._judged(claim, _difference(of, figure, name, claim.row), None)
+            for label, of in compared["labels"].items()
+        }
+        return record | {"labels": by_label, "difference": None, "verdict": None, "why": None}
+
+    def _beyond_chance(self, claim: Claim, figure: Figure, name: str) -> Record:
+        """Whether a row's gap, of several labels each, is more than chance."""
+        audits = [_test_of(folder) for folder in self._folders[claim.row]]
+        of_labels = {"": audits}
+        if self.store.task == "multi-label":
+            of_labels = {label: [audit["labels"][label] for audit in audits] for label in self.store.classes}
+        found: Record = {}
+        for label, of in of_labels.items():
+            gaps = [audit["attributes"][name]["gaps"][figure.metric] for audit in of]
+            judged = judge_gap([gap["p_value"] for gap in gaps])
+            found[label] = {"difference": None, "verdict": judged.verdict, "why": judged.why}
+        if "" in found:
+            return found[""]
+        return {"labels": found, "difference": None, "verdict": None, "why": None}
+
+    def _judged(self, claim: Claim, difference: Mapping[str, Any], published: float | None) -> Record:
+        found = judge_claim(
+            difference,
+            direction=claim.direction,
+            published=published if claim.margin is None else None,
+            margin=claim.margin,
+        )
+        return {"difference": dict(difference), "verdict": found.verdict, "why": found.why}
+
+    def _model(self, label: str) -> Model:
+        """A row's test predictions, every seed."""
+        if label not in self._models:
+            folders, rows = self._folders[label], self.store.rows("test")
+            predictions = tuple(
+                to_predictions(self.store, rows, kept_probabilities(self.store, folder, "test")) for folder in folders
+            )
+            seeds = tuple(range(len(folders)))
+            self._models[label] = Model(label, tuple(map(str, folders)), seeds, predictions)
+        return self._models[label]
+
+
+def _test_of(folder: Path) -> Mapping[str, Any]:
+    """The AUDIT of a run's test split."""
+    return read_json(folder / "metrics.json")["test"]
+
+
+def _difference(compared: Mapping[str, Any], figure: Figure, attribute: str, model: str) -> Mapping[str, Any]:
+    if figure.attribute is None:
+        return compared["overall"][figure.metric][model]
+    return compared["attributes"][attribute]["gaps"][figure.metric][model]

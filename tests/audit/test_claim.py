@@ -1,0 +1,70 @@
+"""A claim is shown, not shown, or undecidable, and nothing between."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindgap.audit.claim import NOT_SHOWN, SHOWN, UNDECIDABLE, judge_claim
+from mindgap.core.errors import ConfigError
+
+
+def verdict(low, high, **options):
+    return judge_claim({"value": (low + high) / 2, "low": low, "high": high}, **options).verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.03, -0.01, SHOWN),
+        (-0.09, -0.01, SHOWN),
+        (0.01, 0.02, NOT_SHOWN),
+        (-0.02, 0.01, NOT_SHOWN),
+        (-0.05, 0.01, UNDECIDABLE),
+        (-0.06, 0.01, UNDECIDABLE),
+    ],
+)
+def test_a_change_of_a_published_size(low, high, expected):
+    assert verdict(low, high, direction="smaller", published=-0.05) == expected
+    assert verdict(-high, -low, direction="larger", published=0.05) == expected
+
+
+def test_a_change_of_no_published_size():
+    assert verdict(-0.05, 0.01, direction="smaller", published=None) == UNDECIDABLE
+    assert verdict(0.01, 0.02, direction="smaller", published=None) == NOT_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(-0.01, 0.01, SHOWN), (-0.03, 0.01, UNDECIDABLE), (-0.05, -0.03, NOT_SHOWN), (0.01, 0.02, SHOWN)],
+)
+def test_no_loss_beyond_a_margin(low, high, expected):
+    assert verdict(low, high, direction="larger", published=None, margin=0.02) == expected
+    assert verdict(-high, -low, direction="smaller", published=None, margin=0.02) == expected
+
+
+def test_without_an_interval_nothing_is_decided_and_the_reason_is_told():
+    found = judge_claim(
+        {"value": None, "low": None, "high": None, "reason": "one group"}, direction="smaller", published=-1
+    )
+    assert (found.verdict, found.why) == (UNDECIDABLE, "one group")
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.001, 1))
+def test_an_interval_that_has_both_is_never_decided_and_one_without_0_always_is(one, other, size):
+    low, high = sorted((one, other))
+    found = verdict(low, high, direction="larger", published=size)
+    if low <= 0 <= high and size <= high:
+        assert found == UNDECIDABLE
+    elif low <= 0 <= high or high < 0:
+        assert found == NOT_SHOWN
+    else:
+        assert found == SHOWN
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ConfigError, match="mend the sign"):
+        verdict(-1, 1, direction="smaller", published=0.1)
+    with pytest.raises(ConfigError, match="largest loss, above 0"):
+        verdict(-1, 1, direction="smaller", published=None, margin=-0.1)
