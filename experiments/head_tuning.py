@@ -41,7 +41,7 @@ HOW: dict[str, dict[str, Any]] = {
 }
 THRESHOLDS = "thresholds"
 QUICK = {"bootstrap": 200, "permutations": 200}
-IMAGES = 10_000
+IMAGES, BUDGET = 10_000, 5000
 
 
 def main() -> None:
@@ -51,7 +51,6 @@ def main() -> None:
     parser.add_argument("--store", type=Path)
     parser.add_argument("--attribute")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--budget", type=int, default=5000)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if options.table:
@@ -75,7 +74,7 @@ def tuned(options: argparse.Namespace, how: dict[str, Any], *, method: str, seed
     base = work / f"trained_{seed}"
     train(store, network=network, epochs=epochs, batch_size=64, seed=seed, out=base, **QUICK)
     out = work / f"{method.replace(', ', '_').replace(' ', '-')}_{seed}"
-    return tune(base, out=out, attribute=options.attribute, budget=options.budget, seed=seed, **QUICK | how)
+    return tune(base, out=out, attribute=options.attribute, budget=BUDGET, seed=seed, **QUICK | how)
 
 
 def planted(work: Path, seed: int) -> Path:

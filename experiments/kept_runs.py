@@ -80,7 +80,7 @@ def _line(run: Path, slot: Slot, store: Store) -> dict[str, Any]:
     line: dict[str, Any] = {"slot": slot.number, "tokens": slot.tokens, "result": dict(slot.result)}
     if MethodRun.of(slot.tokens).seed >= 0:
         folder = run / "trials" / str(slot.number) / str(slot.last.attempt)
-        line["test"] = packed(kept_probabilities(store, folder, "test"))
+        line["test"] = packed(kept_probabilities(store, folder, "test"), store)
     return line
 
 

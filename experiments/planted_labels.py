@@ -1,7 +1,7 @@
 """Images of several labels in which the positives of one group are hard to see, so that they are underestimated.
 
 Each label is the grey of a horizontal bar of its own, which mirroring leaves where it is: drawn around +1.5 or -1.5
-standard deviations by its truth, but that positives of the group `few` lie 1.4 lower. Whose image it is shows in the
+standard deviations by its truth, but that positives of the group `few` lie 1.9 lower. Whose image it is shows in the
 tint of what is around the bars.
 """
 
@@ -22,7 +22,7 @@ PREVALENCE, FEW, MARGIN, DROP, GREY = 0.25, 0.3, 1.5, 1.9, 22.0
 def write_planted(folder: Path, *, n: int, seed: int) -> None:
     """Writes ``images/`` and ``metadata.csv`` with 0/1 columns of the labels and the attribute ``group``."""
     generator = numpy_generator("planted labels", seed)
-    (folder / "images").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     few = generator.random(n) < FEW
     truth = generator.random((n, len(LABELS))) < PREVALENCE
     seen = np.where(truth, MARGIN - DROP * few[:, None], -MARGIN) + generator.standard_normal(truth.shape)

@@ -148,7 +148,11 @@ def keep(options: argparse.Namespace, base: Path, seed: int) -> None:
     chances = {UNPRUNED: kept_probabilities(store, base, "test")}
     chances[CONTROL] = control_of(store, base, place(options, METHODS[0], seed))
     chances |= {method: kept_probabilities(store, place(options, method, seed), "test") for method in METHODS}
-    line = {"seed": seed, "fingerprint": store.fingerprint, "test": {name: packed(of) for name, of in chances.items()}}
+    line = {
+        "seed": seed,
+        "fingerprint": store.fingerprint,
+        "test": {name: packed(of, store) for name, of in chances.items()},
+    }
     with kept_file(options).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, separators=(",", ":")) + "\n")
 

@@ -143,3 +143,11 @@ def test_rows_without_a_group_are_refused():
     cells = make_cells(planted.labels, Groups("g", ("a",), np.full(50, -1)), classes=("x", "y"))
     with pytest.raises(DataError, match="no row to tune on has a known group"):
         make_problem(trained_head(nn.Linear(32, 2)), torch.from_numpy(planted.features), cells)
+
+
+def test_a_vector_that_is_not_finite_is_no_candidate(planted):
+    problem, _ = parts(planted, label=0)
+    points = np.stack([problem.start, np.where(np.arange(13) == 3, np.nan, problem.start), problem.start])
+    values = TaskObjectives(problem, make_objectives())(points)
+    assert np.isnan(values[1]).all()
+    np.testing.assert_array_equal(values[0], values[2])

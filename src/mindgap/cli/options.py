@@ -72,22 +72,22 @@ def comma_list(text: str) -> list[str]:
 def read_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, Any] | None:
     """Reads the values of a repeated ``KEY=VALUE`` option; None if it was not given, so that a file's may count.
 
-    A value is a TOML number, truth value or quoted string, and else the text as it stands, so that a bare word needs no
-    quotes within the shell's. Of two values of one key the last counts, as for any other option.
+    A value is a TOML number, truth value or quoted string, or several in brackets, and else the text as it stands, so
+    that a bare word needs no quotes within the shell's. Of two values of one key the last counts, as of any option.
 
     Raises:
         ConfigError: a pair has no key or no ``=``.
 
     Example:
-        >>> read_pairs("--mitigation-option", ["shares=data", "weight=0.5"])
-        {'shares': 'data', 'weight': 0.5}
+        >>> read_pairs("--mitigation-option", ["shares=data", "weight=0.5", "range=[1, 2]"])
+        {'shares': 'data', 'weight': 0.5, 'range': (1, 2)}
     """
-    from mindgap.core.config import read_scalar
+    from mindgap.core.config import read_scalar, read_scalars
 
     values: dict[str, Any] = {}
     for pair in pairs or ():
         key, equals, text = pair.partition("=")
         if not key.strip() or not equals:
             raise ConfigError(f"{option} {pair!r}: give KEY=VALUE")
-        values[key.strip()] = read_scalar(text)
+        values[key.strip()] = read_scalars(text) if text.startswith("[") else read_scalar(text)
     return values or None

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.cli.summary import printable
-from mindgap.report.tune_words import label_sentence, tune_findings, tune_sentences
+from mindgap.report.tune_words import label_sentence, rival_findings, tune_findings, tune_sentences
 
 
 def tune_lines(out: Path, record: Mapping[str, Any]) -> list[str]:
     """What was tuned, where each label's chosen point lies, what the test split shows, and where the rest is."""
     lines = [*tune_sentences(record), *(label_sentence(record, name) for name in record["labels"])]
-    lines += [" ".join([finding.title, *finding.details]) for finding in tune_findings(record)]
+    findings = [*tune_findings(record), *rival_findings(record)]
+    lines += [" ".join([finding.title, *finding.details]) for finding in findings]
     return [*map(printable, lines), f"report: {out / 'report.html'}"]

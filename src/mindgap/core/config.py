@@ -88,6 +88,18 @@ def read_scalar(text: str) -> Scalar:
     return value if len(read) == 1 and isinstance(value, (bool, int, float, str)) else text
 
 
+def read_scalars(text: str) -> tuple[Scalar, ...] | str:
+    """The values of a TOML list of scalars, and else the text as it stands."""
+    try:
+        values = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    if not isinstance(values, list):
+        return text
+    found = tuple(cast("list[object]", values))
+    return cast("tuple[Scalar, ...]", found) if all(isinstance(one, (bool, int, float, str)) for one in found) else text
+
+
 def scalar_text(value: Scalar) -> str:
     """The text of which ``read_scalar`` makes the value; a text is quoted only where it would read as another value.
 

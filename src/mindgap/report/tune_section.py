@@ -15,7 +15,15 @@ from mindgap.report.gaps import draw_gap
 from mindgap.report.measures import measure_of
 from mindgap.report.page import Section
 from mindgap.report.run_files import RunFiles
-from mindgap.report.tune_words import PARTS, figure, gap_label, label_sentence, tune_findings, tune_sentences
+from mindgap.report.tune_words import (
+    PARTS,
+    figure,
+    gap_label,
+    label_sentence,
+    rival_findings,
+    tune_findings,
+    tune_sentences,
+)
 
 Record = Mapping[str, Any]
 MOST_DRAWN = 60
@@ -60,6 +68,10 @@ def tune_sections(run: RunFiles) -> list[Section]:
         "tune_says": tune_sentences(record),
         "tune_findings": (found := tune_findings(record)),
         "tune_nothing": nothing_shown(found),
+        "rival_findings": (rivals := rival_findings(record)),
+        "rival_nothing": nothing_shown(rivals),
+        "has_hidden": bool(record["hidden"]),
+        "better_side": "right" if measure_of(record["gap"]).larger_is_better else "left",
         "tune_gap": gap_label(audited_gap(record)),
         "tune_gap_says": measure_of(audited_gap(record)).says,
         "tune_models": list(next(iter(record["labels"].values()))["test"]),
@@ -74,7 +86,7 @@ def tune_sections(run: RunFiles) -> list[Section]:
 
 
 def label_rows(record: Record) -> Iterator[LabelRow]:
-    """UEI (or what was minimised) per label before and after (Blanzeisky & Cunningham, Fig. 1)."""
+    """UEI (or what was minimised) per label before and after (Blanzeisky & Cunningham, Fig. 4)."""
     gap = audited_gap(record)
     found = {
         name: {model: Estimate.read(of.get(gap)) for model, of in label["test"].items()}
@@ -94,7 +106,7 @@ def label_rows(record: Record) -> Iterator[LabelRow]:
 
 
 def front_figure(record: Record, name: str) -> FrontFigure:
-    """A label's front on the images it was tuned on (Blanzeisky & Cunningham, Fig. 4)."""
+    """A label's front on the images it was tuned on."""
     label, gap = record["labels"][name], record["gap"]
     figures = [key for key in label["front"][0] if key != "held_back"]
     has_held = "held_back" in label["front"][0]

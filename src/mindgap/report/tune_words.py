@@ -21,7 +21,7 @@ PARTS = {"tuned_on": "tuned on", "held_back": "chosen on", "test": "test"}
 def tune_sentences(record: Record) -> list[str]:
     """What was tuned, on how many images, and what was left out."""
     labels, rows = record["labels"], record["rows"]
-    by = "all thresholds" if record["optimizer"] is None else f"{record['optimizer']}, {count(record['budget'])} heads"
+    by = "all thresholds" if record["optimizer"] is None else f"{record['optimizer']}, {count(record['judged'])} heads"
     what = "One head for all classes"
     if record["task"] == "multi-label":
         what = f"{_MODES[record['mode']].capitalize()}: {listed(list(labels))}"
@@ -29,7 +29,8 @@ def tune_sentences(record: Record) -> list[str]:
     if record["hidden"]:
         said.append(
             f"First a head with {count(record['hidden'])} hidden units was trained for accuracy, on the features of "
-            "the training images; where it says “trained head”, it is that one."
+            "the training images: the fronts begin at it and call it the trained head; where models are compared it is "
+            "“hidden”, and “trained” is the network as it was."
         )
     if record["subspace"]:
         said.append(f"Heads are offsets from the trained one in {record['subspace']} random directions.")
@@ -40,6 +41,10 @@ def tune_sentences(record: Record) -> list[str]:
         )
     else:
         said.append(f"Tuned and chosen on the same {count(rows['tuned_on'])} validation images, which flatter it.")
+    if unknown := sum(rows["unknown_group"].values()):
+        said.append(
+            f"{count(unknown)} images of unknown group take no part in the figures of points, their accuracy included."
+        )
     if record["left_out"]:
         said.append("Left out: " + "; ".join(f"{name} ({why})" for name, why in record["left_out"].items()) + ".")
     if record["test_reads"] > 1:
@@ -62,9 +67,14 @@ def tune_findings(record: Record) -> list[ComparisonFinding]:
     return [] if record["comparison"] is None else comparison_findings(record["comparison"])
 
 
+def rival_findings(record: Record) -> list[ComparisonFinding]:
+    """The same of the tuned network beside each rival, such as thresholds."""
+    return [finding for compared in record["rivals"].values() for finding in comparison_findings(compared)]
+
+
 def gap_label(name: str) -> str:
     """A gap's name on the page."""
-    return "UEI" if name == "uei" else measure_of(name).label
+    return {"uei": "UEI", "underestimation": "Mean |log US|"}.get(name) or measure_of(name).label
 
 
 def figure(name: str, value: float | None) -> str:

@@ -64,7 +64,7 @@ class Cells:
         """Confusion counts of every head, task and group, float64 (P, T, G, K, K) by [true, predicted].
 
         A label is predicted where its logit is above 0, a class where its logit is the largest, the first of a tie, as
-        in an audit. The counts are whole numbers and exact.
+        in an audit. The counts are whole numbers and exact; those of a vector that is not finite are NaN.
 
         Args:
             head: the shape of all heads.
@@ -90,6 +90,7 @@ class Cells:
             if self.multi_label:
                 found = torch.cat([inside.sum(dim=1)[:, None, :, None].double() - found, found], dim=-1)
             total[:, heads] += found
+        total[:, ~vectors.isfinite().all(dim=1)] = torch.nan  # no head: else NaN logits were "never"
         by_group = total.transpose(0, 1).unflatten(2, (len(self.groups), wide))
         return by_group.cpu().numpy()
 

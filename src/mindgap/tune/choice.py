@@ -53,7 +53,7 @@ def choose_by_rule(accuracy: Floats, gap: Floats, *, trained_accuracy: float, to
     near = known & (accuracy >= trained_accuracy - tolerance - _ROUNDING)
     if near.any():
         index = _first(near, gap, -accuracy)
-        return Choice(index, f"smallest gap within {100 * tolerance:g} points of the trained head's accuracy")
+        return Choice(index, f"best gap within {100 * tolerance:g} points of the trained head's accuracy")
     index = _first(known, -accuracy, gap)
     return Choice(
         index, f"no point within {100 * tolerance:g} points of the trained head's accuracy: the most accurate"

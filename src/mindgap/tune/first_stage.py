@@ -46,7 +46,7 @@ def train_hidden_head(
     epochs: int = EPOCHS,
     on_epoch: Callable[[int], None] = lambda _: None,
 ) -> nn.Sequential:
-    """FC → ReLU → dropout → FC, trained for accuracy alone (Blanzeisky & Cunningham, §4).
+    """FC → ReLU → dropout → FC, trained for accuracy by the mean of all labels' losses (Blanzeisky & Cunningham, §3).
 
     Adam at 1e-4, batches of 32, dropout .5; of all epochs the one with the least loss on the rows that are judged is
     kept. The backbone takes no part: its features are given.

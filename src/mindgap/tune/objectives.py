@@ -91,6 +91,15 @@ def objective(name: str, counts: GroupCounts, observed: GroupCounts) -> Floats:
     return 1 - value if metric.direction == "larger" else value
 
 
+def larger_is_better(name: str) -> bool:
+    """Whether the figure of a point is better the larger it is.
+
+    ``underestimation`` is not: its figure is the mean |log US| that is minimised, which no metric is.
+    """
+    metric = METRICS.get(name)()
+    return metric.direction == "larger" and not isinstance(metric, AbstractClassRate)
+
+
 def _log_underestimation(counts: GroupCounts) -> Floats:
     predicted, true = counts.selected[..., -1], counts.support[..., -1]
     ratios = np.abs(np.log((predicted + 0.5) / (true + 0.5)))

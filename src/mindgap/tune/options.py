@@ -51,11 +51,11 @@ class TuneOptions(StrictModel):
     weights: Weights = "own"
     optimizer: str = "mopso"
     optimizer_options: dict[str, Any] = Field(default_factory=dict)
-    budget: int = Field(default=5000, ge=1)
-    population: int = Field(default=100, ge=2)
-    hidden: int | None = Field(default=None, ge=1)
+    budget: int = Field(default=5000, ge=1, le=10**9)
+    population: int = Field(default=100, ge=2, le=10**5)
+    hidden: int | None = Field(default=None, ge=1, le=2**13)
     subspace: int | None = Field(default=None, ge=1, le=MOST_DIRECTIONS)
-    reach: FiniteFloat = Field(default=REACH, gt=0)
+    reach: FiniteFloat = Field(default=REACH, gt=0, le=1000)
     hold_back: bool = True
     tolerance: FiniteFloat = Field(default=TOLERANCE, ge=0, le=1)
     min_rows: int = Field(default=MIN_ROWS, ge=1)

@@ -50,7 +50,7 @@ def tune(
     device: str = "auto",
     force: bool = False,
 ) -> dict[str, Any]:
-    """Tunes the last layer of a trained network by a swarm (Blanzeisky & Cunningham, §5).
+    """Tunes the last layer of a trained network by a swarm (Blanzeisky & Cunningham, §§4 to 6).
 
     The backbone stays as it is. Its features of the validation images are computed once, and an optimiser looks among
     heads around the trained one for those that no other beats in all objectives; the trained one stays a point. Of each
@@ -116,11 +116,10 @@ def tune(
         check_tuning(job)
     check_picks(job, Path(out), pick or {}, force=force)
     with RunFolder.hold(out, **asked) as folder:
-        picks = _picks(folder.path)
-        wanted = picks | dict(pick or {})
-        if folder.state != "finished" or wanted != picks:
+        wanted = _picks(folder.path) | dict(pick or {})
+        if folder.state != "finished" or wanted != read_json(folder.path / "tune.json")["picks"]:
+            folder.reopen()  # first: a call that is stopped between the two finds a run that is not finished
             write_json(folder.path / PICKS, wanted)
-            folder.reopen()
             _work(job, folder, wanted)
         return read_json(folder.path / "tune.json")
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from mindgap.metrics.metric import METRICS
 from mindgap.space.architecture import Architecture
 from mindgap.space.network import Network
 from mindgap.tune.choice import Choice, choose_by_rule, pick
 from mindgap.tune.head import Floats, HiddenHead, stacked
+from mindgap.tune.objectives import larger_is_better
 from mindgap.tune.tuned_network import hidden_classifier, with_classifier
 from mindgap.workflows.tune_job import Part, TuneJob, Unit
 
@@ -58,7 +58,7 @@ def choose(job: TuneJob, unit: Unit, heads: Floats, parts: tuple[Part, Part], *,
     means = held.mean(axis=1)
     choice = choose_by_rule(
         means[:, accuracy],
-        -means[:, gap] if METRICS.get(job.gap)().direction == "larger" else means[:, gap],
+        -means[:, gap] if larger_is_better(job.gap) else means[:, gap],
         trained_accuracy=float(trained.mean(axis=1)[0, accuracy]),
         tolerance=job.options.tolerance,
     )

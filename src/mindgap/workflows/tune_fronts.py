@@ -82,10 +82,11 @@ def _found(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) -> li
     elif job.is_multi_label and options.mode == "multitask" and options.subspace is None:
         found = _by_label(job, units, part, bar)
     else:
-        found = [_of_one(job, unit, part, bar) for unit in units]
-    spaces = [None if options.subspace is None else job.problem(part, unit.outputs) for unit in units]
-    three = zip(units, found, spaces, strict=True)
-    return [sorted_with_trained(job, unit, part, points, space=space) for unit, points, space in three]
+        problems = [job.problem(part, unit.outputs) for unit in units]
+        found = [_of_one(job, unit, problem, bar) for unit, problem in zip(units, problems, strict=True)]
+        three = zip(units, found, problems, strict=True)
+        return [sorted_with_trained(job, unit, part, points, space=space) for unit, points, space in three]
+    return [sorted_with_trained(job, unit, part, heads) for unit, heads in zip(units, found, strict=True)]
 
 
 def _by_label(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) -> list[Floats]:
@@ -102,10 +103,9 @@ def _by_label(job: TuneJob, units: Sequence[Unit], part: Part, bar: Progress) ->
     return [swarm.front.positions for swarm in swarms]
 
 
-def _of_one(job: TuneJob, unit: Unit, part: Part, bar: Progress) -> Floats:
+def _of_one(job: TuneJob, unit: Unit, problem: HeadProblem, bar: Progress) -> Floats:
     """One swarm of heads that give all the unit's logits."""
-    problem = job.problem(part, unit.outputs)
-    if len(unit.outputs) > 1 and job.is_multi_label:
+    if job.is_multi_label and job.options.mode == "dynamic":
         judge = DynamicObjectives(problem, gap=job.gap, weights=job.options.weights)
     else:
         judge = TaskObjectives(problem, job.objectives)

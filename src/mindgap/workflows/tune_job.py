@@ -15,7 +15,6 @@ from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_n
 from mindgap.core.groups import Groups
 from mindgap.core.seed import derive_seed
 from mindgap.data.image_store import Store
-from mindgap.metrics.metric import METRICS
 from mindgap.train.device import choose_device
 from mindgap.train.trained_model import TrainedModel
 from mindgap.tune.cells import Cells, make_cells
@@ -23,7 +22,7 @@ from mindgap.tune.choice import split_half
 from mindgap.tune.eligible import refused_labels
 from mindgap.tune.features import cached_features, feature_tensor
 from mindgap.tune.head import Floats
-from mindgap.tune.objectives import Objectives, make_objectives
+from mindgap.tune.objectives import Objectives, larger_is_better, make_objectives
 from mindgap.tune.options import TuneOptions
 from mindgap.tune.problem import HeadProblem, make_problem
 from mindgap.tune.trained_head import TrainedHead, trained_head
@@ -167,11 +166,13 @@ class TuneJob:
             if name not in self.store.classes:
                 raise UnknownNameError(f"{self.store.path}: no label {name!r}; {near_names(name, self.store.classes)}")
             if name in self.left_out:
-                raise DataError(f"label {name!r}: {self.left_out[name]}; leave it out, or lower --min-rows")
+                raise DataError(
+                    f"label {name!r}: {self.left_out[name]}; leave it out, or {_advice(self.left_out[name])}"
+                )
         fitting = tuple(name for name in self.store.classes if name not in self.left_out and name in (named or (name,)))
         if not fitting:
             name, reason = next(iter(self.left_out.items()))
-            raise DataError(f"no label can be tuned; {name!r}: {reason}; lower --min-rows, or use more images")
+            raise DataError(f"no label can be tuned; {name!r}: {reason}; {_advice(reason)}, or use more images")
         return fitting
 
     @cached_property
@@ -192,6 +193,10 @@ class TuneJob:
     def head(self, outputs: tuple[int, ...]) -> TrainedHead:
         """The part of the trained head that gives some logits: of its last layer, or in a subspace of all of it."""
         return trained_head(self.classifier, part="last" if self.options.subspace is None else "all", outputs=outputs)
+
+    def known(self, part: Part) -> int:
+        """Rows whose group is known, which alone decide the figures of points."""
+        return int(self.groups.take(part.rows).known.sum())
 
     def cells(self, rows: Rows, outputs: tuple[int, ...]) -> Cells:
         """Groups and labels of some rows, of the tasks that these logits are of."""
@@ -232,11 +237,19 @@ class TuneJob:
         return points if self.options.subspace is None else self.problem(tuned_on, unit.outputs).heads(points)
 
     def figures(self, part: Part, outputs: tuple[int, ...], heads: Floats) -> Floats:
-        """Figures (P, T, M) of heads, in the order of ``figure_names``, each as it is reported."""
+        """Figures (P, T, M) of heads on the rows of known group, in the order of ``figure_names``.
+
+        Each is as its metric has it, but ``underestimation``, which is mean |log US|.
+        """
         head = self.head(outputs)
         inputs, cells = head.inputs_of(part.features), self.cells(part.rows, outputs)
         found = HeadProblem(head.head, inputs, cells, head.vector, np.ones_like(head.vector)).figures(
             self.figure_names, heads
         )
-        larger = [METRICS.get(name)().direction == "larger" for name in self.figure_names]
+        larger = [larger_is_better(name) for name in self.figure_names]
         return np.where(larger, 1 - found, found)
+
+
+def _advice(reason: str) -> str:
+    """What may help a label with too few rows: a half needs one of each, whatever ``--min-rows`` is."""
+    return "give --no-hold-back or another --seed" if reason.startswith("half") else "lower --min-rows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
+from mindgap.audit.comparison_verdict import LEVEL
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.files import jsonable, read_json, write_json
 from mindgap.core.progress import Progress
@@ -69,6 +71,8 @@ def write_results(
         "training": {"mitigation": job.model.settings.mitigation, "attribute": job.model.attribute},
     }
     write_json(folder / "metrics.json", jsonable(metrics))
+    judged = {"tuned_on": parts[0], "held_back": parts[1], "test": test or Part(rows, parts[0].features[:0])}
+    beside = [name for name in (HIDDEN, THRESHOLDS) if name in chances and len(rows)]
     record = {
         "schema": 1,
         "run": str(job.model.path.resolve()),
@@ -79,10 +83,12 @@ def write_results(
         "gap": job.gap,
         "optimizer": None if job.options.mode == "thresholds" else job.options.optimizer,
         "budget": job.options.budget,
+        "judged": job.options.budget // job.options.population * job.options.population,
         "hidden": job.options.hidden,
         "subspace": job.options.subspace,
         "held_back": job.options.hold_back,
-        "rows": {"tuned_on": len(parts[0].rows), "held_back": len(parts[1].rows), "test": len(rows)},
+        "rows": {name: job.known(part) for name, part in judged.items()}
+        | {"unknown_group": {name: len(part.rows) - job.known(part) for name, part in judged.items()}},
         "left_out": {name: why for name, why in job.left_out.items() if name not in job.labels},
         "picks": dict(picks),
         "test_reads": reads,
@@ -90,6 +96,7 @@ def write_results(
             name: of for one in chosen for name, of in _label_records(job, one, parts, test, rivals, audits).items()
         },
         "comparison": _compared(job, rows, chances) if len(rows) else None,
+        "rivals": {name: _compared(job, rows, {key: chances[key] for key in (name, TUNED)}) for name in beside},
     }
     write_json(folder / "tune.json", jsonable(record))
     return {"modes": list(job.model.modes), "trained_with": job.model.settings.model_dump(mode="json")}
@@ -206,14 +213,23 @@ def _estimates(job: TuneJob, audit: Mapping[str, Any], name: str) -> dict[str, A
 
 
 def _compared(job: TuneJob, rows: NDArray[np.int64], chances: Mapping[str, Chances]) -> dict[str, Any]:
-    """The tuned network, and thresholds, against the trained one on the same test images."""
+    """Every network against the first on the same test images: on the labels that were tuned.
+
+    With few permutations no p could be small enough for so many labels, so there are as many as it takes.
+    """
     options = job.options
-    models = [Model(name, (name,), (None,), (to_predictions(job.store, rows, of),)) for name, of in chances.items()]
+    labels = [job.store.classes.index(name) for name in job.labels] if job.is_multi_label else None
+    models = [
+        Model(name, (name,), (None,), (to_predictions(job.store, rows, of, labels=labels),))
+        for name, of in chances.items()
+    ]
+    family = (len(models) - 1) * len(job.labels) * len(job.store.attributes)
+    needed = math.ceil(family / LEVEL) if options.permutations else 0
     known = {metric.name for metric in gap_metrics(("0", "1") if job.is_multi_label else tuple(job.store.classes))}
     how = ComparisonOptions(
         gap=job.gap if job.gap in known else "uei",
         bootstrap=options.bootstrap,
-        permutations=options.permutations,
+        permutations=max(options.permutations, needed),
         seed=options.seed,
     )
     return compare_models(models, how)

@@ -48,12 +48,11 @@ def test_the_rule_takes_the_least_uei_within_five_points_on_the_held_back_half(t
         assert held[label["chosen"]]["uei"] == min(near)
 
 
-def test_the_front_reaches_heads_as_good_as_the_trained_one(tuned: Path) -> None:
+def test_the_front_holds_the_trained_head_and_better_ones(tuned: Path) -> None:
     for label in read_json(tuned / "tune.json")["labels"].values():
         trained = {key: of for key, of in label["front"][label["trained_point"]].items() if key != "held_back"}
         assert trained == label["trained"]["tuned_on"]
-        assert label["front"][0]["accuracy"] >= label["trained"]["tuned_on"]["accuracy"]
-        assert min(point["uei"] for point in label["front"]) <= label["trained"]["tuned_on"]["uei"]
+        assert min(point["uei"] for point in label["front"]) < label["trained"]["tuned_on"]["uei"]
 
 
 def test_the_result_is_a_run_whose_predictions_have_the_figures(tuned: Path, run: Path, tmp_path: Path) -> None:
@@ -107,11 +106,24 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_record(
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(tuned, out)
-    for name in (*gone, "tune.json", "report.html", "test_reads.json"):
+    for name in (*gone, "tune.json", "report.html"):
         (out / name).unlink()
     write_json(out / "provenance.json", read_json(out / "provenance.json") | {"finished": None})
-    assert quick(run, out) == read_json(tuned / "tune.json")
+    again, first = quick(run, out), read_json(tuned / "tune.json")
+    assert again | {"test_reads": 1} == first
+    assert again["test_reads"] == 2  # it had been read before it was stopped
     assert (out / "weights.safetensors").read_bytes() == (tuned / "weights.safetensors").read_bytes()
+
+
+def test_a_pick_that_was_stopped_as_it_began_is_carried_out(
+    run: Path, tuned: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(tuned, out)
+    label = read_json(tuned / "tune.json")["labels"]["red"]
+    wanted = next(number for number in range(len(label["front"])) if number != label["chosen"])
+    write_json(out / "picks.json", {"red": wanted})
+    assert quick(run, out, pick={"red": wanted})["labels"]["red"]["chosen"] == wanted
 
 
 def test_a_pick_changes_the_network_and_counts_as_a_reading_of_test(

@@ -48,7 +48,8 @@ def test_without_a_held_back_half_all_of_validation_is_tuned_on(
 ) -> None:
     record = quick(run, tmp_path / "out", hold_back=False, labels="red")
     rows = record["rows"]
-    assert rows["tuned_on"] == rows["held_back"] == 120
+    assert rows["tuned_on"] == rows["held_back"] == 110  # of 120, the others are of unknown group
+    assert rows["unknown_group"]["tuned_on"] == 10
     assert "held_back" not in record["labels"]["red"]["front"][0]
     assert record["labels"]["red"]["figures"]["held_back"] is None
     assert list(record["labels"]) == ["red"]
@@ -131,3 +132,94 @@ def test_a_finished_hidden_head_is_not_trained_again(run: Path, quick: Callable[
     assert tuned["labels"]["red"]["trained"]["test"]["accuracy"] == pytest.approx(
         again["labels"]["red"]["figures"]["test"]["accuracy"]
     )
+
+
+def test_underestimation_is_minimised_as_what_it_is_called(
+    run: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = quick(run, tmp_path / "out", objectives="accuracy,underestimation", labels="red")
+    label = record["labels"]["red"]
+    assert record["gap"] == "underestimation"
+    held = [point["held_back"]["underestimation"] for point in label["front"]]
+    assert min(held) >= 0  # mean |log US|
+    assert label["figures"]["held_back"]["underestimation"] <= label["trained"]["held_back"]["underestimation"]
+    scores = read_json(tmp_path / "out" / "metrics.json")["test"]["labels"]["red"]["attributes"]["sex"]["per_class"]
+    given = [score["value"] for score in scores["1"]["underestimation"].values()]
+    expected = np.mean([abs(np.log(score)) for score in given])
+    assert label["figures"]["test"]["underestimation"] == pytest.approx(expected, abs=0.05)  # half a row is added
+    assert "Mean |log US|" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_gap_of_which_more_is_better_is_chosen_large(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    record = quick(run, tmp_path / "out", objectives="accuracy,worst_group_accuracy", labels="red")
+    label = record["labels"]["red"]
+    least = label["trained"]["held_back"]["accuracy"] - 0.05 - 1e-9
+    allowed = [point["held_back"] for point in label["front"] if point["held_back"]["accuracy"] >= least]
+    best = max(point["worst_group_accuracy"] for point in allowed)
+    assert label["figures"]["held_back"]["worst_group_accuracy"] == best
+    assert "Up and to the right is better" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_images_of_unknown_group_are_counted_and_in_no_figure_of_a_point(
+    make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run(seed=3)
+    place = run.parent / "store" / "table.parquet"
+    table = pd.read_parquet(place)
+    test = np.flatnonzero(table["split"] == "test")
+    table.loc[test[::4], "sex"] = None
+    table.to_parquet(place)
+    record = quick(run, tmp_path / "out", labels="red")
+    known = table.iloc[test]["sex"].notna()
+    assert record["rows"]["test"] == int(known.sum())
+    assert record["rows"]["unknown_group"]["test"] == int((~known).sum()) > 0
+    predicted = pd.read_parquet(tmp_path / "out" / "predictions.parquet").query("split == 'test'").set_index("id")
+    truth = table.iloc[test][known.to_numpy()].set_index("id")["label_red"]
+    right = (predicted.loc[truth.index, "prob_red"] > 0.5) == (truth == 1)
+    assert record["labels"]["red"]["figures"]["test"]["accuracy"] == pytest.approx(right.mean())
+    assert "images of unknown group take no part" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_seed_weights_and_reach_decide_the_front(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
+    asked: dict[str, dict[str, Any]] = {
+        "first": {},
+        "same": {},
+        "seed": {"seed": 1, "hold_back": False},
+        "seed 0": {"hold_back": False},
+        "reach": {"reach": 0.2},
+        "own": {"mode": "dynamic"},
+        "base": {"mode": "dynamic", "weights": "base"},
+    }
+    found = {}
+    for name, options in asked.items():
+        quick(run, tmp_path / name, **{"bootstrap": 0, "permutations": 0} | options)
+        found[name] = np.load(tmp_path / name / "fronts" / "0.npy")
+    assert np.array_equal(found["first"], found["same"])
+    assert found["seed"].shape != found["seed 0"].shape or not np.array_equal(found["seed"], found["seed 0"])
+    assert found["own"].shape != found["base"].shape or not np.array_equal(found["own"], found["base"])
+    trained = read_trained_model(run).network.classifier
+    line = np.append(trained.weight[0].detach().numpy(), trained.bias[0].item())
+    near, far = (np.abs(found[name] - line).max() for name in ("reach", "first"))
+    assert 0 < near < far / 2
+
+
+def test_the_tuned_network_is_compared_with_simpler_ones_on_the_tuned_labels(
+    run: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = quick(run, tmp_path / "out", labels="red", hidden=4)
+    assert list(record["rivals"]) == ["hidden", "thresholds"]
+    assert list(record["comparison"]["labels"]) == ["red"]
+    for name, compared in record["rivals"].items():
+        assert [model["name"] for model in compared["models"]] == [name, "tuned"]
+        gap = compared["labels"]["red"]["attributes"]["sex"]["gaps"]["uei"]["tuned"]
+        test = record["labels"]["red"]["test"]
+        assert gap["value"] == pytest.approx(test["tuned"]["uei"]["value"] - test[name]["uei"]["value"])
+    assert "Beside what is simpler" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_there_are_as_many_permutations_as_the_number_of_comparisons_takes(
+    run: Path, quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    differences = quick(run, tmp_path / "out", permutations=1)["comparison"]["labels"]["red"]["overall"]["accuracy"]
+    assert all(of["why"] != "too few permutations for so many comparisons" for of in differences.values())
+    assert min(of["p_value"] for of in differences.values()) < 0.5  # one swap could say no less

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from mindgap.cli.main import run as command
@@ -65,6 +66,11 @@ def test_classes_that_exclude_each_other_have_neither_thresholds_nor_labels(
         ({"mode": "thresholds", "subspace": 4}, "moves biases alone; leave --subspace out"),
         ({"subspace": 65}, "subspace is 65: give 64 or less"),
         ({"hidden": 0}, "hidden is 0: give 1 or more"),
+        ({"hidden": 10**12}, "give 8192 or less"),
+        ({"population": 10**9, "budget": 10**9}, "give 100000 or less"),
+        ({"reach": 1e300}, "give 1000"),
+        ({"optimizer_options": {"noise": float("inf")}}, "noise is inf"),
+        ({"optimizer_options": {"velocity": float("nan")}}, "velocity is nan"),
     ],
 )
 def test_impossible_heads_are_refused(
@@ -98,7 +104,24 @@ def test_the_command_says_what_was_found(run: Path, tmp_path: Path, capsys: pyte
     said = capsys.readouterr().out
     assert "red: point" in said
     assert "report:" in said
+    more = [*asked, "--optimizer-option", "inertia=[0.2, 0.4]", "--out", str(tmp_path / "other")]
+    assert command(more) == 0
     assert command([*asked, "--pick", "red"]) == 2
     assert "give LABEL=POINT" in capsys.readouterr().err
     assert command([*asked, "--pick", "red=0"]) == 0
     assert "(picked)" in capsys.readouterr().out
+
+
+def test_a_label_that_a_half_lacks_is_told_what_helps(
+    make_run: Callable[..., Path], quick: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = make_run(seed=4)
+    place = run.parent / "store" / "table.parquet"
+    table = pd.read_parquet(place)
+    rows = table.index[(table["split"] == "validation") & (table["sex"] == "b") & (table["label_red"] == 1)]
+    table.loc[rows[1:], "label_red"] = 0
+    table.to_parquet(place)
+    with pytest.raises(MindgapError, match=r"half to .* needs 1; leave it out, or give --no-hold-back"):
+        quick(run, tmp_path / "out", labels="red", min_rows=1)
+    assert not (tmp_path / "out").exists()
+    quick(run, tmp_path / "all", labels="red", min_rows=1, hold_back=False)

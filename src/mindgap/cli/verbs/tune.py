@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import (
-    AttributeOption,
     BootstrapOption,
     ForceOption,
     OutOption,
@@ -34,7 +33,9 @@ def tune(
     mode: Annotated[
         str, typer.Option("--mode", help="multitask (a head per label), dynamic (one for all) or thresholds.")
     ] = "multitask",
-    attribute: AttributeOption = None,
+    attribute: Annotated[
+        str | None, typer.Option("--attribute", help="Whose groups count [default: the run's].")
+    ] = None,
     labels: Annotated[
         str | None, typer.Option("--labels", help="smiling,young [default: all with enough images of every group].")
     ] = None,
@@ -51,7 +52,7 @@ def tune(
         list[str] | None,
         typer.Option("--optimizer-option", metavar="NAME=VALUE", help="Option of the optimiser; repeatable."),
     ] = None,
-    budget: Annotated[int, typer.Option("--budget", min=1, help="Heads judged per label.")] = 5000,
+    budget: Annotated[int, typer.Option("--budget", min=1, help="Heads judged per label; in all of one head.")] = 5000,
     population: Annotated[int, typer.Option("--population", min=2, help="Heads judged at a time.")] = 100,
     hidden: Annotated[
         int | None, typer.Option("--hidden", min=1, help="Train a head with so many hidden units first, and tune that.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, FiniteFloat, field_validator
 
 from mindgap.core.config import StrictModel
 from mindgap.tune.archive import Archive, Rows, crowding
@@ -33,11 +33,11 @@ class MopsoOptions(StrictModel):
 
     inertia: tuple[float, float] = (0.1, 0.9)
     acceleration: tuple[float, float] = (0.5, 2.5)
-    velocity: float = Field(default=0.2, gt=0)
+    velocity: FiniteFloat = Field(default=0.2, gt=0)
     archive: int = Field(default=100, ge=1)
     divisions: int = Field(default=10, ge=1)
-    noise: float = Field(default=0.1, ge=0)
-    tail: float = Field(default=1.5, ge=0)
+    noise: FiniteFloat = Field(default=0.1, ge=0)
+    tail: FiniteFloat = Field(default=1.5, ge=0)
     acceptance: float = Field(default=0.5, ge=0, le=1)
 
     @field_validator("inertia", "acceleration")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from mindgap.core.config import StrictModel
 from mindgap.tune.archive import Rows
@@ -24,9 +24,9 @@ class Nsga2Options(StrictModel):
     """
 
     crossover: float = Field(default=0.9, ge=0, le=1)
-    crossover_index: float = Field(default=15, ge=0)
-    mutation_index: float = Field(default=20, ge=0)
-    mutated: float = Field(default=1, ge=0)
+    crossover_index: FiniteFloat = Field(default=15, ge=0)
+    mutation_index: FiniteFloat = Field(default=20, ge=0)
+    mutated: FiniteFloat = Field(default=1, ge=0)
 
 
 @OPTIMIZERS.register("nsga2")
