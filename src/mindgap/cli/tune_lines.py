@@ -14,5 +14,8 @@ def tune_lines(out: Path, record: Mapping[str, Any]) -> list[str]:
     """What was tuned, where each label's chosen point lies, what the test split shows, and where the rest is."""
     lines = [*tune_sentences(record), *(label_sentence(record, name) for name in record["labels"])]
     findings = [*tune_findings(record), *rival_findings(record)]
-    lines += [" ".join([finding.title, *finding.details]) for finding in findings]
+    shown = [finding for finding in findings if finding.is_shown]
+    lines += [" ".join([finding.title, *finding.details]) for finding in shown]
+    if others := len(findings) - len(shown):
+        lines.append(f"{others} of {len(findings)} comparisons on the test split show no difference or are not judged.")
     return [*map(printable, lines), f"report: {out / 'report.html'}"]
