@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mindgap.core.files import write_text
 from mindgap.report import estimate as words
+from mindgap.report.model_card import write_model_card
 from mindgap.report.page import Page, render_page
 from mindgap.report.run_files import RunFiles, read_run
 from mindgap.report.sections import sections
@@ -14,7 +15,7 @@ PAGE = "report.html"
 
 
 def write_report(run_path: Path | str) -> Path:
-    """Writes ``report.html`` into a run folder and returns its path.
+    """Writes ``report.html`` and ``model_card.md`` into a run folder and returns the page's path.
 
     Args:
         run_path: folder of a train or search run that has at least ``metrics.json`` or ``search.json``.
@@ -27,6 +28,7 @@ def write_report(run_path: Path | str) -> Path:
     run = read_run(run_path)
     page = run.path / PAGE
     write_text(page, render(run))
+    write_model_card(run)
     return page
 
 

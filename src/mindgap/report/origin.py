@@ -22,8 +22,8 @@ _FLAGS = {
         "device", "scoring_batches", "seed", "bootstrap", "permutations",
     ),
     "tune": (
-        "mode", "attribute", "labels", "objectives", "weights", "optimizer", "budget", "population", "reach",
-        "tolerance", "min_rows", "device", "seed", "bootstrap", "permutations",
+        "mode", "attribute", "labels", "objectives", "weights", "optimizer", "budget", "population", "hidden",
+        "subspace", "reach", "tolerance", "min_rows", "device", "seed", "bootstrap", "permutations",
     ),
 }  # fmt: skip
 _METHOD_OPTIONS = {

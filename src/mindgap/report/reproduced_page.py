@@ -20,6 +20,8 @@ from mindgap.report.reproduced_words import (
     verdict_sentence,
 )
 
+REPRODUCED_RECORD = "reproduce.json"
+
 
 def write_reproduced_page(folder: Path, record: Mapping[str, Any]) -> Path:
     """Writes ``report.html`` of a reproduction and returns its path.

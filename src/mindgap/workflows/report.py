@@ -10,16 +10,17 @@ from mindgap.core.files import read_json
 from mindgap.report.document import PAGE, write_report
 from mindgap.report.explain_page import EXPLAIN_RECORD, write_explain_page
 from mindgap.report.methods_page import write_methods_page
+from mindgap.report.reproduced_page import REPRODUCED_RECORD, write_reproduced_page
 
 __all__ = ["report", "write_report"]
 
 
 def report(runs: Iterable[Path | str]) -> list[Path]:
-    """Writes ``report.html`` into each run folder.
+    """Writes ``report.html`` into each run folder, and ``model_card.md`` where the run has a network.
 
     Args:
-        runs: folders written by ``train``, ``search``, ``explain``, or ``compare`` on a store; one with
-            several presets has a page per preset.
+        runs: folders written by ``train``, ``search``, ``prune``, ``tune``, ``explain``, ``reproduce``, or ``compare``
+            on a store; one with several presets has a page per preset.
 
     Returns:
         The pages, in the order of the runs.
@@ -36,9 +37,11 @@ def report(runs: Iterable[Path | str]) -> list[Path]:
 
 
 def _write(run: Path) -> Path:
-    """The page of one run; those of methods compared and of an explanation are made from their own records."""
+    """The page of one run; those of methods compared, of an explanation and of a table made anew have own records."""
     if (run / EXPLAIN_RECORD).is_file():
         return write_explain_page(run)
+    if (run / REPRODUCED_RECORD).is_file():
+        return write_reproduced_page(run, read_json(run / REPRODUCED_RECORD))
     record = run / "compare.json"
     return write_methods_page(run / PAGE, read_json(record)) if record.is_file() else write_report(run)
 

@@ -10,14 +10,13 @@ from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_n
 from mindgap.core.files import jsonable, read_json, write_json
 from mindgap.core.run import Asked, RunFolder
 from mindgap.data.image_store import Store
-from mindgap.report.reproduced_page import write_reproduced_page
+from mindgap.report.reproduced_page import REPRODUCED_RECORD, write_reproduced_page
 from mindgap.workflows.reproduce_options import ReproduceOptions
 from mindgap.workflows.reproduce_recipe import Recipe, read_recipe
 from mindgap.workflows.reproduce_steps import Steps, check_options
 from mindgap.workflows.reproduce_table import Table
 from mindgap.workflows.reproduce_tones import tone_table
 
-RECORD = "reproduce.json"
 TONE = "tone"
 
 
@@ -85,7 +84,7 @@ def reproduce(
         if folder.state != "finished":
             folder.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
             _work(known, store, options, about, folder)
-        return read_json(folder.path / RECORD)
+        return read_json(folder.path / REPRODUCED_RECORD)
 
 
 def _checked(recipe: Recipe, store: Store, options: ReproduceOptions) -> str:
@@ -148,7 +147,7 @@ def _work(recipe: Recipe, store: Store, options: ReproduceOptions, about: str, f
         "tones": _tones(recipe, steps, seed=options.seed),
     }
     record = jsonable(record)
-    write_json(folder.path / RECORD, record)
+    write_json(folder.path / REPRODUCED_RECORD, record)
     write_reproduced_page(folder.path, record)
     folder.finish()
 
