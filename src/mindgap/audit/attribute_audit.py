@@ -7,7 +7,8 @@ import numpy as np
 from mindgap.audit.gap_records import GapRecords, column
 from mindgap.audit.measured import AuditOptions, Measured, measure_attribute
 from mindgap.audit.record import NO_SCORES, Record, few_clusters, rate_bounds, value_record
-from mindgap.core.groups import SMALL_GROUP, Groups
+from mindgap.core.groups import Groups
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.metrics.class_rate_interval import class_rate_bounds
 from mindgap.metrics.counts import Floats, Integers
 from mindgap.metrics.group_sample import GroupSample

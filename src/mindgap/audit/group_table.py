@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.audit.record import Record
-from mindgap.core.groups import SMALL_GROUP, Groups
+from mindgap.core.groups import Groups
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.metrics.counts import Integers
 from mindgap.metrics.interval import MIN_CLUSTERS
 

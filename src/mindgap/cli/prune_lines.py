@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mindgap.cli.summary import aligned, printable
-from mindgap.report.prune_section import cost_row, figure_tables, prune_findings, summary_sentences
 
 
 def prune_lines(out: Path, record: Mapping[str, Any]) -> list[str]:
     """What was removed, what the figures say, and where the rest is."""
+    from mindgap.report.prune_section import cost_row, figure_tables, prune_findings, summary_sentences
+
     lines = [printable(line) for line in summary_sentences(record)]
     rows = [["iteration", "channels", "params", "MACs", "ms"]]
     rows += [

@@ -103,10 +103,12 @@ def read_scalars(text: str) -> tuple[Scalar, ...] | str:
 def scalar_text(value: Scalar) -> str:
     """The text of which ``read_scalar`` makes the value; a text is quoted only where it would read as another value.
 
+    One in brackets is, as options read those as several.
+
     Example:
         True gives ``true``, 0.5 ``0.5``, the text 1 ``"1"`` and the text data ``data``.
     """
-    if isinstance(value, str) and read_scalar(value) == value:
+    if isinstance(value, str) and read_scalar(value) == value and not value.startswith("["):
         return value
     return tomli_w.dumps({"value": value}).removeprefix("value = ").removesuffix("\n")
 

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 
 from mindgap.core.errors import ShapeError
 
-SMALL_GROUP = 30
-"""Images under which a group is called small: one image more or less moves its rates by over 3 points."""
-
 
 @dataclass(frozen=True, eq=False)
 class Groups:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.case_mix import case_mix_sentence, split_sentence
 from mindgap.report.estimate import Estimate, count, decimal, listed, p_equals, percent, sentence, size
 from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.drawing import at, element, hover
 from mindgap.report.estimate import Estimate, listed, percent, sentence
 

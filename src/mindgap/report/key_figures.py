@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.estimate import Estimate, decimal, interval, percent, size
 from mindgap.report.floor_words import WITHIN_CLASS, FloorWords
 from mindgap.report.measures import measure_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.cautions import classes_that_occur
 from mindgap.report.estimate import Estimate, count, listed
 from mindgap.report.measures import measure_of

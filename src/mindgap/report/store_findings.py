@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.estimate import count, decimal, listed, p_equals, percent, size
 from mindgap.report.store_drawing import points
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.estimate import count, listed, size
 from mindgap.report.measures import measure_of
 from mindgap.report.store_findings import n_of

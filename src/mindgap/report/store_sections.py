@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.estimate import count, decimal, percent
 from mindgap.report.example_sheet import ExampleSheet
 from mindgap.report.page import KeyFigure, Section

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.core.states import state_words
 from mindgap.report import estimate as words
 from mindgap.report.estimate import Estimate

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mindgap.core.groups import SMALL_GROUP, Groups
+from mindgap.core.groups import Groups
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.train.curvature import sample_losses
 
 

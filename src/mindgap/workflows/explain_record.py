@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.groups import SMALL_GROUP, Groups
+from mindgap.core.groups import Groups
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.data.image_store import Store
 from mindgap.data.store_attributes import StoreAttribute
 from mindgap.data.table import column_of

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import ForceOption, OutOption, SeedOption, comma_list, finished_at, say_if_nothing_was_done
-from mindgap.core.groups import SMALL_GROUP
+from mindgap.core.small_group import SMALL_GROUP
 
 _LISTED, _NAMED = 12, 3
 """Groups that a line names at most: all with their counts, those of a note."""

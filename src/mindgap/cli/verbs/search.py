@@ -19,7 +19,6 @@ from mindgap.cli.options import (
 )
 from mindgap.cli.summary import audit_lines, search_lines, status_lines
 from mindgap.core.errors import ConfigError
-from mindgap.core.files import read_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -190,6 +189,8 @@ def search(
 
 def finished_lines(folder: Path, record: dict) -> list[str]:
     """Lines on one finished search and the test figures of its chosen network."""
+    from mindgap.core.files import read_json  # which needs NumPy
+
     lines = search_lines(record)
     if (folder / "metrics.json").exists():
         metrics = read_json(folder / "metrics.json")

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from mindgap.core.config import StrictModel
 from mindgap.core.errors import TrainingFailure
-from mindgap.core.groups import SMALL_GROUP
 from mindgap.core.notes import note
 from mindgap.core.seed import derive_seed, numpy_generator
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.data.augment import normalize
 from mindgap.space.network import Network
 from mindgap.train.curvature import Curvature, hessian_diagonal
