@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgap.audit.claim import NOT_SHOWN, SHOWN, UNDECIDABLE, judge_claim
+from mindgap.audit.claim import NOT_SHOWN, SHOWN, UNDECIDABLE, judge_claim, judge_gap
 from mindgap.core.errors import ConfigError
 
 
@@ -68,3 +68,23 @@ def test_nonsense_is_refused():
         verdict(-1, 1, direction="smaller", published=0.1)
     with pytest.raises(ConfigError, match="largest loss, above 0"):
         verdict(-1, 1, direction="smaller", published=None, margin=-0.1)
+
+
+@pytest.mark.parametrize(
+    ("chances", "expected"),
+    [
+        ([0.01, 0.05], SHOWN),
+        ([0.06], NOT_SHOWN),
+        ([0.3, 0.9], NOT_SHOWN),
+        ([0.01, 0.06], UNDECIDABLE),
+        ([0.01, None], UNDECIDABLE),
+        ([], UNDECIDABLE),
+    ],
+)
+def test_a_gap_is_there_where_every_seed_says_so(chances, expected):
+    assert judge_gap(chances, permutations=1000).verdict == expected
+
+
+def test_too_few_permutations_decide_nothing():
+    assert judge_gap([1 / 11], permutations=10).verdict == UNDECIDABLE
+    assert judge_gap([1 / 20], permutations=19).verdict == SHOWN

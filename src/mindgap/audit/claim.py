@@ -10,6 +10,7 @@ from mindgap.core.errors import ConfigError
 
 SHOWN, NOT_SHOWN, UNDECIDABLE = "shown", "not shown", "undecidable at this n"
 Direction = Literal["smaller", "larger"]
+_SIGN: dict[Direction, float] = {"smaller": -1.0, "larger": 1.0}
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,26 @@ class Judged:
     why: str
 
 
-def judge_gap(p_values: Sequence[float | None], *, level: float = 0.05) -> Judged:
+def check_claim(direction: Direction, *, published: float | None, margin: float | None) -> None:
+    """Refuses a claim that contradicts itself; see ``judge_claim``.
+
+    Raises:
+        ConfigError: the published size has the other direction, or the margin is not above 0.
+    """
+    if margin is not None and margin <= 0:
+        raise ConfigError(f"margin={margin}: give the largest loss, above 0")
+    if margin is None and published is not None and _SIGN[direction] * published <= 0:
+        raise ConfigError(f"published={published}: a change to a {direction} figure is claimed; mend the sign")
+
+
+def judge_gap(p_values: Sequence[float | None], *, permutations: int, level: float = 0.05) -> Judged:
     """Holds a gap, once per seed, against the claim that it is more than chance.
 
     *Shown* where the permutation p of every seed is at most the level, *not shown* where none is, else *undecidable*:
-    then it depends on the training.
+    then it depends on the training. So it is where there are too few permutations for so small a p.
     """
+    if (1 + permutations) * level < 1:
+        return Judged(UNDECIDABLE, f"{permutations} permutations cannot give a p of {level} or less")
     known = [p for p in p_values if p is not None]
     if len(known) < len(p_values) or not known:
         return Judged(UNDECIDABLE, "it is undefined, or has no noise floor")
@@ -67,11 +82,8 @@ def judge_claim(
         An accuracy difference that fell by .02 [-.05, .01] where .05 was published: undecidable; by .02 [-.03, -.01]:
         shown; by .01 [-.02, .01]: not shown, as -.05 lies outside.
     """
-    sign = -1.0 if direction == "smaller" else 1.0
-    if margin is not None and margin <= 0:
-        raise ConfigError(f"margin={margin}: give the largest loss, above 0")
-    if margin is None and published is not None and sign * published <= 0:
-        raise ConfigError(f"published={published}: a change to a {direction} figure is claimed; mend the sign")
+    check_claim(direction, published=published, margin=margin)
+    sign = _SIGN[direction]
     low, high = difference.get("low"), difference.get("high")
     if low is None or high is None:
         return Judged(UNDECIDABLE, str(difference.get("reason") or "it has no interval"))

@@ -91,8 +91,18 @@ def _model(run: RunFiles) -> list[str]:
         f"An image classifier, {_VERBS[run.verb]}: network {plain(name)}, {amount(cost.get('params'))} parameters, "
         f"{amount(cost.get('macs'))} multiply-adds{timed}."
     )
-    how = [plain(settings.get(key, "not recorded")) for key in ("mitigation", "ratios", "epochs")]
-    return [what, "", f"Trained with the mitigation {how[0]} and {how[1]} batches; epochs: {how[2]}."]
+    how = [plain(_told(settings.get(key, "not recorded"))) for key in ("mitigation", "ratios", "epochs")]
+    lines = [what, "", f"Trained with the mitigation {how[0]}; batches: {how[1]}; epochs: {how[2]}."]
+    if run.metrics.get("without_groups") is not None:
+        lines += ["", "**It predicts by each image's group**, which has to be known; without it, see the report."]
+    return lines
+
+
+def _told(value: object) -> str:
+    """A setting as text; shares of groups to three decimals."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return ", ".join(f"{name} {of:.3g}" if isinstance(of, float) else f"{name} {of}" for name, of in value.items())
 
 
 def _data(run: RunFiles) -> Iterator[str]:

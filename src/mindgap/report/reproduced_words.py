@@ -42,7 +42,7 @@ def verdict_sentence(record: Record) -> str:
 
 def claim_lines(record: Record) -> list[ClaimLine]:
     """Every claim with its verdict."""
-    return [_claim_line(claim) for claim in all_claims(record)]
+    return [_claim_line(claim, over=_attribute_of(record, claim)) for claim in all_claims(record)]
 
 
 def all_claims(record: Record) -> list[Record]:
@@ -78,7 +78,13 @@ def step_rows(record: Record) -> list[tuple[str, str, str, str, str]]:
 
 def table_rows(record: Record) -> list[tuple[str, list[Cell]]]:
     """Rows of cells; of several labels a figure is the mean over them, and has no interval."""
-    return [(row["label"], [_cell(row, figure) for figure in record["figures"]]) for row in record["rows"]]
+    most = max((row["runs"] for row in record["rows"]), default=0)
+    return [(_row_label(row, most), [_cell(row, figure) for figure in record["figures"]]) for row in record["rows"]]
+
+
+def _row_label(row: Record, most: int) -> str:
+    """The row's name, with its number of seeds where others have more."""
+    return row["label"] if row["runs"] in {0, most} else f"{row['label']} ({row['runs']} of {most} seeds)"
 
 
 def label_tables(record: Record) -> list[tuple[str, list[tuple[str, list[Cell]]]]]:
@@ -105,12 +111,22 @@ def group_table(record: Record) -> tuple[list[str], list[tuple[str, list[Cell]]]
     return groups, [(name, [_ours(of[group], "") for group in groups]) for name, of in table["rows"].items()]
 
 
-def _claim_line(claim: Record) -> ClaimLine:
+def _attribute_of(record: Record, claim: Record) -> str:
+    """`` (over sex)``, whose gap the claim is about; empty of a claim about all images."""
+    figure = next((one for one in record["figures"] if one["key"] == claim.get("figure")), None)
+    if figure is None or figure["attribute"] is None:
+        return ""
+    return f" (over {record['attribute'] if figure['attribute'] == 'main' else figure['attribute']})"
+
+
+def _claim_line(claim: Record, *, over: str) -> ClaimLine:
     labels = claim.get("labels")
     if labels:
         by_verdict = {name: [label for label, of in labels.items() if of["verdict"] == name] for name in VERDICTS}
         parts = [f"{name} for {listed(of)}" for name, of in by_verdict.items() if of]
-        return ClaimLine(claim["says"], "; ".join(parts), f"{len(labels)} labels, each by its own 95\u202f% interval")
+        return ClaimLine(
+            claim["says"] + over, "; ".join(parts), f"{len(labels)} labels, each by its own 95\u202f% interval"
+        )
     difference = claim.get("difference") or {}
     behind = claim["why"]
     if difference.get("value") is not None:
@@ -120,7 +136,7 @@ def _claim_line(claim: Record) -> ClaimLine:
         if claim.get("published") is not None:
             behind += f", published {signed(claim['published'])}"
         behind += f": {claim['why']}"
-    return ClaimLine(claim["says"], claim["verdict"], behind)
+    return ClaimLine(claim["says"] + over, claim["verdict"], behind)
 
 
 def _verdicts(claim: Record) -> Sequence[str]:

@@ -141,8 +141,9 @@ def _work(job: PruneJob, folder: RunFolder) -> None:
         record = read_json(folder.path / "prune.json")
         record["table"] = jsonable(table_rows(job, folder.path, partial(_prune_alike, job)))
         write_json(folder.path / "prune.json", record)
+    folder.record(**details)
     write_report(folder.path)
-    folder.finish(**details)
+    folder.finish()
 
 
 def _prune_alike(job: PruneJob, run: Path, out: Path) -> None:

@@ -74,7 +74,7 @@ def reproduce(
         "verb": "reproduce",
         "options": {"data": str(store.path.resolve()), "fingerprint": store.fingerprint}
         | options.model_dump(mode="json")
-        | {"attribute": about},
+        | {"attribute": about, "recipe": known.name, "recipe_digest": known.digest()},
         "force": force,
         "changeable": frozenset({"workers"}),
         "inputs": (store.path,),
@@ -98,6 +98,8 @@ def _checked(recipe: Recipe, store: Store, options: ReproduceOptions) -> str:
     about = options.attribute or store.info.default_attribute
     if about not in store.attributes:
         raise UnknownNameError(f"{store.path}: no attribute {about!r}; {near_names(about, store.attributes)}")
+    if any(step.options_at(options.scale).get("rows") for step in recipe.steps) and store.twins is None:
+        raise DataError(f"{store.path}: has no twins of another tone, which two rows need; run mindgap tone first")
     if any(step.verb != TONE for step in recipe.steps):
         if store.task != recipe.task:
             raise DataError(f"{store.path}: is {store.task}; recipe {recipe.name} is for {recipe.task} data")
@@ -111,7 +113,15 @@ def _checked(recipe: Recipe, store: Store, options: ReproduceOptions) -> str:
 def _work(recipe: Recipe, store: Store, options: ReproduceOptions, about: str, folder: RunFolder) -> None:
     given = options.model_dump(include={"device", "bootstrap", "permutations"})
     steps = Steps(
-        recipe, options.scale, store.path, about, folder.path / "steps", given, options.workers, seed=options.seed
+        recipe,
+        options.scale,
+        store.path,
+        about,
+        folder.path / "steps",
+        given,
+        options.workers,
+        known=tuple(store.attributes),
+        seed=options.seed,
     )
     for step in recipe.steps:
         steps.carry_out(step)

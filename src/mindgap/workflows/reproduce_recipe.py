@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from mindgap.audit.claim import Direction
+from mindgap.audit.claim import Direction, check_claim
 from mindgap.core.config import StrictModel, load_toml
-from mindgap.core.errors import UnknownNameError, near_names
+from mindgap.core.errors import ConfigError, UnknownNameError, near_names
+from mindgap.metrics.metric import METRICS, AbstractGapMetric
 
 Scale = Literal["laptop", "gpu", "paper"]
 Verb = Literal["train", "search", "compare", "prune", "tune", "tone"]
 BASED = frozenset({"prune", "tune"})
 """Verbs that start from the runs of an earlier step."""
+GROUP_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "ece", "underestimation")
 MAIN = "main"
 """Stands, in a figure, for the attribute that the whole table is about."""
 
@@ -34,7 +37,7 @@ class Step(StrictModel):
         scales: options of one scale, which come on top.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     verb: Verb
     says: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -141,20 +144,48 @@ class Recipe(StrictModel):
     tones: Mapping[Literal["before", "after"], Mapping[str, int]] | None = None
 
     @model_validator(mode="after")
-    def _refers_to_what_is_there(self) -> Recipe:
+    def _refers_to_what_is_there(self) -> Recipe:  # noqa: C901  (one check after the other)
         for number, step in enumerate(self.steps):
             _check_references(step, {earlier.name: earlier.verb for earlier in self.steps[:number]})
-        steps, keys = [step.name for step in self.steps], {figure.key for figure in self.figures}
-        labels = {row.label for row in self.rows}
+        names = self._names()
+        for what, of in names.items():
+            if twice := [name for name in dict.fromkeys(of) if of.count(name) > 1]:
+                raise ValueError(f"two {what} are called {twice[0]!r}")
+        for figure in self.figures:
+            _check_metric(figure)
         for row in self.rows:
-            if row.step not in steps:
-                raise ValueError(f"row {row.label!r} is of step {row.step!r}; {near_names(row.step, steps)}")
-            if odd := set(row.paper) - keys:
+            if row.step not in names["steps"]:
+                raise ValueError(f"row {row.label!r} is of step {row.step!r}; {near_names(row.step, names['steps'])}")
+            if odd := set(row.paper) - set(names["figures"]):
                 raise ValueError(f"row {row.label!r} has figures {sorted(odd)}, of which there is no column")
         for claim in self.claims:
-            if claim.figure not in keys or {claim.row, claim.than or claim.row} - labels:
-                raise ValueError(f"claim {claim.says!r} is of a row or figure that is not there")
+            self._check_claim(claim, names)
+        if self.by_group is not None and self.by_group not in GROUP_METRICS:
+            raise ValueError(f"by_group={self.by_group!r}; {near_names(self.by_group, GROUP_METRICS)}")
+        if self.tones is not None and set(self.tones) != {"before", "after"}:
+            raise ValueError("tones needs both before and after")
         return self
+
+    def _check_claim(self, claim: Claim, names: Mapping[str, list[str]]) -> None:
+        if claim.figure not in names["figures"] or {claim.row, claim.than or claim.row} - set(names["rows"]):
+            raise ValueError(f"claim {claim.says!r} is of a row or figure that is not there")
+        try:
+            check_claim(claim.direction, published=self.published(claim), margin=claim.margin)
+        except ConfigError as error:
+            raise ValueError(f"claim {claim.says!r}: {error}") from None
+        if claim.than is None and self.figure(claim.figure).attribute is None:
+            raise ValueError(f"claim {claim.says!r}: that a gap is there can be said of a gap alone")
+
+    def _names(self) -> dict[str, list[str]]:
+        return {
+            "steps": [step.name for step in self.steps],
+            "figures": [figure.key for figure in self.figures],
+            "rows": [row.label for row in self.rows],
+        }
+
+    def digest(self) -> str:
+        """Of everything in it, 16 hexadecimal digits."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def figure(self, key: str) -> Figure:
         """The column of a key."""
@@ -179,6 +210,18 @@ def _check_references(step: Step, earlier: Mapping[str, Verb]) -> None:
                 raise ValueError(f"step {step.name!r}: {key}={value!r} refers to nothing that an earlier step leaves")
     if step.verb in BASED and not str(step.options.get("run", "")).startswith("@"):
         raise ValueError(f"step {step.name!r}: {step.verb} needs the option run, such as '@base', an earlier step")
+
+
+def _check_metric(figure: Figure) -> None:
+    """Refuses a metric that is not known, or a gap without an attribute, or the reverse."""
+    if figure.metric not in METRICS.names():
+        raise ValueError(
+            f"figure {figure.key!r}: no metric {figure.metric!r}; {near_names(figure.metric, METRICS.names())}"
+        )
+    is_gap = isinstance(METRICS.get(figure.metric)(), AbstractGapMetric)
+    if is_gap == (figure.attribute is None):
+        how = "is a gap and needs an attribute" if is_gap else "is of all rows and has no attribute"
+        raise ValueError(f"figure {figure.key!r}: {figure.metric} {how}")
 
 
 def recipe_names() -> tuple[str, ...]:

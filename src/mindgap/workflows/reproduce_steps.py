@@ -11,9 +11,13 @@ from typing import Any
 
 from mindgap.core.errors import ConfigError
 from mindgap.core.files import read_json
-from mindgap.workflows.reproduce_recipe import BASED, Recipe, Scale, Step
+from mindgap.workflows.reproduce_recipe import BASED, MAIN, Recipe, Scale, Step
 
+Networks = tuple[tuple[int, Path], ...]
+"""Runs with predictions, each with its seed."""
 COMMON = ("device", "bootstrap", "permutations")
+OURS = frozenset({"out", "seed", "force", "device", "bootstrap", "permutations", "workers", "attribute", "store"})
+"""Options that the verb gives its steps; a recipe does not."""
 WORKERS = ("search", "compare")
 
 
@@ -26,41 +30,58 @@ class Made:
         options: what its verb was asked, batches resolved, other references as they stand.
         folders: run folder of every seed.
         record: what the verb returned for the first seed.
+        seed: the first one.
     """
 
     step: Step
     options: Mapping[str, Any]
     folders: tuple[Path, ...]
     record: Mapping[str, Any]
+    seed: int = 0
 
-    def members(self) -> dict[str, tuple[Path, ...]]:
-        """Folders with predictions, one per seed, by what a row calls them."""
+    def members(self) -> dict[str, Networks]:
+        """Networks with predictions, by what a row calls them."""
         if self.step.verb == "compare":
-            methods = self.record["methods"]
             return {
-                name: tuple(self.folders[0] / run["folder"] for run in of["runs"] if run["state"] == "complete")
-                for name, of in methods.items()
+                name: tuple((run["seed"], self.folders[0] / run["folder"]) for run in of["runs"] if _is_done(run))
+                for name, of in self.record["methods"].items()
             }
-        if self.step.verb != "prune" or not self.options.get("rows"):
-            return {"": self.folders}
-        found: dict[str, list[Path]] = {}
-        for folder in self.folders:
-            for name, row in read_json(folder / "prune.json")["rows"]["rows"].items():
-                found.setdefault(name, []).append(Path(row["run"]))
+        if not self._has_rows():
+            return {"": tuple((self.seed + number, folder) for number, folder in enumerate(self.folders))}
+        found: dict[str, list[tuple[int, Path]]] = {}
+        for number, folder in enumerate(self.folders):
+            for name, row in read_json(folder / "prune.json")["table"]["rows"].items():
+                found.setdefault(name, []).append((self.seed + number, Path(row["run"])))
         return {name: tuple(of) for name, of in found.items()}
 
+    def why_missing(self, member: str) -> str:
+        """Why a row has no network."""
+        if self._has_rows() and (why := read_json(self.folders[0] / "prune.json")["table"]["missing"]):
+            return str(why)
+        if self.step.verb == "compare" and member in self.record["methods"]:
+            return str(self.record["methods"][member]["reason"])
+        return f"step {self.step.name} left no network {member or self.step.name!r}"
+
     def spent(self) -> dict[str, float | None]:
-        """Image passes and seconds of all seeds; None where the verb does not count them."""
+        """Image passes and seconds of all seeds, a pruning's counterparts included; None where they are not counted."""
         return {name: self._sum(name) for name in ("image_passes", "seconds")}
+
+    def _has_rows(self) -> bool:
+        return self.step.verb == "prune" and bool(self.options.get("rows"))
 
     def _sum(self, name: str) -> float | None:
         if self.step.verb == "compare":
             return sum(of[name] or 0 for of in self.record["methods"].values())
         if self.step.verb == "search":
             return sum(trial.get(name) or 0 for trial in self.record["trials"])
-        if self.step.verb == "train":
-            return sum(read_json(folder / "metrics.json")["training"][name] for folder in self.folders)
-        return None
+        if self.step.verb not in {"train", "prune"}:
+            return None
+        folders = [*self.folders, *(place for folder in self.folders for place in sorted(folder.glob("rows/*")))]
+        return sum(read_json(folder / "metrics.json")["training"].get(name) or 0 for folder in folders)
+
+
+def _is_done(run: Mapping[str, Any]) -> bool:
+    return run["state"] == "complete"
 
 
 @dataclass
@@ -75,6 +96,7 @@ class Steps:
         out: folder under which every step has its own.
         given: options that all verbs get that know them.
         workers: of those that work in several processes.
+        known: attributes of the store.
         seed: the first one.
         made: what is done, by name.
     """
@@ -86,6 +108,7 @@ class Steps:
     out: Path
     given: Mapping[str, Any]
     workers: int
+    known: tuple[str, ...] = ()
     seed: int = 0
     made: dict[str, Made] = field(default_factory=dict)
 
@@ -104,7 +127,7 @@ class Steps:
             folders.append(folder)
             first, asked = (record, resolved) if first is None else (first, asked)
         told = options | ({"ratios": asked["ratios"]} if "ratios" in asked else {})
-        made = Made(step, told, tuple(folders), first or {})
+        made = Made(step, told, tuple(folders), first or {}, self.seed)
         self.made[step.name] = made
         return made
 
@@ -126,7 +149,7 @@ class Steps:
         if what == "ratios":
             record = made.record
             chosen = next(trial for trial in record["trials"] if trial["slot"] == record["chosen"])
-            return ",".join(f"{group}={share:.6g}" for group, share in chosen["ratios"].items())
+            return ",".join(f"{group}={share!r}" for group, share in chosen["ratios"].items())
         return str(folder)
 
     def _call(self, step: Step, options: Mapping[str, Any], folder: Path, *, seed: int) -> Mapping[str, Any]:
@@ -135,6 +158,13 @@ class Steps:
         given = {name: value for name, value in self.given.items() if name in known}
         if step.verb in WORKERS:
             given["workers"] = self.workers
+        if step.verb == "compare":
+            given["min_group"] = 1  # as the other verbs audit: one table has one rule
+        if step.verb == "prune":
+            named = [self.attribute if of == MAIN else of for figure in self.recipe.figures if (of := figure.attribute)]
+            given["attributes"] = ",".join(
+                dict.fromkeys(name for name in (self.attribute, *named) if name in self.known)
+            )
         if step.verb in {"train", "search", "compare", "tune"}:
             given["attribute"] = self.attribute
         asked = given | {"seed": seed} | dict(options)
@@ -155,9 +185,18 @@ def check_options(recipe: Recipe, scale: Scale) -> None:
         ConfigError: one is unknown.
     """
     for step in recipe.steps:
-        known = set(inspect.signature(verb_of(step)).parameters) | {"seeds"}
-        if step.verb == "compare":
-            known |= {"methods", "trials", "network"}
-        for name in step.options_at(scale):
-            if name not in known:
-                raise ConfigError(f"recipe {recipe.name}, step {step.name}: {step.verb} has no option {name!r}")
+        known = inspect.signature(verb_of(step)).parameters
+        own = step.options_at(scale)
+        allowed = (
+            {"seeds"} | (set(known) - OURS) | ({"trials", "epochs", "batch_size"} if step.verb == "compare" else set())
+        )
+        for name in own:
+            if name not in allowed:
+                raise ConfigError(f"recipe {recipe.name}, step {step.name}: {step.verb} has no option {name!r} here")
+        if not isinstance(own.get("seeds", 1), int) or own.get("seeds", 1) < 1:
+            raise ConfigError(f"recipe {recipe.name}, step {step.name}: seeds={own['seeds']!r}: give 1 or more")
+        lacking = [name for name, of in known.items() if of.default is of.empty and of.kind is of.KEYWORD_ONLY]
+        lacking += ["methods", "network"] if step.verb == "compare" else []
+        for name in lacking:
+            if name != "out" and name not in own:
+                raise ConfigError(f"recipe {recipe.name}, step {step.name}: {step.verb} needs the option {name!r}")

@@ -48,7 +48,9 @@ class Table:
     ) -> None:
         self.recipe, self.store, self.attribute = recipe, store, attribute
         self._how = {"bootstrap": bootstrap, "permutations": permutations, "seed": seed}
-        self._folders = {row.label: self._of(row, made[row.step]) for row in recipe.rows}
+        self._made = made
+        self._networks = {row.label: made[row.step].members().get(row.member, ()) for row in recipe.rows}
+        self._folders = {label: tuple(folder for _, folder in of) for label, of in self._networks.items()}
         self._models: dict[str, Model] = {}
 
     def rows(self) -> list[Record]:
@@ -79,14 +81,13 @@ class Table:
             },
         }
 
-    def _of(self, row: Row, made: Made) -> tuple[Path, ...]:
-        return made.members().get(row.member, ())
-
     def _row(self, row: Row) -> Record:
         folders = self._folders[row.label]
-        record: Record = {"label": row.label, "paper": row.paper, "runs": len(folders), "missing": None, "figures": {}}
+        seeds = [seed for seed, _ in self._networks[row.label]]
+        record: Record = {"label": row.label, "paper": row.paper, "runs": len(folders), "seeds": seeds}
+        record |= {"missing": None, "figures": {}}
         if not folders:
-            return record | {"missing": f"step {row.step} left no network {row.member or row.step!r}"}
+            return record | {"missing": self._made[row.step].why_missing(row.member)}
         audits = [_test_of(folder) for folder in folders]
         figures: Record = {}
         for figure in self.recipe.figures:
@@ -154,7 +155,7 @@ class Table:
         found: Record = {}
         for label, of in of_labels.items():
             gaps = [audit["attributes"][name]["gaps"][figure.metric] for audit in of]
-            judged = judge_gap([gap["p_value"] for gap in gaps])
+            judged = judge_gap([gap["p_value"] for gap in gaps], permutations=self._how["permutations"])
             found[label] = {"difference": None, "verdict": judged.verdict, "why": judged.why}
         if "" in found:
             return found[""]
@@ -176,7 +177,7 @@ class Table:
             predictions = tuple(
                 to_predictions(self.store, rows, kept_probabilities(self.store, folder, "test")) for folder in folders
             )
-            seeds = tuple(range(len(folders)))
+            seeds = tuple(seed for seed, _ in self._networks[label])
             self._models[label] = Model(label, tuple(map(str, folders)), seeds, predictions)
         return self._models[label]
 

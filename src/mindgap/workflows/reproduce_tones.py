@@ -20,8 +20,8 @@ CLAIM = "more images are of band III or darker after it"
 def tone_table(store: Store, printed: Printed, *, seed: int) -> dict[str, Any]:
     """Counts by band as printed and as measured, and the claim that dark bands are less rare afterwards.
 
-    Counted are the images that are of a known band before and after; one without a twin is of its own band. The claim
-    is about the share of band III or darker among them, images resampled by cluster.
+    The table counts all images of a known band, before and after. The claim is about the share of band III or darker
+    among those that have one both times, resampled by cluster; one without a twin keeps its own.
 
     Args:
         store: that ``mindgap tone`` wrote.

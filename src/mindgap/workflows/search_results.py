@@ -60,9 +60,10 @@ def write_results(
             "test_reads": test_reads,
         }
     write_json(run.path / "metrics.json", metrics)
-    write_report(run.path)
     settings = training_settings(chosen, plan).model_dump(mode="json")
-    run.finish(modes=evaluation.modes, trained_with=settings)
+    run.record(modes=evaluation.modes, trained_with=settings)
+    write_report(run.path)
+    run.finish()
 
 
 def _count_test_read(run: RunFolder) -> int:

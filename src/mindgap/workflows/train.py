@@ -152,8 +152,9 @@ def carry_out(
             if given is not None:
                 run.record(weights={"path": str(given.path), "digest": given.digest, "drawn": list(job.start()[1])})
             details = train_once(job, run.path) if parts is None else train_folds(job, run.path, parts)
+            run.record(**details)
             write_report(run.path)
-            run.finish(**details)
+            run.finish()
         return read_json(run.path / "metrics.json")
 
 

@@ -131,8 +131,9 @@ def _work(job: TuneJob, folder: RunFolder, picks: Mapping[str, int]) -> None:
         job = with_hidden_head(job, folder.path, parts[0], bar)
         found = fronts(job, folder.path, parts[0], bar)
         details = write_results(job, folder.path, found, parts, picks=picks, bar=bar)
+    folder.record(**details)
     write_report(folder.path)
-    folder.finish(**details)
+    folder.finish()
 
 
 def _picks(folder: Path) -> dict[str, int]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from mindgap.api import list_plugins
-from mindgap.metrics.metric import METRICS
 from mindgap.workflows.reproduce_recipe import MAIN, Scale, read_recipe, recipe_names
 from mindgap.workflows.reproduce_steps import check_options
 
@@ -25,9 +24,7 @@ def test_its_options_and_metrics_are_known(name: str) -> None:
     assert recipe.name == name
     for scale in SCALES:
         check_options(recipe, scale)
-    for figure in recipe.figures:
-        assert figure.metric in METRICS.names()
-        assert figure.attribute in {None, MAIN, "age", "sex"}
+    assert {figure.attribute for figure in recipe.figures} <= {None, MAIN, "age", "sex"}
     for claim in recipe.claims:
         published = recipe.published(claim)
         if published is not None and claim.margin is None:
@@ -38,6 +35,7 @@ def test_its_options_and_metrics_are_known(name: str) -> None:
     ("name", "row", "figure", "value"),
     [
         ("mg1", "max-group", "acc_diff", 0.157),
+        ("mg1", "conventional", "f1", 0.765),
         ("bn1", "BiaslessNAS-Fair", "u", 0.0779),
         ("bn1", "MobileNetV2", "u", 0.2264),
         ("bn2", "MobileNetV2 (vanilla)", "di", 0.71),

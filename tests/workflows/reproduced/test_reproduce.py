@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from tests.workflows.reproduced.conftest import QUICK, SEVERAL, SINGLE, write_recipe
 
-from mindgap.api import compare, reproduce
+from mindgap.api import compare, reproduce, tone
+from mindgap.audit.claim import judge_claim, judge_gap
 from mindgap.cli.main import run as command
+from mindgap.core.config import read_toml
 from mindgap.core.errors import MindgapError
 from mindgap.core.files import read_json, write_json
+from mindgap.testing.tiny_store import write_tiny_store
 
 COUNTED = {"bootstrap": 60, "permutations": 60, "seed": 0, "attributes": "sex", "cluster": "cluster", "split": "test"}
 
@@ -48,8 +51,18 @@ def test_a_claims_difference_is_that_of_the_verb_compare(done: Path) -> None:
 def test_every_claim_has_a_verdict_and_what_is_missing_says_why(done: Path) -> None:
     record = read_json(done / "reproduce.json")
     by_name = {claim["says"]: claim for claim in record["claims"]}
-    assert by_name["pruning costs nothing"]["verdict"] == "shown"
-    assert by_name["there is a gap"]["verdict"] in {"shown", "not shown", "undecidable at this n"}
+    for name, claim in by_name.items():
+        if claim["difference"] and claim["difference"]["low"] is not None:
+            again = judge_claim(
+                claim["difference"],
+                direction=claim["direction"],
+                published=claim["published"] if claim["margin"] is None else None,
+                margin=claim["margin"],
+            )
+            assert (claim["verdict"], claim["why"]) == (again.verdict, again.why), name
+    audits = [read_json(done / "steps" / f"plain_{seed}" / "metrics.json")["test"] for seed in (0, 1)]
+    chances = [audit["attributes"]["sex"]["gaps"]["unfairness"]["p_value"] for audit in audits]
+    assert by_name["there is a gap"]["verdict"] == judge_gap(chances, permutations=60).verdict
     assert by_name["magic helps"]["why"] == "row 'no such method' is missing"
     assert by_name["the moon matters"]["why"] == "the store has no attribute 'moon'"
     assert record["rows"][3]["missing"] == "step methods left no network 'magic'"
@@ -62,7 +75,8 @@ def test_the_table_by_group_and_what_was_spent_are_there(done: Path) -> None:
     spent = {step["name"]: step["image_passes"] for step in record["steps"]}
     single = read_json(done / "steps" / "plain_0" / "metrics.json")["training"]["image_passes"]
     assert spent["plain"] == 2 * single
-    assert spent["pruned"] is None
+    pruned = [read_json(done / "steps" / f"pruned_{seed}" / "metrics.json")["training"] for seed in (0, 1)]
+    assert spent["pruned"] == sum(one["image_passes"] for one in pruned) > 0
 
 
 def test_the_page_is_escaped_and_says_what_held_up(done: Path) -> None:
@@ -121,9 +135,23 @@ def test_the_command_prints_the_verdict(done: Path, store: Path, capsys: pytest.
         (('of = "pruned"', 'of = "prune"'), "row 'pruned' is of step 'prune'"),
         (('figure = "u"', 'figure = "v"'), "is of a row or figure that is not there"),
         (("paper = { accuracy = 0.8, u = 0.1 }", "paper = { f1 = 1.0 }"), "of which there is no column"),
-        (("lr = 0.01", "lrr = 0.01"), "step plain: train has no option 'lrr'"),
+        (("lr = 0.01", "lrr = 0.01"), "step plain: train has no option 'lrr' here"),
         (('run = "@plain"', 'run = "@plane"'), "step 'pruned': run='@plane' refers to nothing"),
         (('"@plain.network"', '"@plain.weights"'), "network='@plain.weights' refers to nothing"),
+        (('"@plain.network"', '"@plain.ratios"'), "network='@plain.ratios' refers to nothing"),
+        (("lr = 0.01", "seed = 3"), "step plain: train has no option 'seed' here"),
+        (("lr = 0.01", 'out = "x"'), "step plain: train has no option 'out' here"),
+        (('network = "NETWORK", ', ""), "step plain: train needs the option 'network'"),
+        (("seeds = 2, epochs = 2", "seeds = 0, epochs = 2"), "seeds=0: give 1 or more"),
+        (("seeds = 2, epochs = 2", 'seeds = "two", epochs = 2'), "seeds='two': give 1 or more"),
+        (('name = "plain"', 'name = "../plain"'), "name is '../plain'"),
+        (('label = "pruned"', 'label = "plain"'), "two rows are called 'plain'"),
+        (('metric = "unfairness"', 'metric = "unfair"'), "no metric 'unfair'"),
+        (('metric = "accuracy"', 'metric = "uei"'), "uei is a gap and needs an attribute"),
+        (('metric = "unfairness"', 'metric = "accuracy"'), "accuracy is of all rows and has no attribute"),
+        (('by_group = "accuracy"', 'by_group = "uei"'), "by_group='uei'"),
+        (("u = 0.05", "u = 0.5"), "a change to a smaller figure is claimed; mend the sign"),
+        (("margin = 0.9", "margin = -0.9"), "give the largest loss, above 0"),
     ],
 )
 def test_a_recipe_with_a_mistake_is_refused(store: Path, tmp_path: Path, changed: tuple[str, str], said: str) -> None:
@@ -141,6 +169,7 @@ def test_a_recipe_with_a_mistake_is_refused(store: Path, tmp_path: Path, changed
         ({"recipe": "mg1", "attribute": "moon"}, "no attribute 'moon'"),
         ({"recipe": "mg1", "scale": "tiny"}, "scale is 'tiny'"),
         ({"recipe": "wc2"}, "has no lesion masks"),
+        ({"recipe": "wc3"}, "has no twins of another tone, which two rows need"),
         ({"recipe": "nowhere.toml"}, "cannot read the file"),
     ],
 )
@@ -148,3 +177,45 @@ def test_what_cannot_be_made_is_refused(store: Path, tmp_path: Path, options: di
     with pytest.raises(MindgapError, match=said):
         reproduce(options.pop("recipe"), data=store, out=tmp_path / "run", **QUICK, **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_that_was_changed_is_another_run(store: Path, done: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, SINGLE.replace("u = 0.05", "u = 0.06"))
+    with pytest.raises(MindgapError, match="recipe_digest"):
+        reproduce(str(recipe), data=store, attribute="sex", out=done, **QUICK)
+
+
+def test_the_four_rows_of_a_pruning_with_tones(toned_store: Path, tmp_path: Path) -> None:
+    tone(toned_store, out=tmp_path / "toned")
+    text = SINGLE.replace("control = false,", "rows = true,").replace('of = "pruned"', 'of = "pruned:both"')
+    recipe = write_recipe(tmp_path, text.replace("seeds = 2, epochs = 2", "epochs = 1"))
+    record = reproduce(str(recipe), data=tmp_path / "toned", attribute="sex", out=tmp_path / "run", **QUICK)
+    both = read_json(tmp_path / "run" / "steps" / "pruned" / "rows" / "both" / "metrics.json")["test"]
+    row = next(row for row in record["rows"] if row["label"] == "pruned")
+    assert row["figures"]["accuracy"]["mean"] == pytest.approx(both["overall"]["accuracy"]["value"])
+    passes = {step["name"]: step["image_passes"] for step in record["steps"]}
+    places = [tmp_path / "run" / "steps" / "pruned" / part for part in ("", "rows/tone", "rows/both")]
+    assert passes["pruned"] == sum(read_json(place / "metrics.json")["training"]["image_passes"] for place in places)
+
+
+def test_batches_that_a_search_chose_are_trained_with(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "store", n=900)
+    text = SINGLE
+    search = """
+[[steps]]
+name = "search"
+verb = "search"
+says = "batches"
+options = { network = "NETWORK", trials = 2, epochs = 1, preset = "quick" }
+"""
+    text = text.replace("[[steps]]", search + "[[steps]]", 1)
+    text = text.replace('precision = "fp32", lr = 0.01', 'precision = "fp32", ratios = "@search.ratios"')
+    recipe = write_recipe(tmp_path, text)
+    reproduce(str(recipe), data=store, attribute="sex", out=tmp_path / "run", **QUICK)
+    found = read_json(tmp_path / "run" / "steps" / "search" / "search.json")
+    chosen = next(trial for trial in found["trials"] if trial["slot"] == found["chosen"])["ratios"]
+    asked = read_toml(tmp_path / "run" / "steps" / "plain_0" / "config.toml")["options"]["ratios"]
+    given = asked if isinstance(asked, dict) else dict(pair.split("=") for pair in asked.split(","))
+    assert {name: float(share) for name, share in given.items()} == pytest.approx(chosen)
+    card = (tmp_path / "run" / "steps" / "search" / "model_card.md").read_text(encoding="utf-8")
+    assert "not recorded" not in card.split("## ")[0]
