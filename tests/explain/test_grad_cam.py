@@ -94,7 +94,7 @@ class TestLayerMaps:
         ("layer", "words"),
         [
             ("blocks.0.bdy", "no layer 'blocks.0.bdy'; did you mean 'blocks.0"),
-            ("zzz", "no layer 'zzz'; known: stem, blocks, head, pool, dropout, classifier"),
+            ("zzz", "no layer 'zzz'; known: stem, blocks, head, pool, hidden, dropout, classifier"),
             ("classifier", r"'classifier' gives \(12, 3\) and no maps"),
         ],
     )

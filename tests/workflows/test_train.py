@@ -27,6 +27,7 @@ FILES = {
     "predictions.parquet",
     "provenance.json",
     "report.html",
+    "model_card.md",
     "weights.safetensors",
 }
 

@@ -57,7 +57,8 @@ def in_modes(network: nn.Module, modes: Sequence[Mode]) -> Iterator[None]:
         for target, mode in _targets(network, modes):
             stack.enter_context(in_mode(target, mode))
         if isinstance(network, Network):
-            stack.enter_context(in_mode(network.hidden, "fp32"))
+            if not isinstance(network.hidden, nn.Identity):
+                stack.enter_context(in_mode(network.hidden, "fp32"))
             stack.enter_context(in_mode(network.classifier, "fp32"))
         yield
 
