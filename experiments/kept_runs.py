@@ -69,7 +69,7 @@ def save_runs(run: Path, place: Path, *, store: Store) -> int:
     plan = read_method_plan(notes)
     lines: list[dict[str, Any]] = [{"plan": plan.model_dump(mode="json") | {"store": ""}}]
     for number, slot in enumerate(slots):
-        if slot.number != number or slot.state != "complete":
+        if slot.number != number or slot.state not in {"complete", "failed"} or not slot.result:
             break
         lines.append(_line(run, slot, store))
     write_text(place, "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
@@ -78,7 +78,7 @@ def save_runs(run: Path, place: Path, *, store: Store) -> int:
 
 def _line(run: Path, slot: Slot, store: Store) -> dict[str, Any]:
     line: dict[str, Any] = {"slot": slot.number, "tokens": slot.tokens, "result": dict(slot.result)}
-    if MethodRun.of(slot.tokens).seed >= 0:
+    if slot.state == "complete" and MethodRun.of(slot.tokens).seed >= 0:
         folder = run / "trials" / str(slot.number) / str(slot.last.attempt)
         line["test"] = packed(kept_probabilities(store, folder, "test"), store)
     return line
@@ -94,5 +94,8 @@ def _restore(ledger: Ledger, run: Path, line: dict[str, Any], *, store: Store) -
         predictions = to_predictions(store, rows, unpacked_test(line["test"], store))
         write_predictions(folder / PREDICTIONS_FILE, predictions, split=["test"] * len(rows))
     result = {name: of for name, of in line["result"].items() if name != "state"}
+    if line["result"]["state"] == "failed":
+        ledger.fail(claim, result=result)
+        return
     macs = count_cost(read_method_plan({METHODS: ledger.noted(METHODS)}).architecture).macs
     ledger.complete(claim, result=result, values=(result["accuracy"], result["unfairness"], float(macs)))

@@ -208,8 +208,13 @@ def _check_references(step: Step, earlier: Mapping[str, Verb]) -> None:
             fits = what in {"", "network"} or (what == "ratios" and earlier.get(name) == "search")
             if name not in earlier or not fits:
                 raise ValueError(f"step {step.name!r}: {key}={value!r} refers to nothing that an earlier step leaves")
-    if step.verb in BASED and not str(step.options.get("run", "")).startswith("@"):
-        raise ValueError(f"step {step.name!r}: {step.verb} needs the option run, such as '@base', an earlier step")
+    if step.verb not in BASED:
+        return
+    run = str(step.options.get("run", ""))
+    if not run.startswith("@") or earlier.get(run[1:]) not in {"train", "search", *BASED}:
+        raise ValueError(f"step {step.name!r}: {step.verb} needs run='@NAME', an earlier step that leaves one network")
+    if any("run" in options for options in step.scales.values()):
+        raise ValueError(f"step {step.name!r}: run is the same at all scales; leave it out of scales")
 
 
 def _check_metric(figure: Figure) -> None:

@@ -47,6 +47,8 @@ def with_hidden_head(job: TuneJob, folder: Path, tuned_on: Part, bar: Progress) 
         )
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, trained_head(trained, part="all").vector)
+    for features in folder.glob("features-train-*.npy"):  # of no use any more, and as large as all the others
+        features.unlink()
     return replace(job, start=hidden_classifier(head, np.load(path)).to(job.device))
 
 

@@ -138,6 +138,8 @@ def test_the_command_prints_the_verdict(done: Path, store: Path, capsys: pytest.
         (("lr = 0.01", "lrr = 0.01"), "step plain: train has no option 'lrr' here"),
         (('run = "@plain"', 'run = "@plane"'), "step 'pruned': run='@plane' refers to nothing"),
         (('"@plain.network"', '"@plain.weights"'), "network='@plain.weights' refers to nothing"),
+        (('run = "@plain"', 'run = "@plain.network"'), "needs run='@NAME', an earlier step that leaves one network"),
+        (('run = "@plain"', 'run = "@methods"'), "needs run='@NAME', an earlier step that leaves one network"),
         (('"@plain.network"', '"@plain.ratios"'), "network='@plain.ratios' refers to nothing"),
         (("lr = 0.01", "seed = 3"), "step plain: train has no option 'seed' here"),
         (("lr = 0.01", 'out = "x"'), "step plain: train has no option 'out' here"),

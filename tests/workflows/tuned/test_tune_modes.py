@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mindgap.core.files import read_json
+from mindgap.core.files import read_json, write_json
 from mindgap.train.trained_model import read_trained_model
 
 
@@ -125,6 +125,7 @@ def test_a_label_that_is_not_tuned_keeps_the_hidden_heads_logits(
 def test_a_finished_hidden_head_is_not_trained_again(run: Path, quick: Callable[..., Any], tmp_path: Path) -> None:
     first = quick(run, tmp_path / "out", hidden=4, labels="red")
     written = (tmp_path / "out" / "hidden.npy").stat().st_mtime_ns
+    assert not list((tmp_path / "out").glob("features-train-*"))
     again = quick(run, tmp_path / "out", hidden=4, labels="red", pick={"red": 0})
     assert (tmp_path / "out" / "hidden.npy").stat().st_mtime_ns == written
     assert again["labels"]["red"]["front"] == first["labels"]["red"]["front"]
@@ -219,3 +220,18 @@ def test_there_are_as_many_permutations_as_the_number_of_comparisons_takes(
     differences = quick(run, tmp_path / "out", permutations=1)["comparison"]["labels"]["red"]["overall"]["accuracy"]
     assert all(of["why"] != "too few permutations for so many comparisons" for of in differences.values())
     assert min(of["p_value"] for of in differences.values()) < 0.5  # one swap could say no less
+
+
+@pytest.mark.parametrize("gone", [("hidden.npy", "fronts/0.npy", "fronts/1.npy"), ("fronts/1.npy",), ()])
+@pytest.mark.parametrize("mode", ["multitask", "dynamic"])
+def test_a_hidden_head_in_a_subspace_goes_on_to_the_same_record(
+    run: Path, quick: Callable[..., Any], tmp_path: Path, mode: str, gone: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out"
+    first = quick(run, out, mode=mode, hidden=4, subspace=3)
+    weights = (out / "weights.safetensors").read_bytes()
+    for name in (*gone, "tune.json", "weights.safetensors"):
+        (out / name).unlink(missing_ok=True)
+    write_json(out / "provenance.json", read_json(out / "provenance.json") | {"finished": None})
+    assert quick(run, out, mode=mode, hidden=4, subspace=3) | {"test_reads": 1} == first
+    assert (out / "weights.safetensors").read_bytes() == weights
