@@ -162,6 +162,8 @@ class Recipe(StrictModel):
             self._check_claim(claim, names)
         if self.by_group is not None and self.by_group not in GROUP_METRICS:
             raise ValueError(f"by_group={self.by_group!r}; {near_names(self.by_group, GROUP_METRICS)}")
+        if self.by_group == "underestimation" and self.task != "multi-label":
+            raise ValueError("by_group='underestimation' is of labels; give task='multi-label', or another metric")
         if self.tones is not None and set(self.tones) != {"before", "after"}:
             raise ValueError("tones needs both before and after")
         return self

@@ -101,12 +101,19 @@ class Table:
         return record | {"figures": figures}
 
     def _figure(self, figure: Figure, audits: Sequence[Mapping[str, Any]]) -> Record:
+        if (reason := self._absent(figure, audits[0])) is not None:
+            return {"mean": None, "low": None, "high": None, "reason": reason}
         if figure.attribute is None:
             return figure_over_seeds([audit["overall"][figure.metric] for audit in audits])
+        return figure_over_seeds([audit["attributes"][self._named(figure)]["gaps"][figure.metric] for audit in audits])
+
+    def _absent(self, figure: Figure, audit: Mapping[str, Any]) -> str | None:
+        """Why an audit has not the figure; None if it has."""
         name = self._named(figure)
-        if name not in audits[0]["attributes"]:
-            return {"mean": None, "low": None, "high": None, "reason": f"the store has no attribute {name!r}"}
-        return figure_over_seeds([audit["attributes"][name]["gaps"][figure.metric] for audit in audits])
+        if figure.attribute is not None and name not in audit["attributes"]:
+            return f"the store has no attribute {name!r}"
+        known = audit["overall"] if figure.attribute is None else audit["attributes"][name]["gaps"]
+        return None if figure.metric in known else f"{figure.metric} is not defined for this store's classes"
 
     def _named(self, figure: Figure) -> str:
         return self.attribute if figure.attribute == MAIN else str(figure.attribute)
@@ -130,8 +137,9 @@ class Table:
             undefined = {"value": None, "low": None, "high": None, "reason": f"row {missing[0]!r} is missing"}
             return record | self._judged(claim, undefined, published)
         name = self._named(figure)
-        if figure.attribute is not None and name not in self.store.attributes:
-            reason = f"the store has no attribute {name!r}"
+        audit = _test_of(self._folders[claim.row][0])
+        first = audit["labels"][self.store.classes[0]] if self.store.task == "multi-label" else audit
+        if (reason := self._absent(figure, first)) is not None:
             return record | self._judged(claim, {"value": None, "low": None, "high": None, "reason": reason}, published)
         if claim.than is None:
             return record | self._beyond_chance(claim, figure, name)

@@ -152,6 +152,7 @@ def test_the_command_prints_the_verdict(done: Path, store: Path, capsys: pytest.
         (('metric = "accuracy"', 'metric = "uei"'), "uei is a gap and needs an attribute"),
         (('metric = "unfairness"', 'metric = "accuracy"'), "accuracy is of all rows and has no attribute"),
         (('by_group = "accuracy"', 'by_group = "uei"'), "by_group='uei'"),
+        (('by_group = "accuracy"', 'by_group = "underestimation"'), "is of labels; give task='multi-label'"),
         (("u = 0.05", "u = 0.5"), "a change to a smaller figure is claimed; mend the sign"),
         (("margin = 0.9", "margin = -0.9"), "give the largest loss, above 0"),
     ],
@@ -221,3 +222,16 @@ options = { network = "NETWORK", trials = 2, epochs = 1, preset = "quick" }
     assert {name: float(share) for name, share in given.items()} == pytest.approx(chosen)
     card = (tmp_path / "run" / "steps" / "search" / "model_card.md").read_text(encoding="utf-8")
     assert "not recorded" not in card.split("## ")[0]
+
+
+def test_a_figure_of_two_classes_is_undefined_of_three(toned_store: Path, tmp_path: Path) -> None:
+    text = SINGLE.replace('label = "accuracy"\nmetric = "accuracy"', 'label = "F1"\nmetric = "positive_f1"')
+    text = text.replace(
+        'metric = "unfairness"\nattribute = "main"', 'metric = "positive_f1_difference"\nattribute = "main"'
+    )
+    recipe = write_recipe(tmp_path, text.replace("seeds = 2, epochs = 2", "epochs = 1"))
+    record = reproduce(str(recipe), data=toned_store, attribute="sex", out=tmp_path / "run", **QUICK)
+    reason = "positive_f1 is not defined for this store's classes"
+    assert record["rows"][0]["figures"]["accuracy"] == {"mean": None, "low": None, "high": None, "reason": reason}
+    why = {claim["figure"]: claim["why"] for claim in record["claims"][:2]}
+    assert why == {"u": reason.replace("f1", "f1_difference"), "accuracy": reason}
