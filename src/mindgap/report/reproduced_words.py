@@ -83,8 +83,11 @@ def table_rows(record: Record) -> list[tuple[str, list[Cell]]]:
 
 
 def _row_label(row: Record, most: int) -> str:
-    """The row's name, with its number of seeds where others have more."""
-    return row["label"] if row["runs"] in {0, most} else f"{row['label']} ({row['runs']} of {most} seeds)"
+    """The row's name, with its number of seeds where others have more, and how much pruning it kept."""
+    more = [] if row["runs"] in {0, most} else [f"{row['runs']} of {most} seeds"]
+    if kept := row.get("kept"):
+        more.append(f"iterations of pruning kept: {listed([str(one) for one in kept])}")
+    return f"{row['label']} ({'; '.join(more)})" if more else row["label"]
 
 
 def label_tables(record: Record) -> list[tuple[str, list[tuple[str, list[Cell]]]]]:

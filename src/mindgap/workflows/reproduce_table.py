@@ -54,7 +54,10 @@ class Table:
         self._models: dict[str, Model] = {}
 
     def rows(self) -> list[Record]:
-        """Every row: ``label``, ``paper``, ``runs``, ``figures`` by key, and why a row is missing."""
+        """Every row: ``label``, ``paper``, ``runs``, ``figures`` by key, and why a row is missing.
+
+        ``kept`` has the iterations that each seed's pruning kept, and is None where nothing was pruned.
+        """
         return [self._row(row) for row in self.recipe.rows]
 
     def claims(self) -> list[Record]:
@@ -85,7 +88,7 @@ class Table:
         folders = self._folders[row.label]
         seeds = [seed for seed, _ in self._networks[row.label]]
         record: Record = {"label": row.label, "paper": row.paper, "runs": len(folders), "seeds": seeds}
-        record |= {"missing": None, "figures": {}}
+        record |= {"missing": None, "kept": _kept(folders), "figures": {}}
         if not folders:
             return record | {"missing": self._made[row.step].why_missing(row.member)}
         audits = [_test_of(folder) for folder in folders]
@@ -188,6 +191,12 @@ class Table:
             seeds = tuple(seed for seed, _ in self._networks[label])
             self._models[label] = Model(label, tuple(map(str, folders)), seeds, predictions)
         return self._models[label]
+
+
+def _kept(folders: Sequence[Path]) -> list[int] | None:
+    """Iterations of pruning behind each folder's network."""
+    records = [folder / "prune.json" for folder in folders]
+    return [read_json(path)["kept"] for path in records] if records and all(map(Path.is_file, records)) else None
 
 
 def _test_of(folder: Path) -> Mapping[str, Any]:

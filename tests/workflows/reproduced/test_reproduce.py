@@ -79,6 +79,14 @@ def test_the_table_by_group_and_what_was_spent_are_there(done: Path) -> None:
     assert spent["pruned"] == sum(one["image_passes"] for one in pruned) > 0
 
 
+def test_a_pruned_row_says_how_many_iterations_each_seed_kept(done: Path) -> None:
+    rows = {row["label"]: row["kept"] for row in read_json(done / "reproduce.json")["rows"]}
+    kept = [read_json(done / "steps" / f"pruned_{seed}" / "prune.json")["kept"] for seed in (0, 1)]
+    assert rows == {"plain": None, "reweighted": None, "pruned": kept, "no such method": None}
+    said = f"pruned (iterations of pruning kept: {kept[0]} and {kept[1]})"
+    assert said in (done / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_page_is_escaped_and_says_what_held_up(done: Path) -> None:
     page = (done / "report.html").read_text(encoding="utf-8")
     assert "all of it &lt;b&gt;differs&lt;/b&gt;" in page
