@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from mindgap import api
 from mindgap.cli.main import build_app
 from mindgap.metrics.metric import METRICS
 from mindgap.workflows.plugins import REGISTRIES
@@ -56,6 +57,11 @@ def test_relative_links_and_pictures_resolve(page: Path) -> None:
 def test_every_verb_has_its_section_in_the_commands() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert [verb for verb in get_command(build_app()).commands if f"{{command-help}} {verb}\n" not in page] == []
+
+
+def test_every_function_of_the_python_interface_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [name for name in api.__all__ if f".. autofunction:: mindgap.api.{name}\n" not in page] == []
 
 
 def test_the_page_on_files_names_every_metric_that_an_audit_holds() -> None:
