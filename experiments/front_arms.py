@@ -21,6 +21,7 @@ from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE, read_arc
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.schedule import SCHEDULES
+from mindgap.train.tuning_range import Range
 
 RIVALS = ("erm", "resample", "reweight", "groupdro", "maxgroup", "domainindep")
 EVERYTHING = "everything"
@@ -101,7 +102,7 @@ class Arms:
         self._seed, self._blend, self._budget = seed, blend, budget or Budget()
         self._half = half_width(store, work)
 
-    def names(self) -> dict[str, Callable[[], Spent]]:
+    def makers(self) -> dict[str, Callable[[], Spent]]:
         """Every arm by name, and what it makes; ``everything`` comes before what begins with its network."""
         searches: dict[str, dict[str, Any]] = {
             EVERYTHING: {},
@@ -140,11 +141,13 @@ class Arms:
         """Learning rate and options of each run: the defaults first."""
         yield None, {}
         own, ranges = SCHEDULES["onecycle"].lr, MITIGATIONS.get(method).tuned
-        generator = numpy_generator(self._seed)
+        lrs, generator = Range(own / LR_BELOW, own * LR_ABOVE), numpy_generator(self._seed)
         for _ in range(self._budget.runs - 1):
             at = generator.random(1 + len(ranges))
-            lr = float(own / LR_BELOW * (LR_BELOW * LR_ABOVE) ** at[0])
-            yield lr, {name: of.value(float(u)) for (name, of), u in zip(ranges.items(), at[1:], strict=True)}
+            yield (
+                lrs.value(at[0]),
+                {name: of.value(float(u)) for (name, of), u in zip(ranges.items(), at[1:], strict=True)},
+            )
 
     def _search(self, name: str, options: dict[str, Any]) -> Callable[[], Spent]:
         def make() -> Spent:
@@ -171,7 +174,7 @@ class Arms:
         )  # fmt: skip
         steps = [step["training"] for step in record["iterations"] if step.get("training")]
         passes, seconds = (sum(step[key] for step in steps) for key in ("image_passes", "seconds"))
-        return self.names()[EVERYTHING]().and_one(out, passes=passes, seconds=seconds)
+        return self.makers()[EVERYTHING]().and_one(out, passes=passes, seconds=seconds)
 
     def _heads(self) -> Spent:
         out = self._work / "heads"
@@ -179,4 +182,4 @@ class Arms:
             self._work / EVERYTHING, out=out, attribute=self._attribute, objectives="accuracy,unfairness",
             subspace=32, min_rows=5, seed=self._seed, **FEW,
         )  # fmt: skip
-        return self.names()[EVERYTHING]().and_one(out, passes=0, seconds=0.0)
+        return self.makers()[EVERYTHING]().and_one(out, passes=0, seconds=0.0)

@@ -5,9 +5,11 @@
 
 The budget is that of six trainings of eight epochs. A rival spends it on six runs of ResNet-18 of half the width, the
 first with the method's defaults, the others with a learning rate and options drawn from the method's own ranges. The
-tool spends it on a search of twelve candidates, two epochs each and the best three eight: batch composition, network
-and, in its reward, U at equal case mix. The other arms take one ingredient away (``without …``), or add one: with
-``pruned`` two iterations of the chosen network, ``heads`` of its last layer, which cost passes beyond the budget.
+tool spends it on a search of twelve candidates, two epochs each and the best three eight: batch composition and
+network, with the loss weighted by group and, in the reward, U at equal case mix. The other arms take one ingredient
+away (``without …``), or add one: with ``pruned`` two iterations of the chosen network, which cost passes beyond the
+budget, with ``heads`` another last layer, which costs none. Networks differ in size, so that equal passes are
+not equal time: the table has both.
 
 In every arm the candidates that no other beats in accuracy and U on validation are its front; of these alone the test
 images are read. ``--table`` prints the hypervolume of the test figures, the share of the box between the reference
@@ -65,7 +67,7 @@ def fill(options: argparse.Namespace, table: Path) -> None:
         place = options.work / options.name
         place.mkdir(exist_ok=True)
         arms = Arms(options.store, place, attribute=options.attribute, seed=seed, blend=options.blend)
-        for name, make in arms.names().items():
+        for name, make in arms.makers().items():
             done = {(row["arm"], row["seed"]) for row in read_rows(table)}
             if (name, str(seed)) not in done and (not options.arms or name in options.arms.split(",")):
                 append_rows(table, front_rows(Store.open(options.store), options.attribute, name, seed, make()))
@@ -74,7 +76,7 @@ def fill(options: argparse.Namespace, table: Path) -> None:
 def front_rows(store: Store, attribute: str, arm: str, seed: int, spent: Spent) -> list[dict[str, Any]]:
     """A row for each candidate on the front of the validation split; the test images of these alone are read."""
     judged = [(one, figures(store, attribute, one, "validation")) for one in spent.candidates]
-    points = np.array([[of["accuracy"], of["unfairness"]] for _, of in judged])
+    points = np.array([[of["accuracy"], of["unfairness"]] for _, of in judged]).reshape(-1, 2)
     whole = {"candidates": len(judged), "arm_passes": spent.passes, "arm_seconds": round(spent.seconds, 1)}
     rows = []
     for on_front, (one, validation) in zip(non_dominated(points, MAXIMIZE), judged, strict=True):

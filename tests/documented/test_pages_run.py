@@ -27,7 +27,8 @@ DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorial.md"
 OWN_TEST = {"adding_a_plugin.md"}
 OTHERS = [ROOT / "README.md", *sorted({*DOCS.glob("*.md"), *(DOCS / "concepts").glob("*.md")} - {TUTORIAL})]
-PAGES = [TUTORIAL, *(pytest.param(page, marks=pytest.mark.slow) for page in OTHERS if page.name not in OWN_TEST)]
+WITH_CODE = [page for page in OTHERS if page.name not in OWN_TEST and "```" in page.read_text(encoding="utf-8")]
+PAGES = [TUTORIAL, *(pytest.param(page, marks=pytest.mark.slow) for page in WITH_CODE)]
 REASONS = ("needs a server of PostgreSQL", "needs a cluster", "needs a GPU", "needs timm", "serves until it is stopped")
 
 QUICK = {"--bootstrap": "30", "--permutations": "30"}
@@ -148,8 +149,6 @@ def carry_out_python(text: str, names: dict[str, Any], folder: Path, world: Any)
 def carry_out_toml(text: str, folder: Path, world: Any) -> None:
     """A search with the configuration, or with the space, that the table describes."""
     table = tomllib.loads(text)
-    if "project" in table:
-        return
     world.put("store", folder)
     is_space = {"augment", "loss"} & set(table.get("training", {}))
     place = folder / ("space.toml" if is_space else "search.toml")
@@ -220,3 +219,9 @@ def test_every_block_of_a_page_can_be_carried_out(page: Path, page_folder: Path,
             carry_out_toml(block.text, page_folder, world)
         else:
             assert block.language == "text", block.language
+
+
+@pytest.mark.parametrize("page", [TUTORIAL, *WITH_CODE], ids=lambda page: page.name)
+def test_no_block_of_a_page_is_overlooked(page: Path) -> None:
+    fences = re.findall(r"^\s*```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(blocks(page)) == sum(not opened.startswith("{") for opened in fences[::2])

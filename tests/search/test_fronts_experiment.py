@@ -49,7 +49,7 @@ def test_every_arm_spends_the_budget_and_reads_the_test_images_of_its_front(fron
     store = write_tiny_store(tmp_path / "store", n=600, twins=True)
     budget = arms.Budget(runs=2, epochs=2, trials=4, rungs="1,2")
     (tmp_path / "work").mkdir()
-    every = arms.Arms(store, tmp_path / "work", attribute="sex", seed=0, blend=True, budget=budget).names()
+    every = arms.Arms(store, tmp_path / "work", attribute="sex", seed=0, blend=True, budget=budget).makers()
     opened, rows = Store.open(store), []
     for name, make in every.items():
         spent = make()
