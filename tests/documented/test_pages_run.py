@@ -57,7 +57,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    fence = re.compile(r"(?:^<!-- not executed: (.+) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    fence = re.compile(r"(?:^<!-- not executed: ([^\n]+) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     found = fence.findall(page.read_text(encoding="utf-8"))
     return [Block(language, text, reason or None) for reason, language, text in found if language[:1] != "{"]
 
