@@ -21,7 +21,7 @@ from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_n
 from mindgap.core.groups import Groups
 from mindgap.data.table import column_of, numbered
 
-MEASURED = frozenset({"tone", "ita_degrees"})
+MEASURED = frozenset({"tone", "tone_quantile", "ita_degrees"})
 """Columns that only ``mindgap tone`` makes, from the pixels of a store."""
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError, near_names
 from mindgap.core.files import no_new_parents_on_failure, read_json
 from mindgap.core.replacement import end_killed_replacement, put_in_place
-from mindgap.data.attribute import parse_attributes
+from mindgap.data.attribute import MEASURED, Factor, parse_attributes
 from mindgap.data.image_store import Store
 from mindgap.data.request import PathLike
 from mindgap.data.store_version import write_version
@@ -29,6 +30,7 @@ from mindgap.train.memory import keep_freed_memory
 from mindgap.workflows.partial_folder import is_finished_store, partial_folder, removed_by_a_mistake
 from mindgap.workflows.tone_masks import STATE_FILE, LesionsOfStore, MaskRequest, lesions_of, mask_request
 from mindgap.workflows.tone_pixels import (
+    Floats,
     ToneColumns,
     ToneInput,
     measure_anchors,
@@ -40,6 +42,8 @@ from mindgap.workflows.tone_record import tone_record
 
 CONSTANCIES = ("none", "neutral_anchor", "source")
 DEFINITIONS = ("cielab", "lab8")
+ATTRIBUTES = ("tone", "tone_quantile")
+MOST_QUANTILES = 9
 
 
 def tone(
@@ -56,6 +60,7 @@ def tone(
     target: str = "IV",
     definition: str = "cielab",
     cut_offs: str = "wei",
+    quantiles: int | None = None,
     steps: int = 1,
     edge: str = "blur",
     seed: int = 0,
@@ -65,7 +70,8 @@ def tone(
 
     The new store has the old one's images and rows; its table has ``ita_degrees``, ``ita_iqr_degrees``, ``ita_pixels``,
     ``ita_flags``, ``tone``, and of the twins ``twin_target_degrees``, ``twin_ita_degrees`` and ``twin_tone``. The tone
-    is an attribute. It is built in a hidden folder and renamed, so ``out`` is whole or not there.
+    is an attribute, and so is ``tone_quantile`` where quantiles are asked for. It is built in a hidden folder and
+    renamed, so ``out`` is whole or not there.
 
     Args:
         store: folder of the store.
@@ -85,6 +91,8 @@ def tone(
             what the training images lack.
         definition: of the angle; ``lab8`` is in another range, so bands and twins are by ``cielab`` all the same.
         cut_offs: which bands the tones are named by: ``wei``, ``kinyanjui`` or ``groh``.
+        quantiles: groups of as many images each by the angle, 2 to 9: the attribute ``tone_quantile``, ``q1`` the
+            darkest. Where a set has few images of dark skin, a band says little; a third of them says more.
         steps: of the search for the twin's colour; 1 is Wei & Chakraborti's, 0 meets the angle exactly.
         edge: where new skin meets the lesion: ``blur``, as published, or ``matte``, which moves skin that a mask
             includes as well, so that no seam shows, and leaves the lesion's core alone.
@@ -116,6 +124,7 @@ def tone(
         "target": target,
         "definition": definition,
         "cut_offs": cut_offs,
+        "quantiles": quantiles,
         "steps": steps,
         "edge": edge,
         "seed": seed,
@@ -124,6 +133,9 @@ def tone(
     masking = found.model_dump(mode="json", exclude={"weights"})
     options = {"store": str(opened.path.resolve()), "fingerprint": opened.fingerprint, "masks": masking, **asked}
     bands_of(np.zeros(0), cut_offs)
+    if quantiles is not None and not 2 <= quantiles <= MOST_QUANTILES:
+        raise ConfigError(f"--quantiles {quantiles}: not within 2 to {MOST_QUANTILES}")
+    _refuse_taken_names(opened, ATTRIBUTES if quantiles else ATTRIBUTES[:1])
     parse(ShiftSettings, {"steps": steps}, source="tone")
     if target != FLATTEN:
         draw_targets(target, (), seed=seed)
@@ -167,15 +179,33 @@ def _build(
         "twin_target_degrees": np.where(shift.possible, targets, np.nan),
         "twin_ita_degrees": reached,
         "twin_tone": bands_of(reached),
-    }  # fmt: skip
+    } | _quantiles(measured.ita_degrees, asked["quantiles"])  # fmt: skip
     record = ({} if lesions.counts is None else {"masks": lesions.counts}) | {
         "tone": {**asked, "masks": masks.source, "mask_training": lesions.training}
         | tone_record(angles, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
     }
     made = ["twins.bin", *([] if lesions.counts is None else ["masks.bin"])]
-    whole = write_version(store, folder, columns=columns, attributes=parse_attributes("tone"), record=record, made=made)
+    attributes = parse_attributes([name for name in ATTRIBUTES if name in columns])
+    whole = write_version(store, folder, columns=columns, attributes=attributes, record=record, made=made)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return whole
+
+
+def _quantiles(degrees: Floats, number: int | None) -> dict[str, Any]:
+    """The column ``tone_quantile``, None where the angle is not known; nothing where no quantiles are asked for."""
+    if number is None:
+        return {}
+    found = Factor("ita_degrees", quantiles=number).groups(pd.DataFrame({"ita_degrees": degrees})).groups
+    return {"tone_quantile": np.array([*found.names, None], dtype=object)[found.ids]}
+
+
+def _refuse_taken_names(store: Store, made: tuple[str, ...]) -> None:
+    """An attribute by the name of a measured column would be lost under it, or be of an earlier measurement."""
+    if taken := sorted(set(store.attributes) & MEASURED - set(made)):
+        raise ConfigError(
+            f"{store.path}: its attribute {taken[0]!r} has the name of a column that is measured here; prepare the "
+            "store without it, and cut the angles with --quantiles"
+        )
 
 
 def _written(seen: ToneInput, angles: ToneColumns, definition: Definition) -> ToneColumns:

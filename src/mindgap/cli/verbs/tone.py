@@ -44,6 +44,10 @@ def tone(
     ] = "IV",
     definition: Annotated[str, typer.Option("--definition", help="Of the angle: cielab or lab8.")] = "cielab",
     cut_offs: Annotated[str, typer.Option("--cut-offs", help="Of the bands: wei, kinyanjui or groh.")] = "wei",
+    quantiles: Annotated[
+        int | None,
+        typer.Option("--quantiles", min=2, max=9, help="Also the attribute tone_quantile: so many groups, q1 darkest."),
+    ] = None,
     steps: Annotated[
         int, typer.Option("--steps", min=0, help="Of the search for a twin's colour; 1 as published.")
     ] = 1,
@@ -60,7 +64,7 @@ def tone(
     record = measure(
         store, out=out, masks=masks, mask_weights=mask_weights, train_masks=train_masks, mask_epochs=mask_epochs,
         mask_minutes=mask_minutes, constancy=constancy, source_column=source_column, target=target,
-        definition=definition, cut_offs=cut_offs, steps=steps, edge=edge, seed=seed, force=force,
+        definition=definition, cut_offs=cut_offs, quantiles=quantiles, steps=steps, edge=edge, seed=seed, force=force,
     )  # fmt: skip
     say_if_nothing_was_done(out, before)
     for line in tone_lines(out, record):
