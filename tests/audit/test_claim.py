@@ -44,6 +44,23 @@ def test_no_loss_beyond_a_margin(low, high, expected):
     assert verdict(-high, -low, direction="smaller", published=None, margin=0.02) == expected
 
 
+@pytest.mark.parametrize(
+    ("by_seed", "expected"),
+    [([-0.03, -0.01], SHOWN), ([-0.04, 0.0], UNDECIDABLE), ([-0.06, 0.01], UNDECIDABLE), ([None, -0.02], SHOWN)],
+)
+def test_a_change_is_shown_where_every_seed_has_it(by_seed, expected):
+    assert verdict(-0.03, -0.01, direction="smaller", published=-0.05, by_seed=by_seed) == expected
+    mirrored = [None if one is None else -one for one in by_seed]
+    assert verdict(0.01, 0.03, direction="larger", published=None, by_seed=mirrored) == expected
+
+
+def test_seeds_of_no_loss_are_held_against_the_margin_and_cannot_show_what_the_interval_does_not():
+    options = {"direction": "larger", "published": None, "margin": 0.02}
+    assert verdict(-0.01, 0.01, by_seed=[-0.015, 0.01], **options) == SHOWN
+    assert verdict(-0.01, 0.01, by_seed=[-0.025, 0.01], **options) == UNDECIDABLE
+    assert verdict(-0.05, -0.03, by_seed=[0.01], **options) == NOT_SHOWN
+
+
 def test_without_an_interval_nothing_is_decided_and_the_reason_is_told():
     found = judge_claim(
         {"value": None, "low": None, "high": None, "reason": "one group"}, direction="smaller", published=-1

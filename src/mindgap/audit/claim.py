@@ -57,7 +57,12 @@ def judge_gap(p_values: Sequence[float | None], *, permutations: int, level: flo
 
 
 def judge_claim(
-    difference: Mapping[str, Any], *, direction: Direction, published: float | None, margin: float | None = None
+    difference: Mapping[str, Any],
+    *,
+    direction: Direction,
+    published: float | None,
+    margin: float | None = None,
+    by_seed: Sequence[float | None] = (),
 ) -> Judged:
     """Holds a difference with its interval against a claim.
 
@@ -69,11 +74,15 @@ def judge_claim(
     A claim of no loss, with a margin, is *shown* where the whole interval is better than a loss of the margin, *not
     shown* where all of it is worse, else *undecidable*.
 
+    The interval is about the images and knows nothing of training again. So what it would show is *undecidable* where
+    the difference of one seed lies on the other side of 0, or of the margin.
+
     Args:
         difference: ``value``, ``low``, ``high`` and ``reason`` of the claimed figure, other less baseline.
         direction: of the change that is claimed, or, with a margin, the direction that is better.
         published: the published difference, signed as ``difference``; None where none is published.
         margin: largest loss, above 0, of a claim of no loss; None for a claim of a change.
+        by_seed: the same difference of every seed, None where it is undefined.
 
     Raises:
         ConfigError: the published size has the other direction, or the margin is not above 0.
@@ -89,8 +98,14 @@ def judge_claim(
         return Judged(UNDECIDABLE, str(difference.get("reason") or "it has no interval"))
     least, most = sorted((sign * float(low), sign * float(high)))  # of the change in the claimed direction
     if margin is not None:
-        return _no_loss(least, most, margin)
-    return _change(least, most, None if published is None else sign * published)
+        found = _no_loss(least, most, margin)
+    else:
+        found = _change(least, most, None if published is None else sign * published)
+    known = [sign * one for one in by_seed if one is not None]
+    against = sum(one <= -(margin or 0.0) for one in known)
+    if found.verdict == SHOWN and against:
+        return Judged(UNDECIDABLE, f"{found.why}, but {against} of {len(known)} seeds do not")
+    return found
 
 
 def _change(least: float, most: float, size: float | None) -> Judged:

@@ -69,7 +69,7 @@ def step_rows(record: Record) -> list[tuple[str, str, str, str, str]]:
             step["name"],
             step["says"],
             " ".join([step["verb"], *(f"{name}={value}" for name, value in step["options"].items())]),
-            str(step["runs"]),
+            "; ".join([str(step["runs"]), *(f"seed {seed} left out: {why}" for seed, why in step["failed"].items())]),
             "not counted" if step["image_passes"] is None else amount(step["image_passes"]),
         )
         for step in record["steps"]
@@ -138,8 +138,17 @@ def _claim_line(claim: Record, *, over: str) -> ClaimLine:
         behind = f"measured {signed(difference['value'])}{spread}"
         if claim.get("published") is not None:
             behind += f", published {signed(claim['published'])}"
-        behind += f": {claim['why']}"
+        behind += f": {claim['why']}" + _over_seeds(claim.get("seeds"))
     return ClaimLine(claim["says"] + over, claim["verdict"], behind)
+
+
+def _over_seeds(seeds: Record | None) -> str:
+    """What training again does to a difference."""
+    if seeds is None:
+        return ""
+    if seeds["low"] is None:
+        return ". One seed: training again may change it"
+    return f". Over {seeds['n_seeds']} seeds [{signed(seeds['low'])}, {signed(seeds['high'])}]"
 
 
 def _verdicts(claim: Record) -> Sequence[str]:

@@ -148,7 +148,7 @@ def _work(recipe: Recipe, store: Store, options: ReproduceOptions, about: str, f
         },
         "steps": [
             {"name": made.step.name, "verb": made.step.verb, "says": made.step.says, "options": dict(made.options)}
-            | {"runs": len(made.folders), **made.spent()}
+            | {"runs": made.runs(), "failed": {str(seed): why for seed, why in made.failed.items()}, **made.spent()}
             for made in steps.made.values()
         ],
         "rows": table.rows(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mindgap.core.errors import ConfigError
+from mindgap.core.errors import ConfigError, TrainingFailure
 from mindgap.core.files import read_json
 from mindgap.workflows.reproduce_recipe import BASED, MAIN, Recipe, Scale, Step
 
@@ -19,6 +19,8 @@ COMMON = ("device", "bootstrap", "permutations")
 OURS = frozenset({"out", "seed", "force", "device", "bootstrap", "permutations", "workers", "attribute", "store"})
 """Options that the verb gives its steps; a recipe does not."""
 WORKERS = ("search", "compare")
+FALLIBLE = ("train", *BASED)
+"""Verbs of which one seed may come to nothing, and the others are reported."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,18 @@ class Made:
     Attributes:
         step: the step.
         options: what its verb was asked, batches resolved, other references as they stand.
-        folders: run folder of every seed.
-        record: what the verb returned for the first seed.
-        seed: the first one.
+        folders: run folder of every seed that has a network.
+        seeds: of these runs.
+        record: what the verb returned for the first of them.
+        failed: why another seed has none, by its number.
     """
 
     step: Step
     options: Mapping[str, Any]
     folders: tuple[Path, ...]
+    seeds: tuple[int, ...]
     record: Mapping[str, Any]
-    seed: int = 0
+    failed: Mapping[int, str] = field(default_factory=dict)
 
     def members(self) -> dict[str, Networks]:
         """Networks with predictions, by what a row calls them."""
@@ -47,23 +51,34 @@ class Made:
                 for name, of in self.record["methods"].items()
             }
         if not self._has_rows():
-            return {"": tuple((self.seed + number, folder) for number, folder in enumerate(self.folders))}
+            return {"": tuple(zip(self.seeds, self.folders, strict=True))}
         found: dict[str, list[tuple[int, Path]]] = {}
-        for number, folder in enumerate(self.folders):
+        for seed, folder in zip(self.seeds, self.folders, strict=True):
             for name, row in read_json(folder / "prune.json")["table"]["rows"].items():
-                found.setdefault(name, []).append((self.seed + number, Path(row["run"])))
+                found.setdefault(name, []).append((seed, Path(row["run"])))
         return {name: tuple(of) for name, of in found.items()}
 
     def why_missing(self, member: str) -> str:
         """Why a row has no network."""
+        if not self.folders:
+            return f"step {self.step.name}: {next(iter(self.failed.values()))}"
         if self._has_rows() and (why := read_json(self.folders[0] / "prune.json")["table"]["missing"]):
             return str(why)
         if self.step.verb == "compare" and member in self.record["methods"]:
             return str(self.record["methods"][member]["reason"])
         return f"step {self.step.name} left no network {member or self.step.name!r}"
 
+    def runs(self) -> int:
+        """Trainings, searches, prunings or tunings that it is made of."""
+        if self.step.verb == "compare":
+            return sum(len(networks) for networks in self.members().values())
+        return len(self.folders)
+
     def spent(self) -> dict[str, float | None]:
-        """Image passes and seconds of all seeds, a pruning's counterparts included; None where they are not counted."""
+        """Image passes and seconds of all seeds, a pruning's counterparts and controls included.
+
+        None where they are not counted.
+        """
         return {name: self._sum(name) for name in ("image_passes", "seconds")}
 
     def _has_rows(self) -> bool:
@@ -77,7 +92,9 @@ class Made:
         if self.step.verb not in {"train", "prune"}:
             return None
         folders = [*self.folders, *(place for folder in self.folders for place in sorted(folder.glob("rows/*")))]
-        return sum(read_json(folder / "metrics.json")["training"].get(name) or 0 for folder in folders)
+        trained = sum(read_json(folder / "metrics.json")["training"].get(name) or 0 for folder in folders)
+        pruned = [read_json(folder / "prune.json") for folder in folders if (folder / "prune.json").is_file()]
+        return trained + sum(one.get(name) or 0 for record in pruned for one in record["control"])
 
 
 def _is_done(run: Mapping[str, Any]) -> bool:
@@ -113,21 +130,36 @@ class Steps:
     made: dict[str, Made] = field(default_factory=dict)
 
     def carry_out(self, step: Step) -> Made:
-        """Calls the step's verb."""
+        """Calls the step's verb; a training that fails leaves its seed out, with the reason.
+
+        Raises:
+            TrainingFailure: not a training of one seed, but a search or a comparison came to nothing.
+        """
         options = step.options_at(self.scale)
-        seeds = int(options.pop("seeds", 1)) if step.verb != "compare" else 1
+        asked_seeds = int(options.pop("seeds", 1)) if step.verb != "compare" else 1
         base = self._base(step, options)
-        if base is not None:
-            seeds = len(base.folders)
-        folders, first, asked = [], None, {}
-        for number in range(seeds):
-            folder = self.out / (step.name if seeds == 1 else f"{step.name}_{self.seed + number}")
+        seeds = tuple(self.seed + number for number in range(asked_seeds)) if base is None else base.seeds
+        failed = {} if base is None else dict(base.failed)
+        several = len(seeds) + len(failed) > 1
+        done: list[tuple[int, Path, Mapping[str, Any], dict[str, Any]]] = []
+        for number, seed in enumerate(seeds):
+            folder = self.out / (f"{step.name}_{seed}" if several else step.name)
             resolved = self._resolved(options, number)
-            record = self._call(step, resolved, folder, seed=self.seed + number)
-            folders.append(folder)
-            first, asked = (record, resolved) if first is None else (first, asked)
-        told = options | ({"ratios": asked["ratios"]} if "ratios" in asked else {})
-        made = Made(step, told, tuple(folders), first or {}, self.seed)
+            try:
+                record = self._call(step, resolved, folder, seed=seed)
+            except TrainingFailure as failure:
+                if step.verb not in FALLIBLE:
+                    raise
+                failed[seed] = str(failure)
+            else:
+                done.append((seed, folder, record, resolved))
+        told = dict(options)
+        if done and "ratios" in done[0][3]:
+            told["ratios"] = done[0][3]["ratios"]
+        made = Made(
+            step, told, tuple(folder for _, folder, *_ in done), tuple(seed for seed, *_ in done),
+            done[0][2] if done else {}, failed,
+        )  # fmt: skip
         self.made[step.name] = made
         return made
 

@@ -9,7 +9,7 @@ from typing import Any
 from mindgap.audit.claim import judge_claim, judge_gap
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
-from mindgap.audit.method_figures import figure_over_seeds
+from mindgap.audit.method_figures import difference_over_seeds, figure_over_seeds
 from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
 from mindgap.metrics.metric import METRICS, AbstractGapMetric
@@ -134,28 +134,42 @@ class Table:
     def _claim(self, claim: Claim) -> Record:
         figure, published = self.recipe.figure(claim.figure), self.recipe.published(claim)
         record: Record = claim.model_dump() | {"published": published, "labels": None}
-        labels = [label for label in (claim.row, claim.than) if label is not None]
-        missing = [label for label in labels if not self._folders[label]]
-        if missing:
-            undefined = {"value": None, "low": None, "high": None, "reason": f"row {missing[0]!r} is missing"}
-            return record | self._judged(claim, undefined, published)
+        if (reason := self._cannot_judge(claim, figure)) is not None:
+            return record | self._judged(claim, _undefined(reason), published)
         name = self._named(figure)
-        audit = _test_of(self._folders[claim.row][0])
-        first = audit["labels"][self.store.classes[0]] if self.store.task == "multi-label" else audit
-        if (reason := self._absent(figure, first)) is not None:
-            return record | self._judged(claim, {"value": None, "low": None, "high": None, "reason": reason}, published)
         if claim.than is None:
             return record | self._beyond_chance(claim, figure, name)
         is_gap = isinstance(METRICS.get(figure.metric)(), AbstractGapMetric)
         options = ComparisonOptions(gap=figure.metric if is_gap else "unfairness", **self._how)
         compared = compare_models([self._model(claim.than), self._model(claim.row)], options)
         if "labels" not in compared:
-            return record | self._judged(claim, _difference(compared, figure, name, claim.row), published)
-        by_label = {
-            label: self._judged(claim, _difference(of, figure, name, claim.row), None)
-            for label, of in compared["labels"].items()
+            difference = _difference(compared, figure, name, claim.row)
+            return record | self._judged(claim, difference, published, self._over_seeds(claim, figure))
+        left_out = {
+            label for row in (claim.row, claim.than) for folder in self._folders[row] for label in _left_out(folder)
         }
+        by_label = {
+            label: self._judged(
+                claim, _difference(of, figure, name, claim.row), None, self._over_seeds(claim, figure, label)
+            )
+            for label, of in compared["labels"].items()
+            if label not in left_out
+        }
+        if not by_label:
+            return record | self._judged(claim, _undefined("no label was tuned"), None)
         return record | {"labels": by_label, "difference": None, "verdict": None, "why": None}
+
+    def _cannot_judge(self, claim: Claim, figure: Figure) -> str | None:
+        """Why a claim is undecidable whatever was measured; None if it is not."""
+        missing = [label for label in (claim.row, claim.than) if label is not None and not self._folders[label]]
+        if missing:
+            return f"row {missing[0]!r} is missing"
+        audit = _test_of(self._folders[claim.row][0])
+        first = audit["labels"][self.store.classes[0]] if self.store.task == "multi-label" else audit
+        if (reason := self._absent(figure, first)) is not None:
+            return reason
+        kept = _kept(self._folders[claim.row])
+        return "no iteration of pruning was kept" if kept is not None and not any(kept) else None
 
     def _beyond_chance(self, claim: Claim, figure: Figure, name: str) -> Record:
         """Whether a row's gap, of several labels each, is more than chance."""
@@ -172,14 +186,34 @@ class Table:
             return found[""]
         return {"labels": found, "difference": None, "verdict": None, "why": None}
 
-    def _judged(self, claim: Claim, difference: Mapping[str, Any], published: float | None) -> Record:
+    def _over_seeds(self, claim: Claim, figure: Figure, label: str | None = None) -> Record:
+        """The claimed difference of every seed that both rows have, with Student's interval: training again."""
+        values = []
+        for row in (claim.than, claim.row):
+            of_seed = {}
+            for seed, folder in self._networks[str(row)]:
+                audit = _test_of(folder) if label is None else _test_of(folder)["labels"][label]
+                whole = audit["overall"]
+                known = whole if figure.attribute is None else audit["attributes"][self._named(figure)]["gaps"]
+                of_seed[seed] = known[figure.metric]["value"]
+            values.append(of_seed)
+        first, second = values
+        seeds = [seed for seed in first if seed in second]
+        pairs = [(first[seed], second[seed]) for seed in seeds]
+        found = difference_over_seeds([one for one, _ in pairs], [other for _, other in pairs])
+        return found | {"by_seed": [None if None in pair else pair[1] - pair[0] for pair in pairs]}
+
+    def _judged(
+        self, claim: Claim, difference: Mapping[str, Any], published: float | None, seeds: Record | None = None
+    ) -> Record:
         found = judge_claim(
             difference,
             direction=claim.direction,
             published=published if claim.margin is None else None,
             margin=claim.margin,
+            by_seed=seeds["by_seed"] if seeds else (),
         )
-        return {"difference": dict(difference), "verdict": found.verdict, "why": found.why}
+        return {"difference": dict(difference), "seeds": seeds, "verdict": found.verdict, "why": found.why}
 
     def _model(self, label: str) -> Model:
         """A row's test predictions, every seed."""
@@ -197,6 +231,16 @@ def _kept(folders: Sequence[Path]) -> list[int] | None:
     """Iterations of pruning behind each folder's network."""
     records = [folder / "prune.json" for folder in folders]
     return [read_json(path)["kept"] for path in records] if records and all(map(Path.is_file, records)) else None
+
+
+def _undefined(reason: str) -> Record:
+    return {"value": None, "low": None, "high": None, "reason": reason}
+
+
+def _left_out(folder: Path) -> Sequence[str]:
+    """Labels that a tuning did not touch, such as one with too few images."""
+    record = folder / "tune.json"
+    return list(read_json(record)["left_out"]) if record.is_file() else []
 
 
 def _test_of(folder: Path) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ laptop = { seeds = 2, epochs = 1 }
 name = "pruned"
 verb = "prune"
 says = "fewer channels"
-options = { run = "@plain", method = "magnitude", control = false, iterations = 1, epochs = 1, share = 0.2 }
+options = { run = "@plain", method = "magnitude", iterations = 1, epochs = 1, share = 0.2, KEPT }
 
 [[figures]]
 key = "accuracy"
@@ -153,10 +153,15 @@ direction = "larger"
 )
 
 
+KEPT = "control = true, max_accuracy_drop = 1.0, min_gap_reduction = -1.0"
+"""Options of a pruning that always keeps its iteration."""
+
+
 def write_recipe(folder: Path, text: str) -> Path:
     """Writes a recipe whose network is ``SMALL``."""
     (folder / "small.json").write_text(SMALL.to_json(), encoding="utf-8")
     place = folder / "own.toml"
+    text = text.replace("KEPT", KEPT)
     place.write_text(text.replace("NETWORK", str(folder / "small.json")), encoding="utf-8")
     return place
 

@@ -58,7 +58,9 @@ def test_every_claim_has_a_verdict_and_what_is_missing_says_why(done: Path) -> N
                 direction=claim["direction"],
                 published=claim["published"] if claim["margin"] is None else None,
                 margin=claim["margin"],
+                by_seed=claim["seeds"]["by_seed"],
             )
+            assert claim["difference"]["value"] == pytest.approx(sum(claim["seeds"]["by_seed"]) / 2), name
             assert (claim["verdict"], claim["why"]) == (again.verdict, again.why), name
     audits = [read_json(done / "steps" / f"plain_{seed}" / "metrics.json")["test"] for seed in (0, 1)]
     chances = [audit["attributes"]["sex"]["gaps"]["unfairness"]["p_value"] for audit in audits]
@@ -76,12 +78,19 @@ def test_the_table_by_group_and_what_was_spent_are_there(done: Path) -> None:
     single = read_json(done / "steps" / "plain_0" / "metrics.json")["training"]["image_passes"]
     assert spent["plain"] == 2 * single
     pruned = [read_json(done / "steps" / f"pruned_{seed}" / "metrics.json")["training"] for seed in (0, 1)]
-    assert spent["pruned"] == sum(one["image_passes"] for one in pruned) > 0
+    records = [read_json(done / "steps" / f"pruned_{seed}" / "prune.json") for seed in (0, 1)]
+    controls = [one["image_passes"] for record in records for one in record["control"]]
+    assert len(controls) == 2
+    assert min(controls) > 0
+    assert spent["pruned"] == sum(one["image_passes"] for one in pruned) + sum(controls)
+    runs = {step["name"]: step["runs"] for step in record["steps"]}
+    assert runs == {"plain": 2, "methods": 4, "pruned": 2}
 
 
 def test_a_pruned_row_says_how_many_iterations_each_seed_kept(done: Path) -> None:
     rows = {row["label"]: row["kept"] for row in read_json(done / "reproduce.json")["rows"]}
     kept = [read_json(done / "steps" / f"pruned_{seed}" / "prune.json")["kept"] for seed in (0, 1)]
+    assert kept == [1, 1]
     assert rows == {"plain": None, "reweighted": None, "pruned": kept, "no such method": None}
     said = f"pruned (iterations of pruning kept: {kept[0]} and {kept[1]})"
     assert said in (done / "report.html").read_text(encoding="utf-8")
@@ -198,7 +207,7 @@ def test_a_recipe_that_was_changed_is_another_run(store: Path, done: Path, tmp_p
 
 def test_the_four_rows_of_a_pruning_with_tones(toned_store: Path, tmp_path: Path) -> None:
     tone(toned_store, out=tmp_path / "toned")
-    text = SINGLE.replace("control = false,", "rows = true,").replace('of = "pruned"', 'of = "pruned:both"')
+    text = SINGLE.replace("KEPT", "rows = true, control = false").replace('of = "pruned"', 'of = "pruned:both"')
     recipe = write_recipe(tmp_path, text.replace("seeds = 2, epochs = 2", "epochs = 1"))
     record = reproduce(str(recipe), data=tmp_path / "toned", attribute="sex", out=tmp_path / "run", **QUICK)
     both = read_json(tmp_path / "run" / "steps" / "pruned" / "rows" / "both" / "metrics.json")["test"]
