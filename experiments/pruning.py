@@ -10,9 +10,11 @@ as often without a removal. The test split is read at the end alone. That is wha
 are learned in 10 steps instead of 100. `--share` removes more.
 
 A row per seed, method and iteration is appended to `experiments/results/pruning.csv`, with what the rule of Wei &
-Chakraborti's Alg. 2 would have decided, and the test predictions of a seed's networks to `pruning_NAME.jsonl` when all
-are there; seeds that are there are not made again. `--table` prints the methods beside the
-control as Markdown: seeds pooled, paired, with intervals of the images and Holm's p over methods and attributes.
+Chakraborti's Alg. 2 would have decided (after it takes an iteration back, it stops), and the test predictions of a
+seed's networks to `pruning_NAME_SHARE.jsonl` when all are there; seeds that are there are not made again. `--table`
+prints the networks as Markdown: means over seeds of the figure, its interval and its noise floor; then the methods
+beside the control and SNNL beside magnitude: paired, with intervals of the images and Holm's p over methods and
+attributes, and the interval over seeds.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from csv_rows import append_rows
+from csv_rows import append_rows, read_rows
 from half_width import half_width
 from kept_predictions import packed, unpacked_test
 from seed_figure import figure
@@ -31,6 +33,8 @@ from seed_figure import figure
 from mindgap.api import prune, train
 from mindgap.audit.compared_models import Model
 from mindgap.audit.comparison import ComparisonOptions, compare_models
+from mindgap.audit.method_figures import difference_over_seeds, figure_over_seeds
+from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import DataError
 from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
@@ -59,19 +63,23 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.02)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bootstrap", type=int, default=2000)
+    parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if options.table:
         show(options)
         return
     done = {line["seed"] for line in kept(options)}
+    written = {(row["name"], row["share"], row["seed"], row["method"]) for row in read_rows(TABLE)}
     for seed in options.seeds:
         if seed in done:
             continue
         base = trained(options, seed)
         records = {method: pruned(options, base, method=method, seed=seed) for method in METHODS}
         for method, record in records.items():
-            append_rows(TABLE, rows(options, record, method=method, seed=seed))
+            if (options.name, f"{options.share:g}", str(seed), method) not in written:
+                append_rows(TABLE, rows(options, record, method=method, seed=seed))
         keep(options, base, seed)
         print(f"{options.name}: seed {seed} done", flush=True)
 
@@ -104,7 +112,7 @@ def place(options: argparse.Namespace, method: str, seed: int) -> Path:
 def rows(options: argparse.Namespace, record: dict[str, Any], *, method: str, seed: int) -> list[dict[str, Any]]:
     """One row per iteration, the network before as number 0."""
     found, before = [], standing(record, record["iterations"][0])
-    first = before
+    first, stopped = before, False
     for step in record["iterations"]:
         now = standing(record, step)
         said = decide(PruningSchedule(), max(1, step["iteration"]), first=first, before=before, now=now)
@@ -117,8 +125,9 @@ def rows(options: argparse.Namespace, record: dict[str, Any], *, method: str, se
             "weights": json.dumps({name: round(of, 3) for name, of in (step["weights"] or {}).items()}),
             "best_epoch": (step.get("training") or {}).get("best_epoch", ""),
             "image_passes": (step.get("training") or {}).get("image_passes", ""),
-            "rule": "" if not step["iteration"] else "taken back" if said.revert else "kept",
+            "rule": "" if not step["iteration"] else "stopped" if stopped else "taken back" if said.revert else "kept",
         }  # fmt: skip
+        stopped = stopped or bool(step["iteration"] and said.revert)
         found.append({key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()})
     return found
 
@@ -189,19 +198,37 @@ def control_of(store: Store, base: Path, folder: Path) -> Any:
 
 
 def show(options: argparse.Namespace) -> None:
-    """The table, then a sentence per method and attribute."""
-    record = compare_models(models(options), ComparisonOptions(gap=GAP))
-    attributes = options.attributes.split(",") if options.attributes else list(record["attributes"])
-    print(f"n = {record['n']} test images, seeds {', '.join(str(line['seed']) for line in kept(options))}")
+    """The table, then a sentence per pair of networks and attribute."""
+    found = models(options)
+    attributes = options.attributes.split(",") if options.attributes else list(Store.open(options.store).attributes)
+    how = {"bootstrap": options.bootstrap, "permutations": options.permutations}
+    audits = {model.name: [audit_predictions(of, **how) for of in model.predictions] for model in found}
+    seeds = ", ".join(str(line["seed"]) for line in kept(options))
+    print(f"n = {audits[CONTROL][0]['n']} test images, seeds {seeds}")
     heads = ["accuracy", "macro F1", *(f"{gap}, {name}" for name in attributes for gap in GAPS)]
     print(f"| network | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
-    for name, figures in record["figures"].items():
-        cells = [figure(figures["overall"][key]) for key in ("accuracy", "macro_f1")]
-        cells += [figure(figures["attributes"][attribute][gap]) for attribute in attributes for gap in GAPS]
-        print(f"| {name} | {' | '.join(cells)} |")
-    for name in (UNPRUNED, *METHODS):
+    for name, of in audits.items():
+        cells = [figure(figure_over_seeds([one["overall"][key] for one in of])) for key in ("accuracy", "macro_f1")]
         for attribute in attributes:
-            print(attribute_sentence(attribute, record["attributes"][attribute], "", model=name, baseline=CONTROL))
+            gaps = [one["attributes"][attribute]["gaps"] for one in of]
+            cells += [figure(figure_over_seeds([one[gap] for one in gaps])) for gap in GAPS]
+        print(f"| {name} | {' | '.join(cells)} |")
+    by_name = {model.name: model for model in found}
+    for first, *others in ((CONTROL, UNPRUNED, *METHODS), (METHODS[1], METHODS[0])):
+        record = compare_models([by_name[name] for name in (first, *others)], ComparisonOptions(gap=GAP, **how))
+        for name in others:
+            for attribute in attributes:
+                said = attribute_sentence(attribute, record["attributes"][attribute], "", model=name, baseline=first)
+                print(f"{said} {over_seeds(audits[first], audits[name], attribute)}")
+
+
+def over_seeds(first: list[dict[str, Any]], second: list[dict[str, Any]], attribute: str) -> str:
+    """The difference of the gap of training again."""
+    values = [[one["attributes"][attribute]["gaps"][GAP]["value"] for one in of] for of in (first, second)]
+    found = difference_over_seeds(*values)
+    if found["low"] is None:
+        return f"Over seeds: {found['reason']}."
+    return f"Over {found['n_seeds']} seeds {found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]."
 
 
 if __name__ == "__main__":
