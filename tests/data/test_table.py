@@ -87,6 +87,10 @@ def test_tables_that_cannot_be_joined_are_refused(write):
         join(write, "id,x\n1,a\n", "id_,y\n1,A\n")
     with pytest.raises(ConfigError, match="--id"):
         join(write, "id,x\n1,a\n", "id,y\n1,A\n", key=None)
+    with pytest.raises(DataError, match=r"none of its id is in the tables before it \('1' here, 'nv/1' there\)"):
+        join(write, "id,x\nnv/1,a\n", "id,y\n1,A\n2,B\n")
+    with pytest.raises(DataError, match="nothing here, '1' there"):
+        join(write, "id,x\n1,a\n", "id,y\n,A\n")
     with pytest.raises(ConfigError, match="no metadata"):
         join_tables([], key="id")
 

@@ -63,7 +63,8 @@ class World:
         self.folder = folder
         self._makers: dict[str, Callable[[], None]] = {
             "photos": self._photos, "metadata.csv": self._photos, "other_photos": self._other_photos,
-            "other_metadata.csv": self._other_photos, "chances.csv": self._chances,
+            "by_class": self._by_class, "people.csv": self._by_class, "other_metadata.csv": self._other_photos,
+            "chances.csv": self._chances,
             "table.csv": self._table_of_labels, "utkface": self._utkface, "a.jpg": self._one_image,
             "img_align_celeba": self._celeba, "list_attr_celeba.txt": self._celeba, "identity_CelebA.txt": self._celeba,
             "store": lambda: self._store("store"), "STORE": lambda: self._store("STORE"),
@@ -124,6 +125,17 @@ class World:
         made = made.drop(columns=["true_tone", "true_ita_degrees"])
         made.assign(dx=made["label"]).to_csv("metadata.csv", index=False)
         Path("painted/images").rename("photos")
+
+    def _by_class(self) -> None:
+        self.need("photos")
+        table = pd.read_csv("metadata.csv")
+        images = {path.stem: path for path in Path("photos").iterdir()}
+        names = (table["label"] + "/" + table["image_id"] + ".png").tolist()
+        for image, name in zip(table["image_id"], names, strict=True):
+            place = Path("by_class", name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(images[image], place)
+        pd.DataFrame({"image_id": names, "sex": table["sex"]}).to_csv("people.csv", index=False)
 
     def _other_photos(self) -> None:
         self._do("synth", "others", "--n", "30", "--size", "24", "--seed", "9")

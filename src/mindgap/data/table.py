@@ -101,8 +101,18 @@ def _stack_or_join(merged: pd.DataFrame, path: Path, table: pd.DataFrame, *, key
     repeated = column_of(rows, key)[rows.duplicated(subset=[key])].tolist()
     if repeated:
         raise DataError(f"{path}: {key} {repeated[0]!r} comes twice, so it cannot be joined; keep one row each")
+    if not set(column_of(rows, key)) & set(column_of(merged, key)):
+        raise DataError(
+            f"{path}: none of its {key} is in the tables before it ({_first(rows, key)} here, {_first(merged, key)} "
+            "there); spell them alike"
+        )
     common = [column for column in rows.columns if column != key and column in merged.columns]
     return merged.merge(rows.drop(columns=common), on=key, how="left", validate="many_to_one")
+
+
+def _first(table: pd.DataFrame, key: str) -> str:
+    known = column_of(table, key).dropna()
+    return repr(known.iloc[0]) if len(known) else "nothing"
 
 
 def column_of(table: pd.DataFrame, name: str | None) -> pd.Series:
