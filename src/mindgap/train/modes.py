@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mindgap.space.network import Network
 from mindgap.train.depthwise import is_depthwise, mended_depthwise
 from mindgap.train.fused_modules import fused_forwards
+from mindgap.train.touched_taps import cropped_convolution, is_croppable
 
 Mode = Literal[
     "fp32",
@@ -66,10 +67,11 @@ def in_modes(network: nn.Module, modes: Sequence[Mode]) -> Iterator[None]:
 @contextmanager
 def in_mode(module: nn.Module, mode: Mode) -> Iterator[None]:
     """Runs one module in a mode while the block lasts."""
-    if is_mended(mode):
-        for child in module.modules():
-            if isinstance(child, nn.Conv2d) and is_depthwise(child):
-                _override(child, functools.partial(mended_depthwise, child))
+    for child in module.modules():
+        if is_mended(mode) and isinstance(child, nn.Conv2d) and is_depthwise(child):
+            _override(child, functools.partial(mended_depthwise, child))
+        elif is_narrow(mode) and isinstance(child, nn.Conv2d) and is_croppable(child):
+            _override(child, functools.partial(cropped_convolution, child))
     if is_fused(mode):
         for child, forward in fused_forwards(module):
             _override(child, forward)
