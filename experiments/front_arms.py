@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,18 @@ from numpy.typing import NDArray
 
 from mindgap.api import prune, search, train, tune
 from mindgap.core.errors import TrainingFailure
+from mindgap.core.files import write_text
 from mindgap.core.seed import numpy_generator
 from mindgap.data.image_store import Store
 from mindgap.search.chosen import kept_probabilities
+from mindgap.search.ledger import Ledger
+from mindgap.search.ledger_place import ledger_url
 from mindgap.search.method_plan import LR_ABOVE, LR_BELOW
+from mindgap.search.plan import read_plan
 from mindgap.space.architecture import ARCHITECTURE_FILE, WEIGHTS_FILE, read_architecture
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.mitigation import MITIGATIONS
+from mindgap.train.modes import Mode
 from mindgap.train.schedule import SCHEDULES
 from mindgap.train.tuning_range import Range
 
@@ -36,13 +42,14 @@ class Budget:
     Attributes:
         runs: trainings of a rival.
         epochs: of each.
-        trials: candidates of a search.
-        rungs: epochs at which they are judged.
+        trials: candidates of a search, all compared with each other.
+        rungs: epochs at which they are judged. A candidate that is stopped at the first has cost an epoch more, which
+            the copy that was judged decays for; so ten of them and three to the end are 48 epochs.
     """
 
     runs: int = 6
     epochs: int = 8
-    trials: int = 12
+    trials: int = 10
     rungs: str = "2,8"
 
 
@@ -52,35 +59,47 @@ class Candidate:
 
     Attributes:
         folder: of its files.
-        whole: whether it is a run, which keeps what it predicts for the test images, and no candidate of a search.
+        modes: of its layers, as it was trained, where it is a candidate of a search, which keeps no test predictions;
+            None for a run, which does.
     """
 
     folder: Path
-    whole: bool = True
+    modes: tuple[Mode, ...] | None = None
 
     def probabilities(self, store: Store, split: str) -> NDArray[np.float64]:
         """(n, C) of a split: those its run has kept, else its network's."""
-        if self.whole or split == "validation":
+        if self.modes is None or split == "validation":
             return kept_probabilities(store, self.folder, split)
         from safetensors.torch import load_file
 
         architecture = read_architecture(self.folder / ARCHITECTURE_FILE)
         network = architecture.build(seed=0)
         network.load_state_dict(load_file(self.folder / WEIGHTS_FILE))
-        return predict_probabilities(network, store.image_tensor(), store.rows(split), architecture=architecture)
+        return predict_probabilities(
+            network, store.image_tensor(), store.rows(split), architecture=architecture, modes=self.modes
+        )
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What an arm has made, those stopped early left out, and what all of it took in image passes and seconds."""
+    """What an arm has made, and what all of it took.
+
+    Attributes:
+        candidates: trained to the end.
+        passes: images passed through a network in training, those of candidates stopped early or diverged included.
+        seconds: of that.
+        added: made from a candidate by a choice on the validation images, so that those cannot say again whether it
+            is on the front; it is counted to it, beside the candidates'.
+    """
 
     candidates: list[Candidate]
     passes: int
     seconds: float
+    added: tuple[Candidate, ...] = ()
 
-    def and_one(self, folder: Path, *, passes: int, seconds: float) -> Spent:
-        """With one candidate more."""
-        return Spent([*self.candidates, Candidate(folder)], self.passes + passes, self.seconds + seconds)
+    def took(self, passes: float, seconds: float) -> Spent:
+        """With more spent."""
+        return replace(self, passes=self.passes + int(passes), seconds=self.seconds + seconds)
 
 
 class Arms:
@@ -115,7 +134,7 @@ class Arms:
             searches["without tones"] = {"blend": None}
         arms = {name: self._rival(name) for name in RIVALS} | {f"{FIRST} small": self._rival(FIRST, "mobilenet_v2")}
         arms |= {name: self._search(name, options) for name, options in searches.items()}
-        return arms | {f"{EVERYTHING}, pruned": self._pruned, f"{EVERYTHING}, heads": self._heads}
+        return arms | {f"{EVERYTHING} + pruned": self._pruned, f"{EVERYTHING} + heads": self._heads}
 
     def _rival(self, method: str, network: str | None = None) -> Callable[[], Spent]:
         def make() -> Spent:
@@ -130,9 +149,11 @@ class Arms:
                     )  # fmt: skip
                 except TrainingFailure as failure:  # a learning rate that is too high is the rival's own loss
                     print(f"{name}, run {number}: {failure}")
-                    continue
-                training = record["training"]
-                found = found.and_one(out, passes=training["image_passes"], seconds=training["seconds"])
+                    training = failure.spent
+                else:
+                    found.candidates.append(Candidate(out))
+                    training = record["training"]
+                found = found.took(training.get("image_passes", 0), training.get("seconds", 0.0))
             return found
 
         return make
@@ -153,33 +174,57 @@ class Arms:
         def make() -> Spent:
             out = self._work / name.replace(" ", "_")
             usual = {"unfairness": "standardized", "blend": self._blend or None} | options
+            config = self._work / "search.toml"
+            write_text(config, f"[promotion]\nbracket = {self._budget.trials}\ncontrol_share = 0.0\n")
             record = search(
-                self._store, out=out, attribute=self._attribute, preset="fair", trials=self._budget.trials,
-                epochs=self._budget.epochs, rungs=self._budget.rungs, seed=self._seed, **FEW, **usual,
+                self._store, out=out, config=config, attribute=self._attribute, preset="fair",
+                trials=self._budget.trials, epochs=self._budget.epochs, rungs=self._budget.rungs,
+                seed=self._seed, **FEW, **usual,
             )  # fmt: skip
             whole = [trial for trial in record["trials"] if trial["state"] == "complete"]
             folders = [out / "trials" / str(trial["slot"]) / str(trial["attempt"]) for trial in whole]
             passes, seconds = (
                 sum(trial[key] or 0 for trial in record["trials"]) for key in ("image_passes", "seconds")
             )
-            return Spent([Candidate(folder, whole=False) for folder in folders], passes, seconds)
+            return Spent([Candidate(folder, self._modes(out, folder)) for folder in folders], passes, seconds)
 
         return make
 
+    def _modes(self, run: Path, folder: Path) -> tuple[Mode, ...]:
+        """How the layers of a search's candidate compute."""
+        ledger = Ledger(ledger_url(run), read_only=True)
+        try:
+            plan = read_plan(ledger.notes())
+        finally:
+            ledger.close()
+        return plan.precision_plan.modes(read_architecture(folder / ARCHITECTURE_FILE))
+
     def _pruned(self) -> Spent:
         out = self._work / "pruned"
-        record = prune(
-            self._work / EVERYTHING, out=out, attributes=self._attribute, weight_steps=10, iterations=2, epochs=2,
-            max_accuracy_drop=1.0, min_gap_reduction=-1.0, control=False, seed=self._seed, **FEW,
-        )  # fmt: skip
-        steps = [step["training"] for step in record["iterations"] if step.get("training")]
-        passes, seconds = (sum(step[key] for step in steps) for key in ("image_passes", "seconds"))
-        return self.makers()[EVERYTHING]().and_one(out, passes=passes, seconds=seconds)
+
+        def make() -> float:
+            record = prune(
+                self._work / EVERYTHING, out=out, attributes=self._attribute, iterations=2, epochs=2,
+                max_accuracy_drop=1.0, min_gap_reduction=-1.0, control=False, seed=self._seed, **FEW,
+            )  # fmt: skip
+            return sum(step["training"]["image_passes"] for step in record["iterations"] if step.get("training"))
+
+        return self._with_one(out, make)
 
     def _heads(self) -> Spent:
         out = self._work / "heads"
-        tune(
-            self._work / EVERYTHING, out=out, attribute=self._attribute, objectives="accuracy,unfairness",
-            subspace=32, min_rows=5, seed=self._seed, **FEW,
-        )  # fmt: skip
-        return self.makers()[EVERYTHING]().and_one(out, passes=0, seconds=0.0)
+
+        def make() -> float:
+            tune(
+                self._work / EVERYTHING, out=out, attribute=self._attribute, objectives="accuracy,unfairness",
+                subspace=32, seed=self._seed, **FEW,
+            )  # fmt: skip
+            return 0
+
+        return self._with_one(out, make)
+
+    def _with_one(self, out: Path, make: Callable[[], float]) -> Spent:
+        """What everything has made, and one network more, timed by the clock."""
+        base, begun = self.makers()[EVERYTHING](), time.perf_counter()
+        passes = make()
+        return replace(base, added=(Candidate(out),)).took(passes, time.perf_counter() - begun)

@@ -5,23 +5,24 @@
 
 The budget is that of six trainings of eight epochs. A rival spends it on six runs of ResNet-18 of half the width, the
 first with the method's defaults, the others with a learning rate and options drawn from the method's own ranges. The
-tool spends it on a search of twelve candidates, two epochs each and the best three eight: batch composition and
-network, with the loss weighted by group and, in the reward, U at equal case mix. The other arms take one ingredient
-away (``without …``), or add one: with ``pruned`` two iterations of the chosen network, which cost passes beyond the
-budget, with ``heads`` another last layer, which costs none. Networks differ in size, so that equal passes are
-not equal time: the table has both.
+tool spends it on a search of ten candidates, the best three of which are trained for eight epochs: batch composition
+and network, with the loss weighted by group and, in the reward, U at equal case mix. The other arms take one ingredient
+away (``without …``), or add one: ``pruned`` two iterations of the chosen network, which cost passes beyond the budget,
+``heads`` another last layer, which costs none. Networks differ in size, so that equal passes are not equal time: the
+table has both.
 
 In every arm the candidates that no other beats in accuracy and U on validation are its front; of these alone the test
-images are read. ``--table`` prints the hypervolume of the test figures, the share of the box between the reference
-(accuracy of the commonest class, 1.1 times the largest U in the table) and accuracy 1, U 0, with intervals of
-Student's t over seeds. Finished arms are rows of ``results/fronts_NAME.csv``; the same command goes on.
+figures are used. What pruning or heads add is beside it, as validation chose it. ``--table`` prints the hypervolume of
+the test figures, the share of the box between the reference (accuracy of the commonest class, 1.1 times the largest U
+in the table) and accuracy 1, U 0; differences are paired by seed; intervals are Student's t over seeds. The last
+columns are of one network per seed: the one of the front with the least U on validation among those that beat the
+commonest class there. Finished arms are rows of ``results/fronts_NAME.csv``; the same command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,24 @@ import numpy as np
 from csv_rows import append_rows, read_rows
 from front_arms import EVERYTHING, FIRST, Arms, Candidate, Spent
 
+from mindgap.audit.method_figures import difference_over_seeds, figure_over_seeds
 from mindgap.audit.model_audit import audit_predictions
+from mindgap.core.errors import ConfigError, near_names
 from mindgap.data.image_store import Store
 from mindgap.metrics.hypervolume import hypervolume
 from mindgap.metrics.pareto import non_dominated
-from mindgap.search.search_comparison import difference, mean_over_seeds
 from mindgap.space.architecture import ARCHITECTURE_FILE, read_architecture
 from mindgap.space.cost import count_cost
+from mindgap.train.mitigation import MITIGATIONS
 from mindgap.train.store_predictions import to_predictions
 
 RESULTS = Path(__file__).parent / "results"
 MAXIMIZE = (True, False)
 FIGURES = ("unfairness", "unfairness_standardized", "worst_group_accuracy")
+OF_NETWORK = (
+    "macs", "params", "validation_accuracy", "validation_unfairness", "test_accuracy",
+    *(f"test_{name}" for name in FIGURES),
+)  # fmt: skip
 
 
 def main() -> None:
@@ -54,41 +61,61 @@ def main() -> None:
     parser.add_argument("--blend", action="store_true")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    table = RESULTS / f"fronts_{options.name}.csv"
+    table, store = RESULTS / f"fronts_{options.name}.csv", Store.open(options.store)
+    asked = {"attribute": options.attribute, "blend": str(options.blend), "fingerprint": store.fingerprint}
+    check_rows(read_rows(table), asked, table)
     if not options.table:
-        fill(options, table)
-    show(read_rows(table), majority(Store.open(options.store)))
+        fill(options, table, asked)
+    show(read_rows(table), {split: majority(store, split) for split in ("validation", "test")})
 
 
-def fill(options: argparse.Namespace, table: Path) -> None:
+def check_rows(rows: list[dict[str, str]], asked: dict[str, str], table: Path) -> None:
+    """Refuses a table of another question.
+
+    Raises:
+        ConfigError: a row is of another attribute or store, or with blended tones where these are without.
+    """
+    for row in rows:
+        if odd := [key for key, value in asked.items() if row[key] != value]:
+            raise ConfigError(
+                f"{table}: its rows are of {odd[0]}={row[odd[0]]}, not {asked[odd[0]]}; take another --name"
+            )
+
+
+def fill(options: argparse.Namespace, table: Path, asked: dict[str, str]) -> None:
     """Makes the arms that are not in the table yet, seed by seed."""
     options.work.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         place = options.work / options.name
         place.mkdir(exist_ok=True)
-        arms = Arms(options.store, place, attribute=options.attribute, seed=seed, blend=options.blend)
-        for name, make in arms.makers().items():
-            done = {(row["arm"], row["seed"]) for row in read_rows(table)}
-            if (name, str(seed)) not in done and (not options.arms or name in options.arms.split(",")):
-                append_rows(table, front_rows(Store.open(options.store), options.attribute, name, seed, make()))
+        makers = Arms(options.store, place, attribute=options.attribute, seed=seed, blend=options.blend).makers()
+        chosen = options.arms.split(",") if options.arms else list(makers)
+        for name in chosen:
+            if name not in makers:
+                raise ConfigError(f"--arms: no arm {name!r}; {near_names(name, makers)}")
+        for name in chosen:
+            if (name, str(seed)) not in {(row["arm"], row["seed"]) for row in read_rows(table)}:
+                rows = front_rows(Store.open(options.store), options.attribute, name, seed, makers[name]())
+                append_rows(table, [asked | row for row in rows])
 
 
 def front_rows(store: Store, attribute: str, arm: str, seed: int, spent: Spent) -> list[dict[str, Any]]:
-    """A row for each candidate on the front of the validation split; the test images of these alone are read."""
+    """A row for each candidate on the front of the validation split; one without figures where there is none."""
     judged = [(one, figures(store, attribute, one, "validation")) for one in spent.candidates]
     points = np.array([[of["accuracy"], of["unfairness"]] for _, of in judged]).reshape(-1, 2)
-    whole = {"candidates": len(judged), "arm_passes": spent.passes, "arm_seconds": round(spent.seconds, 1)}
+    front = [one for on_front, one in zip(non_dominated(points, MAXIMIZE), judged, strict=True) if on_front]
+    front += [(one, figures(store, attribute, one, "validation")) for one in spent.added]
+    whole = {"arm": arm, "seed": seed, "candidates": len(judged) + len(spent.added), "arm_passes": spent.passes}
+    whole |= {"arm_seconds": round(spent.seconds, 1)}
     rows = []
-    for on_front, (one, validation) in zip(non_dominated(points, MAXIMIZE), judged, strict=True):
-        if not on_front:
-            continue
+    for one, validation in front:
         test = figures(store, attribute, one, "test")
         cost = count_cost(read_architecture(one.folder / ARCHITECTURE_FILE))
-        row = {"arm": arm, "seed": seed, **whole, "macs": cost.macs, "params": cost.params}
+        row = whole | {"macs": cost.macs, "params": cost.params}
         row |= {f"validation_{name}": validation[name] for name in ("accuracy", "unfairness")}
         row |= {f"test_{name}": test[name] for name in ("accuracy", *FIGURES)}
         rows.append({key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()})
-    return rows
+    return rows or [whole | dict.fromkeys(OF_NETWORK, "")]
 
 
 def figures(store: Store, attribute: str, one: Candidate, split: str) -> dict[str, float]:
@@ -100,10 +127,10 @@ def figures(store: Store, attribute: str, one: Candidate, split: str) -> dict[st
     return {name: float("nan") if value is None else value for name, value in found.items()}
 
 
-def majority(store: Store) -> float:
-    """Accuracy on the test split of naming the commonest training class for everyone."""
+def majority(store: Store, split: str) -> float:
+    """Accuracy on a split of naming the commonest training class for everyone."""
     commonest = np.bincount(store.labels[store.rows("train")]).argmax()
-    return float((store.labels[store.rows("test")] == commonest).mean())
+    return float((store.labels[store.rows(split)] == commonest).mean())
 
 
 def volumes(rows: list[dict[str, str]], reference: tuple[float, float]) -> dict[str, dict[str, float]]:
@@ -111,49 +138,64 @@ def volumes(rows: list[dict[str, str]], reference: tuple[float, float]) -> dict[
     whole = (1 - reference[0]) * reference[1]
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
-        at = (float(row["test_accuracy"]), float(row["test_unfairness"]))
-        points.setdefault((row["arm"], row["seed"]), []).append(at)
+        of = points.setdefault((row["arm"], row["seed"]), [])
+        if row["test_accuracy"]:
+            of.append((float(row["test_accuracy"]), float(row["test_unfairness"])))
     found: dict[str, dict[str, float]] = {}
     for (arm, seed), of in points.items():
-        found.setdefault(arm, {})[seed] = hypervolume(of, reference, maximize=MAXIMIZE) / whole
+        found.setdefault(arm, {})[seed] = hypervolume(of, reference, maximize=MAXIMIZE) / whole if of else 0.0
     return found
 
 
-def show(rows: list[dict[str, str]], floor: float) -> None:
+def show(rows: list[dict[str, str]], floors: dict[str, float]) -> None:
     """The arms as a Markdown table."""
-    reference = (floor, 1.1 * max(float(row["test_unfairness"]) for row in rows))
+    reference = (floors["test"], 1.1 * max(float(row["test_unfairness"] or 0) for row in rows))
     found = volumes(rows, reference)
     print(f"reference: accuracy {reference[0]:.3f}, U {reference[1]:.3f}")
-    heads = ("seeds", "hypervolume", f"less {FIRST}'s", f"less {EVERYTHING}'s", "accuracy", "U", "worst group")
-    print(f"| arm | {' | '.join(heads)} | M MACs | thousand passes | minutes |\n| --- |{' ---: |' * (len(heads) + 3)}")
+    heads = ("seeds", "hypervolume", f"less {FIRST}'s", f"less {EVERYTHING}'s", "thousand passes", "minutes")
+    heads += ("M MACs", "accuracy", "U", "worst group")
+    print(f"| arm | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
     for arm, of in found.items():
         own = [row for row in rows if row["arm"] == arm]
-        values = list(of.values())
-        cells = [str(len(values)), cell(mean_over_seeds(values))]
+        cells = [str(len(of)), cell(over_seeds(list(of.values())))]
         for other in (FIRST, EVERYTHING):
-            there = list(found.get(other, {}).values())
-            cells.append("–" if arm == other or not there else cell(difference(there, values)))
-        above = [row for row in own if float(row["test_accuracy"]) > floor]
-        cells += [
-            best(above, "accuracy", max),
-            best(above, "unfairness", min),
-            best(above, "worst_group_accuracy", max),
-        ]
-        cells += [f"{statistics.median(float(row['macs']) for row in own) / 1e6:.1f}"]
+            there = found.get(other, {})
+            both = [seed for seed in of if seed in there]
+            apart = difference_over_seeds([there[seed] for seed in both], [of[seed] for seed in both])
+            cells.append("–" if arm == other or not both else cell(apart))
         cells += [f"{once(own, 'arm_passes') / 1e3:.0f}", f"{once(own, 'arm_seconds') / 60:.1f}"]
-        print(f"| {arm} | {' | '.join(cells)} |")
+        chosen = [one for one in (chosen_of(own, seed, floors["validation"]) for seed in of) if one is not None]
+        few = "" if len(chosen) == len(of) else f" ({len(chosen)} of {len(of)} seeds)"
+        cells += [mean_of(chosen, "macs", 1e-6, 1) + few]
+        cells += [mean_of(chosen, f"test_{key}") for key in ("accuracy", "unfairness", "worst_group_accuracy")]
+        print(f"| {arm}{told(arm)} | {' | '.join(cells)} |")
+
+
+def over_seeds(values: list[float]) -> dict[str, Any]:
+    """Mean with Student's interval."""
+    found = figure_over_seeds([{"value": value, "low": None, "high": None, "n": 0, "reason": None} for value in values])
+    return {"value": found["mean"], "low": found["seeds_low"], "high": found["seeds_high"]}
+
+
+def chosen_of(rows: list[dict[str, str]], seed: str, floor: float) -> dict[str, str] | None:
+    """Of a seed's front the network that one would take by validation, where U is to be small; None of none."""
+    able = [row for row in rows if row["seed"] == seed and float(row["validation_accuracy"] or 0) > floor]
+    return min(able, key=lambda row: float(row["validation_unfairness"]), default=None)
+
+
+def mean_of(rows: list[dict[str, str]], key: str, scale: float = 1.0, digits: int = 3) -> str:
+    return f"{scale * statistics.fmean(float(row[key]) for row in rows):.{digits}f}" if rows else "–"
+
+
+def told(arm: str) -> str:
+    """A note on a method that is told the group of every image that it predicts."""
+    knows = arm in MITIGATIONS.names() and not MITIGATIONS.get(arm).predicts_by_network_alone()
+    return " (told each image's group)" if knows else ""
 
 
 def cell(value: dict[str, Any]) -> str:
-    ends = "" if np.isnan(value["low"]) else f" [{value['low']:.3f}, {value['high']:.3f}]"
+    ends = "" if value["low"] is None else f" [{value['low']:.3f}, {value['high']:.3f}]"
     return f"{value['value']:.3f}{ends}"
-
-
-def best(rows: list[dict[str, str]], key: str, of: Callable[[list[float]], float]) -> str:
-    """Mean over seeds of the best point's figure on the test images, of those above the reference in accuracy."""
-    seeds = sorted({row["seed"] for row in rows})
-    each = [of([float(row[f"test_{key}"]) for row in rows if row["seed"] == seed]) for seed in seeds]
-    return f"{statistics.fmean(each):.3f}" if each else "–"
 
 
 def once(rows: list[dict[str, str]], key: str) -> float:
