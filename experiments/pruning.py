@@ -39,7 +39,6 @@ from mindgap.core.errors import DataError
 from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
 from mindgap.prune.schedule import PruningSchedule, ValidationFigures, decide
-from mindgap.report.comparison_words import attribute_sentence
 from mindgap.search.chosen import kept_probabilities
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.store_predictions import to_predictions
@@ -49,7 +48,10 @@ RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "pruning.csv"
 METHODS = ("snnl", "magnitude")
 GAP = "equalized_odds_abs_mean"
-GAPS = (GAP, "unfairness", "accuracy_ratio", "selection_rate_ratio", "abroca", "worst_group_accuracy")
+GAPS = {
+    GAP: "EOdds", "unfairness": "U", "accuracy_ratio": "DI (accuracy)", "selection_rate_ratio": "DI (selection rate)",
+    "abroca": "ABROCA", "worst_group_accuracy": "worst group",
+}  # fmt: skip
 UNPRUNED, CONTROL = "unpruned", "fine-tuned only"
 
 
@@ -198,37 +200,59 @@ def control_of(store: Store, base: Path, folder: Path) -> Any:
 
 
 def show(options: argparse.Namespace) -> None:
-    """The table, then a sentence per pair of networks and attribute."""
+    """Three Markdown tables: all images, the gaps of every attribute, and the networks in pairs."""
     found = models(options)
     attributes = options.attributes.split(",") if options.attributes else list(Store.open(options.store).attributes)
     how = {"bootstrap": options.bootstrap, "permutations": options.permutations}
     audits = {model.name: [audit_predictions(of, **how) for of in model.predictions] for model in found}
     seeds = ", ".join(str(line["seed"]) for line in kept(options))
     print(f"n = {audits[CONTROL][0]['n']} test images, seeds {seeds}")
-    heads = ["accuracy", "macro F1", *(f"{gap}, {name}" for name in attributes for gap in GAPS)]
-    print(f"| network | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
+    heading("network", "accuracy", "macro F1")
     for name, of in audits.items():
-        cells = [figure(figure_over_seeds([one["overall"][key] for one in of])) for key in ("accuracy", "macro_f1")]
-        for attribute in attributes:
+        line(
+            name, *(figure(figure_over_seeds([one["overall"][key] for one in of])) for key in ("accuracy", "macro_f1"))
+        )
+    heading("over", "network", *GAPS.values())
+    for attribute in attributes:
+        for name, of in audits.items():
             gaps = [one["attributes"][attribute]["gaps"] for one in of]
-            cells += [figure(figure_over_seeds([one[gap] for one in gaps])) for gap in GAPS]
-        print(f"| {name} | {' | '.join(cells)} |")
+            line(attribute, name, *(figure(figure_over_seeds([one[gap] for one in gaps])) for gap in GAPS))
+    heading("over", "network", "beside", "EOdds, images", "over seeds", "p", "worst group, images", "verdict")
     by_name = {model.name: model for model in found}
     for first, *others in ((CONTROL, UNPRUNED, *METHODS), (METHODS[1], METHODS[0])):
         record = compare_models([by_name[name] for name in (first, *others)], ComparisonOptions(gap=GAP, **how))
-        for name in others:
-            for attribute in attributes:
-                said = attribute_sentence(attribute, record["attributes"][attribute], "", model=name, baseline=first)
-                print(f"{said} {over_seeds(audits[first], audits[name], attribute)}")
+        for attribute in attributes:
+            of = record["attributes"][attribute]
+            for name in others:
+                gap, worst = (of["gaps"][key][name] for key in (GAP, "worst_group_accuracy"))
+                again = difference_over_seeds(*(values(audits[one], attribute) for one in (first, name)))
+                p = "–" if gap["p_holm"] is None else f"{gap['p_holm']:.2f}"
+                line(attribute, name, first, apart(gap), apart(again), p, apart(worst), of["verdict"][name]["word"])
 
 
-def over_seeds(first: list[dict[str, Any]], second: list[dict[str, Any]], attribute: str) -> str:
-    """The difference of the gap of training again."""
-    values = [[one["attributes"][attribute]["gaps"][GAP]["value"] for one in of] for of in (first, second)]
-    found = difference_over_seeds(*values)
-    if found["low"] is None:
-        return f"Over seeds: {found['reason']}."
-    return f"Over {found['n_seeds']} seeds {found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]."
+def heading(*names: str) -> None:
+    """The beginning of a Markdown table."""
+    print()
+    line(*names)
+    line(*(["---"] * len(names)))
+
+
+def line(*cells: str) -> None:
+    """A row of it."""
+    print(f"| {' | '.join(cells)} |")
+
+
+def values(audits: list[dict[str, Any]], attribute: str) -> list[float | None]:
+    """The gap of every seed."""
+    return [one["attributes"][attribute]["gaps"][GAP]["value"] for one in audits]
+
+
+def apart(record: dict[str, Any]) -> str:
+    """A difference with its interval, or why there is none."""
+    if record["value"] is None:
+        return f"– ({record['reason']})"
+    ends = "no interval" if record["low"] is None else f"[{record['low']:+.3f}, {record['high']:+.3f}]"
+    return f"{record['value']:+.3f} {ends}"
 
 
 if __name__ == "__main__":

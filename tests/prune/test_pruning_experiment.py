@@ -50,17 +50,23 @@ def test_the_table_has_every_network_with_its_floor_and_each_pair_over_seeds(pru
     pruning.show(options)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"n = {len(rows)} test images, seeds 0, 1"
-    table = {line.split(" | ")[0].removeprefix("| "): line for line in said[3:7]}
-    accuracy = (groups == 0).mean()
-    assert f"| {accuracy:.3f} [" in table["magnitude"]
-    assert "| 1.000 [" in table["snnl"]
-    assert all(" / " in line for line in table.values()), "each gap has its floor"
-    sentences = said[7:]
-    assert len(sentences) == 4
-    assert "snnl" in sentences[3]
-    assert "magnitude" in sentences[3]
-    gap = float(table["magnitude"].split(" | ")[3].split(" ")[0])
-    assert f"Over 2 seeds {-gap:+.3f} [{-gap:+.3f}, {-gap:+.3f}]." in sentences[3]
+    rows_of = [line.strip("| ").split(" | ") for line in said if line.startswith("| ")]
+    overall = {cells[0]: cells for cells in rows_of if len(cells) == 3}
+    assert overall["magnitude"][1].startswith(f"{(groups == 0).mean():.3f} [")
+    assert overall["snnl"][1].startswith("1.000 [")
+    gaps = {cells[1]: cells[2:] for cells in rows_of if cells[0] == "sex" and len(cells) == 2 + len(pruning.GAPS)}
+    assert set(gaps) == set(right)
+    assert all(" / " in cell for cells in gaps.values() for cell in cells[:2]), "each gap has its floor"
+    pairs = {(cells[1], cells[2]): cells for cells in rows_of if cells[0] == "sex" and cells[2] in right}
+    assert set(pairs) == {
+        (pruning.UNPRUNED, pruning.CONTROL), ("snnl", pruning.CONTROL), ("magnitude", pruning.CONTROL),
+        ("snnl", "magnitude"),
+    }  # fmt: skip
+    gap = float(gaps["magnitude"][0].split(" ")[0])
+    assert gap > 0.5
+    assert pairs["snnl", "magnitude"][4] == f"{-gap:+.3f} [{-gap:+.3f}, {-gap:+.3f}]"
+    assert pairs["snnl", "magnitude"][-1] == "helps"
+    assert pairs["magnitude", pruning.CONTROL][-1] == "no difference shown"
 
 
 def test_another_store_is_refused(pruning, tmp_path):
