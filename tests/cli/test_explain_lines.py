@@ -13,7 +13,14 @@ def record(name="sex", group="a", **changes):
     cases = dict.fromkeys(("all", "right", "wrong"), value)
     groups = {group: {"n": 40, "flags": [], "focus": cases}, "b": {"n": 12, "flags": ["small"], "focus": cases}}
     attributes = {name: {"groups": groups, "gaps": dict.fromkeys(cases, gap)}}
-    asked = {"method": "grad-cam", "layer": "head", "target": "the predicted class", "n": 52, "split": "test"}
+    asked = {
+        "method": "grad-cam",
+        "layer": "head",
+        "target": "the predicted class",
+        "n": 52,
+        "split": "test",
+        "map_px": [8, 8],
+    }
     return asked | {"focus": cases, "attributes": attributes, "gallery": None} | changes
 
 
@@ -36,6 +43,11 @@ def test_without_masks_one_line_says_why():
 def test_pictures_of_people_are_announced():
     lines = explain_lines(record(gallery={"examples": [{}, {}]}))
     assert lines[-1] == "the folder and the page hold pictures of people: 2 images with their maps"
+
+
+def test_a_layer_with_hardly_a_map_is_said_to_say_little():
+    lines = explain_lines(record(map_px=[1, 1]))
+    assert lines[-1].startswith("The layer's maps have 1 × 1 values: so few cannot follow the border of a lesion")
 
 
 def test_labels_are_told_apart_and_many_are_counted():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindgap.cli.summary import gap, number, printable
-from mindgap.report.explain_rows import parts_of
+from mindgap.report.explain_rows import coarse_maps, parts_of
 
 Record = Mapping[str, Any]
 _MOST_LABELS = 6
@@ -25,6 +25,8 @@ def explain_lines(record: Record) -> list[str]:
         lines += [("  " if label else "") + line for line in _part_lines(label, part)]
     if len(parts) > _MOST_LABELS:
         lines.append(f"and {len(parts) - _MOST_LABELS} labels more in the record and on the page")
+    if coarse := coarse_maps(record):
+        lines.append(coarse)
     if record["gallery"] is not None:
         n = len(record["gallery"]["examples"])
         lines.append(f"the folder and the page hold pictures of people: {n} images with their maps")

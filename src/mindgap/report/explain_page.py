@@ -10,7 +10,15 @@ from mindgap.core.config import read_toml
 from mindgap.core.errors import DataError
 from mindgap.core.files import read_json, write_text
 from mindgap.report.estimate import Estimate, count, decimal, listed, sentence
-from mindgap.report.explain_rows import CASES, figure_of, focus_findings, focus_parts, parts_of, small_cells
+from mindgap.report.explain_rows import (
+    CASES,
+    coarse_maps,
+    figure_of,
+    focus_findings,
+    focus_parts,
+    parts_of,
+    small_cells,
+)
 from mindgap.report.gallery import Gallery, read_gallery
 from mindgap.report.origin import option_rows
 from mindgap.report.page import Page, Section, render_page
@@ -18,8 +26,6 @@ from mindgap.report.short_place import short_place
 
 EXPLAIN_RECORD = "explain.json"
 EXPLAIN_PAGE = "report.html"
-COARSE_PX = 6
-"""Values along a side of a map, under which focus says little."""
 _MOST_SMALL = 8
 _NO_CAUSE = (
     "A map is not a cause. It shows where activity of the layer speaks for a class, at the layer's resolution; the "
@@ -95,12 +101,8 @@ def _summary(record: Mapping[str, Any], gallery: Gallery | None) -> dict[str, An
 
 def _cautions(record: Mapping[str, Any], gallery: Gallery | None) -> list[str]:
     said = [_NO_CAUSE]
-    height, width = record["map_px"]
-    if min(height, width) < COARSE_PX:
-        said.append(
-            f"The layer's maps have {height} × {width} values: so few cannot follow the border of a lesion, and focus "
-            "stays near 1 wherever the network looks. An earlier --layer has more, as have larger images."
-        )
+    if coarse := coarse_maps(record):
+        said.append(coarse)
     if record["note"]:
         said.append(f"{record['note'][0].upper()}{record['note'][1:]}: the run's own predictions may differ.")
     if record["masks"]["source"] in {"predict", "classical"}:

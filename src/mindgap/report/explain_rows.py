@@ -14,6 +14,8 @@ from mindgap.report.verdict import Verdict, judge
 
 Record = Mapping[str, Any]
 _FEW = 10
+COARSE_PX = 6
+"""Values along a side of a map, under which focus says little."""
 CASES = {"all": "all images", "right": "right cases", "wrong": "wrong cases"}
 FOCUS_GAP = Measure("focus_gap", "Gap in focus", "largest mean focus of a group − smallest")
 
@@ -75,6 +77,17 @@ class FocusPart:
 def parts_of(record: Record) -> dict[str, Record]:
     """What the record says by label; a task of one label per image has an empty name."""
     return record.get("labels") or {"": record}
+
+
+def coarse_maps(record: Record) -> str | None:
+    """That a layer's maps are too coarse to follow a lesion; None where they are not."""
+    height, width = record["map_px"]
+    if min(height, width) >= COARSE_PX:
+        return None
+    return (
+        f"The layer's maps have {height} × {width} values: so few cannot follow the border of a lesion, and focus "
+        "stays near 1 wherever the network looks. An earlier --layer has more, as have larger images."
+    )
 
 
 def focus_parts(record: Record) -> list[FocusPart]:
