@@ -48,6 +48,8 @@ def test_pictures_of_people_are_announced():
 def test_a_layer_with_hardly_a_map_is_said_to_say_little():
     lines = explain_lines(record(map_px=[1, 1]))
     assert lines[-1].startswith("The layer's maps have 1 × 1 values: so few cannot follow the border of a lesion")
+    missing = {"value": None, "low": None, "high": None, "n": 0, "reason": "the store has no lesion masks"}
+    assert len(explain_lines(record(map_px=[1, 1], focus={"all": missing}))) == 2
 
 
 def test_labels_are_told_apart_and_many_are_counted():
