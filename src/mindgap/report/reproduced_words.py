@@ -69,11 +69,15 @@ def step_rows(record: Record) -> list[tuple[str, str, str, str, str]]:
             step["name"],
             step["says"],
             " ".join([step["verb"], *(f"{name}={value}" for name, value in step["options"].items())]),
-            "; ".join([str(step["runs"]), *(f"seed {seed} left out: {why}" for seed, why in step["failed"].items())]),
+            "; ".join([str(step["runs"]), *_left_out(step)]),
             "not counted" if step["image_passes"] is None else amount(step["image_passes"]),
         )
         for step in record["steps"]
     ]
+
+
+def _left_out(step: Record) -> list[str]:
+    return [f"seed {seed} left out: {why}" for seed, why in step.get("failed", {}).items()]
 
 
 def table_rows(record: Record) -> list[tuple[str, list[Cell]]]:

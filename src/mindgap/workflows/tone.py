@@ -124,12 +124,12 @@ def tone(
         "target": target,
         "definition": definition,
         "cut_offs": cut_offs,
-        "quantiles": quantiles,
         "steps": steps,
         "edge": edge,
         "seed": seed,
     }
     asked |= {"constancy": constancy, "source_column": source_column}
+    asked |= {} if quantiles is None else {"quantiles": quantiles}  # as stores without them were always asked for
     masking = found.model_dump(mode="json", exclude={"weights"})
     options = {"store": str(opened.path.resolve()), "fingerprint": opened.fingerprint, "masks": masking, **asked}
     bands_of(np.zeros(0), cut_offs)
@@ -179,7 +179,7 @@ def _build(
         "twin_target_degrees": np.where(shift.possible, targets, np.nan),
         "twin_ita_degrees": reached,
         "twin_tone": bands_of(reached),
-    } | _quantiles(measured.ita_degrees, asked["quantiles"])  # fmt: skip
+    } | _quantiles(measured.ita_degrees, asked.get("quantiles"))  # fmt: skip
     record = ({} if lesions.counts is None else {"masks": lesions.counts}) | {
         "tone": {**asked, "masks": masks.source, "mask_training": lesions.training}
         | tone_record(angles, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
