@@ -217,17 +217,24 @@ def show(options: argparse.Namespace) -> None:
         for name, of in audits.items():
             gaps = [one["attributes"][attribute]["gaps"] for one in of]
             line(attribute, name, *(figure(figure_over_seeds([one[gap] for one in gaps])) for gap in GAPS))
-    heading("over", "network", "beside", "EOdds, images", "over seeds", "p", "worst group, images", "verdict")
     by_name = {model.name: model for model in found}
+    pairs = []
     for first, *others in ((CONTROL, UNPRUNED, *METHODS), (METHODS[1], METHODS[0])):
         record = compare_models([by_name[name] for name in (first, *others)], ComparisonOptions(gap=GAP, **how))
-        for attribute in attributes:
+        pairs += [(name, first, record) for name in others]
+    heading("network", "beside", "accuracy, images", "over seeds", "p", "reading")
+    for name, first, record in pairs:
+        whole = record["overall"]["accuracy"][name]
+        again = difference_over_seeds(*(accuracies(audits[one]) for one in (first, name)))
+        line(name, first, apart(whole), apart(again), chance(whole), whole["reading"])
+    heading("over", "network", "beside", "EOdds, images", "over seeds", "p", "worst group, images", "verdict")
+    for attribute in attributes:
+        for name, first, record in pairs:
             of = record["attributes"][attribute]
-            for name in others:
-                gap, worst = (of["gaps"][key][name] for key in (GAP, "worst_group_accuracy"))
-                again = difference_over_seeds(*(values(audits[one], attribute) for one in (first, name)))
-                p = "–" if gap["p_holm"] is None else f"{gap['p_holm']:.2f}"
-                line(attribute, name, first, apart(gap), apart(again), p, apart(worst), of["verdict"][name]["word"])
+            gap, worst = (of["gaps"][key][name] for key in (GAP, "worst_group_accuracy"))
+            again = difference_over_seeds(*(values(audits[one], attribute) for one in (first, name)))
+            verdict = of["verdict"][name]["word"]
+            line(attribute, name, first, apart(gap), apart(again), chance(gap), apart(worst), verdict)
 
 
 def heading(*names: str) -> None:
@@ -245,6 +252,16 @@ def line(*cells: str) -> None:
 def values(audits: list[dict[str, Any]], attribute: str) -> list[float | None]:
     """The gap of every seed."""
     return [one["attributes"][attribute]["gaps"][GAP]["value"] for one in audits]
+
+
+def accuracies(audits: list[dict[str, Any]]) -> list[float | None]:
+    """The accuracy of every seed."""
+    return [one["overall"]["accuracy"]["value"] for one in audits]
+
+
+def chance(record: dict[str, Any]) -> str:
+    """Holm's p."""
+    return "–" if record["p_holm"] is None else f"{record['p_holm']:.2f}"
 
 
 def apart(record: dict[str, Any]) -> str:

@@ -62,6 +62,9 @@ def test_the_table_has_every_network_with_its_floor_and_each_pair_over_seeds(pru
         (pruning.UNPRUNED, pruning.CONTROL), ("snnl", pruning.CONTROL), ("magnitude", pruning.CONTROL),
         ("snnl", "magnitude"),
     }  # fmt: skip
+    whole = {(cells[0], cells[1]): cells for cells in rows_of if len(cells) == 6 and cells[1] in right}
+    assert set(whole) == set(pairs)
+    assert whole["snnl", "magnitude"][-1] == "better"
     gap = float(gaps["magnitude"][0].split(" ")[0])
     assert gap > 0.5
     assert pairs["snnl", "magnitude"][4] == f"{-gap:+.3f} [{-gap:+.3f}, {-gap:+.3f}]"

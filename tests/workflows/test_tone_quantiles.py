@@ -33,7 +33,7 @@ def test_quantiles_of_the_angle_are_an_attribute_that_runs_can_use(place, toned,
     assert list(metrics["test"]["attributes"]) == [*found.attributes]
     with pytest.raises(ConfigError, match="attribute 'tone_quantile' has the name of a column that is measured"):
         tone(found, out=tmp_path / "again")
-    with pytest.raises(ConfigError, match="--quantiles 10: not within 2 to 9"):
+    with pytest.raises(ConfigError, match="--quantiles 10: give 2 to 9 groups"):
         tone(place / "store", out=tmp_path / "again", quantiles=10)
     assert not (tmp_path / "again").exists()
 

@@ -75,7 +75,7 @@ def judge_claim(
     shown* where all of it is worse, else *undecidable*.
 
     The interval is about the images and knows nothing of training again. So what it would show is *undecidable* where
-    the difference of one seed lies on the other side of 0, or of the margin.
+    the difference of one seed does not lie on the claimed side of 0, or of the margin.
 
     Args:
         difference: ``value``, ``low``, ``high`` and ``reason`` of the claimed figure, other less baseline.

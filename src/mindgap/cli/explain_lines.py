@@ -25,8 +25,7 @@ def explain_lines(record: Record) -> list[str]:
         lines += [("  " if label else "") + line for line in _part_lines(label, part)]
     if len(parts) > _MOST_LABELS:
         lines.append(f"and {len(parts) - _MOST_LABELS} labels more in the record and on the page")
-    coarse = coarse_maps(record)
-    if coarse and any(part["focus"]["all"]["value"] is not None for part in parts.values()):
+    if coarse := coarse_maps(record):
         lines.append(coarse)
     if record["gallery"] is not None:
         n = len(record["gallery"]["examples"])

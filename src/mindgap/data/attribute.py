@@ -21,8 +21,8 @@ from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_n
 from mindgap.core.groups import Groups
 from mindgap.data.table import column_of, numbered
 
-MEASURED = frozenset({"tone", "tone_quantile", "ita_degrees"})
-"""Columns that only ``mindgap tone`` makes, from the pixels of a store."""
+MEASURED = dict.fromkeys(("tone", "ita_degrees"), "mindgap tone") | {"tone_quantile": "mindgap tone --quantiles 3"}
+"""Columns that are made from the pixels of a store, and by which command."""
 
 
 class Grouped(NamedTuple):
@@ -71,8 +71,8 @@ class Factor:
         if self.column not in columns.columns:
             if self.column in MEASURED:
                 raise UnknownNameError(
-                    f"no column {self.column!r}: it exists only after `mindgap tone`, which measures it in a prepared "
-                    "store; leave it out of --attributes"
+                    f"no column {self.column!r}: it exists only after `{MEASURED[self.column]}`, which measures it in "
+                    "a prepared store; leave it out of --attributes"
                 )
             names = near_names(self.column, map(str, columns.columns))
             raise UnknownNameError(f"no column {self.column!r} for the attribute; {names}")

@@ -217,7 +217,7 @@ class Store:
         if attribute not in self.info.attributes:
             names = near_names(attribute, self.attributes)
             if attribute in MEASURED:
-                names = f"it exists only after `mindgap tone`; known: {', '.join(sorted(self.attributes))}"
+                names = f"it exists only after `{MEASURED[attribute]}`; known: {', '.join(sorted(self.attributes))}"
             raise UnknownNameError(f"{self.path}: no attribute {attribute!r}; {names}")
         names = tuple(group.name for group in self.info.attributes[attribute].groups)
         return Groups(attribute, names, numbered(column_of(self.table, attribute), names))

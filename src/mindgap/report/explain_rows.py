@@ -80,9 +80,10 @@ def parts_of(record: Record) -> dict[str, Record]:
 
 
 def coarse_maps(record: Record) -> str | None:
-    """That a layer's maps are too coarse to follow a lesion; None where they are not."""
+    """That a layer's maps are too coarse to follow a lesion; None where they are not, or no focus is known."""
     height, width = record["map_px"]
-    if min(height, width) >= COARSE_PX:
+    known = any(part["focus"]["all"]["value"] is not None for part in parts_of(record).values())
+    if min(height, width) >= COARSE_PX or not known:
         return None
     return (
         f"The layer's maps have {height} × {width} values: so few cannot follow the border of a lesion, and focus "

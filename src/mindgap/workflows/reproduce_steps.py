@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mindgap.core.errors import ConfigError, TrainingFailure
+from mindgap.core.errors import ConfigError, OutOfMemoryFailure, TrainingFailure
 from mindgap.core.files import read_json
 from mindgap.workflows.reproduce_recipe import BASED, MAIN, Recipe, Scale, Step
 
@@ -34,6 +34,7 @@ class Made:
         seeds: of these runs.
         record: what the verb returned for the first of them.
         failed: why another seed has none, by its number.
+        lost: image passes and seconds of trainings that failed, where they are known.
     """
 
     step: Step
@@ -42,6 +43,7 @@ class Made:
     seeds: tuple[int, ...]
     record: Mapping[str, Any]
     failed: Mapping[int, str] = field(default_factory=dict)
+    lost: tuple[Mapping[str, float], ...] = ()
 
     def members(self) -> dict[str, Networks]:
         """Networks with predictions, by what a row calls them."""
@@ -75,7 +77,7 @@ class Made:
         return len(self.folders)
 
     def spent(self) -> dict[str, float | None]:
-        """Image passes and seconds of all seeds, a pruning's counterparts and controls included.
+        """Image passes and seconds of all seeds, with those that failed, and a pruning's counterparts and controls.
 
         None where they are not counted.
         """
@@ -93,6 +95,7 @@ class Made:
             return None
         folders = [*self.folders, *(place for folder in self.folders for place in sorted(folder.glob("rows/*")))]
         trained = sum(read_json(folder / "metrics.json")["training"].get(name) or 0 for folder in folders)
+        trained += sum(one.get(name) or 0 for one in self.lost)
         pruned = [read_json(folder / "prune.json") for folder in folders if (folder / "prune.json").is_file()]
         return trained + sum(one.get(name) or 0 for record in pruned for one in record["control"])
 
@@ -130,10 +133,11 @@ class Steps:
     made: dict[str, Made] = field(default_factory=dict)
 
     def carry_out(self, step: Step) -> Made:
-        """Calls the step's verb; a training that fails leaves its seed out, with the reason.
+        """Calls the step's verb; a training that diverges leaves its seed out, with the reason.
 
         Raises:
-            TrainingFailure: not a training of one seed, but a search or a comparison came to nothing.
+            TrainingFailure: not a training of one seed, but a search or a comparison came to nothing, or memory ran
+                out, for which something else on the machine may be the cause: the same call goes on.
         """
         options = step.options_at(self.scale)
         asked_seeds = int(options.pop("seeds", 1)) if step.verb != "compare" else 1
@@ -142,15 +146,17 @@ class Steps:
         failed = {} if base is None else dict(base.failed)
         several = len(seeds) + len(failed) > 1
         done: list[tuple[int, Path, Mapping[str, Any], dict[str, Any]]] = []
-        for number, seed in enumerate(seeds):
+        lost: list[Mapping[str, float]] = []
+        for seed in seeds:
             folder = self.out / (f"{step.name}_{seed}" if several else step.name)
-            resolved = self._resolved(options, number)
             try:
+                resolved = self._resolved(options, seed)
                 record = self._call(step, resolved, folder, seed=seed)
             except TrainingFailure as failure:
-                if step.verb not in FALLIBLE:
+                if step.verb not in FALLIBLE or isinstance(failure, OutOfMemoryFailure):
                     raise
                 failed[seed] = str(failure)
+                lost.append(failure.spent)
             else:
                 done.append((seed, folder, record, resolved))
         told = dict(options)
@@ -158,7 +164,7 @@ class Steps:
             told["ratios"] = done[0][3]["ratios"]
         made = Made(
             step, told, tuple(folder for _, folder, *_ in done), tuple(seed for seed, *_ in done),
-            done[0][2] if done else {}, failed,
+            done[0][2] if done else {}, failed, tuple(lost),
         )  # fmt: skip
         self.made[step.name] = made
         return made
@@ -167,17 +173,24 @@ class Steps:
         """The step whose runs a pruning or a tuning starts from."""
         return self.made[str(options["run"]).removeprefix("@")] if step.verb in BASED else None
 
-    def _resolved(self, options: Mapping[str, Any], number: int) -> dict[str, Any]:
+    def _resolved(self, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
         found = {}
         for key, value in options.items():
             refers = isinstance(value, str) and value.startswith("@")
-            found[key] = self._refer(value[1:], number) if refers else value
+            found[key] = self._refer(value[1:], seed) if refers else value
         return found
 
-    def _refer(self, reference: str, number: int) -> str:
+    def _refer(self, reference: str, seed: int) -> str:
+        """What a reference stands for: of a step of several seeds, the run of this one.
+
+        Raises:
+            TrainingFailure: that run came to nothing.
+        """
         name, _, what = reference.partition(".")
         made = self.made[name]
-        folder = made.folders[min(number, len(made.folders) - 1)]
+        if seed in made.failed or not made.folders:
+            raise TrainingFailure(made.failed.get(seed) or next(iter(made.failed.values())))
+        folder = dict(zip(made.seeds, made.folders, strict=True)).get(seed, made.folders[-1])
         if what == "ratios":
             record = made.record
             chosen = next(trial for trial in record["trials"] if trial["slot"] == record["chosen"])

@@ -70,9 +70,9 @@ class Table:
         if metric is None:
             return None
         if self.store.task == "multi-label":
-            first = next(iter(self._folders.values()))
+            first = next(filter(None, self._folders.values()), ())
             audits = [_test_of(folder)["labels"] for folder in first]
-            rows = {label: [audit[label] for audit in audits] for label in self.store.classes}
+            rows = {label: [audit[label] for audit in audits] for label in self.store.classes if audits}
         else:
             rows = {
                 label: [_test_of(folder) for folder in folders] for label, folders in self._folders.items() if folders
@@ -157,7 +157,8 @@ class Table:
         }
         if not by_label:
             return record | self._judged(claim, _undefined("no label was tuned"), None)
-        return record | {"labels": by_label, "difference": None, "verdict": None, "why": None}
+        none = {"difference": None, "verdict": None, "why": None}
+        return record | {"labels": by_label, "left_out": sorted(left_out), **none}
 
     def _cannot_judge(self, claim: Claim, figure: Figure) -> str | None:
         """Why a claim is undecidable whatever was measured; None if it is not."""
@@ -168,8 +169,13 @@ class Table:
         first = audit["labels"][self.store.classes[0]] if self.store.task == "multi-label" else audit
         if (reason := self._absent(figure, first)) is not None:
             return reason
+        if claim.than is not None and not {*self._seeds(claim.row)} & {*self._seeds(claim.than)}:
+            return "the rows have no seed in common"
         kept = _kept(self._folders[claim.row])
         return "no iteration of pruning was kept" if kept is not None and not any(kept) else None
+
+    def _seeds(self, row: str) -> list[int]:
+        return [seed for seed, _ in self._networks[row]]
 
     def _beyond_chance(self, claim: Claim, figure: Figure, name: str) -> Record:
         """Whether a row's gap, of several labels each, is more than chance."""

@@ -128,13 +128,12 @@ def tone(
         "edge": edge,
         "seed": seed,
     }
-    asked |= {"constancy": constancy, "source_column": source_column}
-    asked |= {} if quantiles is None else {"quantiles": quantiles}  # as stores without them were always asked for
+    asked |= {"constancy": constancy, "source_column": source_column, "quantiles": quantiles}
     masking = found.model_dump(mode="json", exclude={"weights"})
     options = {"store": str(opened.path.resolve()), "fingerprint": opened.fingerprint, "masks": masking, **asked}
     bands_of(np.zeros(0), cut_offs)
     if quantiles is not None and not 2 <= quantiles <= MOST_QUANTILES:
-        raise ConfigError(f"--quantiles {quantiles}: not within 2 to {MOST_QUANTILES}")
+        raise ConfigError(f"--quantiles {quantiles}: give 2 to {MOST_QUANTILES} groups")
     _refuse_taken_names(opened, ATTRIBUTES if quantiles else ATTRIBUTES[:1])
     parse(ShiftSettings, {"steps": steps}, source="tone")
     if target != FLATTEN:
@@ -179,7 +178,7 @@ def _build(
         "twin_target_degrees": np.where(shift.possible, targets, np.nan),
         "twin_ita_degrees": reached,
         "twin_tone": bands_of(reached),
-    } | _quantiles(measured.ita_degrees, asked.get("quantiles"))  # fmt: skip
+    } | _quantiles(measured.ita_degrees, asked["quantiles"])  # fmt: skip
     record = ({} if lesions.counts is None else {"masks": lesions.counts}) | {
         "tone": {**asked, "masks": masks.source, "mask_training": lesions.training}
         | tone_record(angles, columns, shift=shift, source_bands=bands, settings=settings, changed=changed),
@@ -201,10 +200,10 @@ def _quantiles(degrees: Floats, number: int | None) -> dict[str, Any]:
 
 def _refuse_taken_names(store: Store, made: tuple[str, ...]) -> None:
     """An attribute by the name of a measured column would be lost under it, or be of an earlier measurement."""
-    if taken := sorted(set(store.attributes) & MEASURED - set(made)):
+    if taken := sorted(set(store.attributes) & (set(MEASURED) - set(made))):
         raise ConfigError(
-            f"{store.path}: its attribute {taken[0]!r} has the name of a column that is measured here; prepare the "
-            "store without it, and cut the angles with --quantiles"
+            f"{store.path}: its attribute {taken[0]!r} has the name of a column that is measured here; give "
+            "--quantiles, which makes tone_quantile anew, or prepare the store without it"
         )
 
 
