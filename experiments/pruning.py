@@ -172,6 +172,8 @@ def models(options: argparse.Namespace) -> list[Model]:
     """Each network's predictions of the test split, a seed each; the control first."""
     store = Store.open(options.store)
     found = kept(options)
+    if not found:
+        raise DataError(f"{kept_file(options)}: no seed is finished yet")
     if odd := [line["seed"] for line in found if line["fingerprint"] != store.fingerprint]:
         raise DataError(f"{options.store}: is not the store of the kept seeds {odd}; prepare it as they were")
     seeds, test = tuple(line["seed"] for line in found), store.rows("test")
@@ -200,7 +202,7 @@ def control_of(store: Store, base: Path, folder: Path) -> Any:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Three Markdown tables: all images, the gaps of every attribute, and the networks in pairs."""
+    """Markdown tables: all images, the gaps of every attribute, and accuracy and gaps of networks in pairs."""
     found = models(options)
     attributes = options.attributes.split(",") if options.attributes else list(Store.open(options.store).attributes)
     how = {"bootstrap": options.bootstrap, "permutations": options.permutations}

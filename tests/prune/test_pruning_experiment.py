@@ -72,8 +72,10 @@ def test_the_table_has_every_network_with_its_floor_and_each_pair_over_seeds(pru
     assert pairs["magnitude", pruning.CONTROL][-1] == "no difference shown"
 
 
-def test_another_store_is_refused(pruning, tmp_path):
+def test_another_store_and_one_without_a_finished_seed_are_refused(pruning, tmp_path):
     place = write_tiny_store(tmp_path / "store")
+    with pytest.raises(pruning.DataError, match="no seed is finished yet"):
+        pruning.show(asked(place, "made"))
     line = json.dumps({"seed": 0, "fingerprint": "of another", "test": {}})
     (tmp_path / "pruning_made_0.02.jsonl").write_text(line + "\n", encoding="utf-8")
     with pytest.raises(pruning.DataError, match="is not the store of the kept seeds"):

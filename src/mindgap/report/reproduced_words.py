@@ -151,7 +151,7 @@ def _over_seeds(seeds: Record | None) -> str:
     if seeds is None:
         return ""
     if seeds["low"] is None:
-        return ". One seed: training again may change it"
+        return f". Over seeds no interval: {seeds['reason']}"
     return f". Over {seeds['n_seeds']} seeds [{signed(seeds['low'])}, {signed(seeds['high'])}]"
 
 

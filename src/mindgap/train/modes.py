@@ -70,7 +70,7 @@ def in_mode(module: nn.Module, mode: Mode) -> Iterator[None]:
     for child in module.modules():
         if is_mended(mode) and isinstance(child, nn.Conv2d) and is_depthwise(child):
             _override(child, functools.partial(mended_depthwise, child))
-        elif is_narrow(mode) and isinstance(child, nn.Conv2d) and is_croppable(child):
+        elif is_narrow(mode) and is_croppable(child):
             _override(child, functools.partial(cropped_convolution, child))
     if is_fused(mode):
         for child, forward in fused_forwards(module):

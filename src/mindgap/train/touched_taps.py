@@ -7,7 +7,7 @@ such a convolution is computed by the taps that meet a pixel; the gradient of th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ def touched(size: int, *, kernel: int, stride: int, padding: int) -> Taps:
     return Taps(first, end, left) if same else Taps(0, kernel, padding)
 
 
-def is_croppable(module: nn.Module) -> bool:
+def is_croppable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether taps of a module can be left out: a plain convolution that is padded with zeros by half its kernel."""
     if type(module) is not nn.Conv2d or isinstance(module.padding, str):
         return False
