@@ -31,7 +31,7 @@ def test_quantiles_of_the_angle_are_an_attribute_that_runs_can_use(place, toned,
     train(found, network="resnet18", attribute="tone_quantile", mitigation="groupdro", out=tmp_path / "run", **SHORT)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert list(metrics["test"]["attributes"]) == [*found.attributes]
-    with pytest.raises(ConfigError, match="attribute 'tone_quantile' has the name of a column that is measured"):
+    with pytest.raises(ConfigError, match=r"attribute 'tone_quantile' .* measured here; give --quantiles"):
         tone(found, out=tmp_path / "again")
     with pytest.raises(ConfigError, match="--quantiles 10: give 2 to 9 groups"):
         tone(place / "store", out=tmp_path / "again", quantiles=10)
@@ -45,6 +45,6 @@ def test_an_attribute_under_the_name_of_a_measured_column_is_refused(place, tmp_
         images=place / "set" / "images", metadata=tmp_path / "table.csv", masks=place / "set" / "masks", id="image_id",
         label="label", attributes="sex,ita_degrees:quantiles=3", cluster="lesion_id", size=48, out=tmp_path / "store",
     )  # fmt: skip
-    with pytest.raises(ConfigError, match="attribute 'ita_degrees' has the name of a column that is measured here"):
+    with pytest.raises(ConfigError, match=r"attribute 'ita_degrees' .* measured here; prepare the store without it"):
         tone(tmp_path / "store", out=tmp_path / "new")
     assert not (tmp_path / "new").exists()

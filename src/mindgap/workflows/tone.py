@@ -201,9 +201,11 @@ def _quantiles(degrees: Floats, number: int | None) -> dict[str, Any]:
 def _refuse_taken_names(store: Store, made: tuple[str, ...]) -> None:
     """An attribute by the name of a measured column would be lost under it, or be of an earlier measurement."""
     if taken := sorted(set(store.attributes) & (set(MEASURED) - set(made))):
+        advice = (
+            "give --quantiles" if taken[0] in ATTRIBUTES else "prepare the store without it, then cut with --quantiles"
+        )
         raise ConfigError(
-            f"{store.path}: its attribute {taken[0]!r} has the name of a column that is measured here; give "
-            "--quantiles, which makes tone_quantile anew, or prepare the store without it"
+            f"{store.path}: its attribute {taken[0]!r} has the name of a column that is measured here; {advice}"
         )
 
 
