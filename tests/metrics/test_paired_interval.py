@@ -52,8 +52,10 @@ def test_groups_that_may_be_alike_are_allowed_for():
     assert -0.05 < low < 0
 
 
-def test_models_that_never_differ_have_no_interval():
-    low, high, reason = difference_interval(0.0, Moves(LEVELS), Moves(LEVELS), bends=True, limits=WIDE)
+@pytest.mark.parametrize("alike", [None, np.abs(LEVELS)], ids=["groups told apart", "groups that may be alike"])
+def test_models_that_never_differ_have_no_interval(alike):
+    model = Moves(LEVELS, alike)
+    low, high, reason = difference_interval(0.0, model, model, bends=True, limits=WIDE)
     assert math.isnan(low)
     assert math.isnan(high)
     assert reason == "no interval: almost no resample moves this difference"

@@ -77,12 +77,11 @@ def difference_interval(
     defined = ~np.isnan(moved)
     if defined.sum() < max(1, MIN_DEFINED * len(moved)):
         return no_bounds(f"no interval: {undefined_note(moved)}")
-    if bends:
-        low, high = _bent(_taken(first, defined), _taken(second, defined))
-    else:
-        low, high = _points(moved[defined])
+    low, high = _points(moved[defined])
     if high - low <= NO_WIDTH:
         return no_bounds(UNMOVED)
+    if bends:
+        low, high = _bent(_taken(first, defined), _taken(second, defined))
     most = limits[1] - limits[0]
     return max(-most, min(value, value + low)), min(most, max(value, value + high)), None
 
