@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mindgap.audit.claim import NOT_SHOWN, SHOWN, UNDECIDABLE, judge_claim, judge_gap
 from mindgap.core.errors import ConfigError
+from mindgap.metrics.paired_interval import UNMOVED
 
 
 def verdict(low, high, **options):
@@ -61,6 +62,34 @@ def test_seeds_of_no_loss_are_held_against_the_margin_and_cannot_show_what_the_i
     assert verdict(-0.05, -0.03, by_seed=[0.01], **options) == NOT_SHOWN
 
 
+TESTED = {"value": -0.2, "low": -0.3, "high": -0.1}
+
+
+@pytest.mark.parametrize(
+    ("p_value", "p_holm", "expected", "why"),
+    [
+        (0.001, 0.05, SHOWN, "claimed side"),
+        (0.02, 0.06, UNDECIDABLE, "p = 0.060"),
+        (1 / 101, 0.06, UNDECIDABLE, "too few permutations"),
+        (None, None, UNDECIDABLE, "no permutations were asked for"),
+    ],
+)
+def test_an_interval_alone_shows_nothing_that_the_swap_test_does_not(p_value, p_holm, expected, why):
+    tested = TESTED | {"p_value": p_value, "p_holm": p_holm}
+    found = judge_claim(tested, direction="smaller", published=-0.2, permutations=100)
+    assert found.verdict == expected
+    assert why in found.why
+    assert judge_claim(tested, direction="larger", published=0.2, permutations=100).verdict == NOT_SHOWN
+
+
+def test_two_that_do_not_differ_lose_nothing_and_change_nothing():
+    alike = {"value": 0.0, "low": None, "high": None, "reason": UNMOVED, "p_value": 1.0, "p_holm": 1.0}
+    assert judge_claim(alike, direction="larger", published=None, margin=0.05).verdict == SHOWN
+    assert judge_claim(alike, direction="larger", published=0.1).verdict == NOT_SHOWN
+    few = alike | {"reason": "no interval: group 'a' has 3 clusters"}
+    assert judge_claim(few, direction="larger", published=None, margin=0.05).verdict == UNDECIDABLE
+
+
 def test_without_an_interval_nothing_is_decided_and_the_reason_is_told():
     found = judge_claim(
         {"value": None, "low": None, "high": None, "reason": "one group"}, direction="smaller", published=-1
@@ -105,3 +134,4 @@ def test_a_gap_is_there_where_every_seed_says_so(chances, expected):
 def test_too_few_permutations_decide_nothing():
     assert judge_gap([1 / 11], permutations=10).verdict == UNDECIDABLE
     assert judge_gap([1 / 20], permutations=19).verdict == SHOWN
+    assert judge_gap([0.05], permutations=19, together=2).verdict == UNDECIDABLE

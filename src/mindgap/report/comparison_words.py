@@ -119,7 +119,8 @@ def _sentence(
     if word == "levels down":
         return (
             f"{model} levels down beside {baseline}: {_moved(gap, what)}, while its worst group's accuracy is over a "
-            "point lower by the point estimate. The gap shrinks because groups lose, not because the worst off gain"
+            "point lower by the point estimate. So it is not shown that the worst off gain, and groups that lose can "
+            "shrink a gap too"
         )
     if word == "hurts":
         why = [_moved(gap, what)] if gap["reading"] == "worse" else []

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mindgap.report.estimate import amount, count, decimal, listed, signed
+from mindgap.report.estimate import amount, count, decimal, listed, p_equals, signed
 
 Record = Mapping[str, Any]
 VERDICTS = ("shown", "not shown", "undecidable at this n")
@@ -131,7 +131,9 @@ def _claim_line(claim: Record, *, over: str) -> ClaimLine:
     if labels:
         by_verdict = {name: [label for label, of in labels.items() if of["verdict"] == name] for name in VERDICTS}
         parts = [f"{name} for {listed(of)}" for name, of in by_verdict.items() if of]
-        behind = f"{len(labels)} labels, each by its own 95\u202f% interval and by its seeds"
+        behind = (
+            f"{len(labels)} labels, each by its own 95\u202f% interval, its swap test (adjusted for all) and its seeds"
+        )
         behind += f"; not tuned: {listed(claim['left_out'])}" if claim.get("left_out") else ""
         return ClaimLine(claim["says"] + over, "; ".join(parts), behind)
     difference = claim.get("difference") or {}
@@ -140,6 +142,8 @@ def _claim_line(claim: Record, *, over: str) -> ClaimLine:
         ends = difference.get("low"), difference.get("high")
         spread = "" if None in ends else f" [{signed(ends[0])}, {signed(ends[1])}]"
         behind = f"measured {signed(difference['value'])}{spread}"
+        if difference.get("p_holm") is not None:
+            behind += f", {p_equals(difference['p_holm'])}"
         if claim.get("published") is not None:
             behind += f", published {signed(claim['published'])}"
         behind += f": {claim['why']}" + _over_seeds(claim.get("seeds"))

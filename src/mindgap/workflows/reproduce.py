@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 from mindgap.core.files import jsonable, read_json, write_json
@@ -103,8 +105,12 @@ def _checked(recipe: Recipe, store: Store, options: ReproduceOptions) -> str:
     if any(step.verb != TONE for step in recipe.steps):
         if store.task != recipe.task:
             raise DataError(f"{store.path}: is {store.task}; recipe {recipe.name} is for {recipe.task} data")
-        if not len(store.rows("test")):
+        test = store.rows("test")
+        if not len(test):
             raise DataError(f"{store.path}: has no test images, on which a table is judged; prepare it with some")
+        there = np.unique(store.groups(about).ids[test])
+        if (there >= 0).sum() < 2:
+            raise DataError(f"{store.path}: fewer than two groups of {about!r} have test images; nothing to compare")
     elif store.masks is None:
         raise ConfigError(f"{store.path}: has no lesion masks; prepare it with --masks, or run mindgap tone yourself")
     return about

@@ -12,6 +12,7 @@ from mindgap.audit.comparison import ComparisonOptions, compare_models
 from mindgap.audit.method_figures import difference_over_seeds, figure_over_seeds
 from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
+from mindgap.metrics.holm import holm
 from mindgap.metrics.metric import METRICS, AbstractGapMetric
 from mindgap.search.chosen import kept_probabilities
 from mindgap.train.store_predictions import to_predictions
@@ -61,8 +62,21 @@ class Table:
         return [self._row(row) for row in self.recipe.rows]
 
     def claims(self) -> list[Record]:
-        """Every claim: the printed difference, ours (of several labels each), the verdict and why."""
-        return [self._claim(claim) for claim in self.recipe.claims]
+        """Every claim: the printed difference, ours (of several labels each), the verdict and why.
+
+        Swap tests are adjusted (Holm) over the labels of a claim; where there are none, over the recipe's claims.
+        """
+        records = [self._claim(claim) for claim in self.recipe.claims]
+        together = {
+            number: record["difference"]
+            for number, (claim, record) in enumerate(zip(self.recipe.claims, records, strict=True))
+            if record["labels"] is None and record["difference"] and claim.margin is None
+        }
+        _adjust(together)
+        for claim, record in zip(self.recipe.claims, records, strict=True):
+            if claim.than is not None or record["difference"]:
+                self._judge(claim, record)
+        return records
 
     def by_group(self) -> Record | None:
         """The recipe's metric by group, of every row, or of every label of the first row."""
@@ -135,7 +149,7 @@ class Table:
         figure, published = self.recipe.figure(claim.figure), self.recipe.published(claim)
         record: Record = claim.model_dump() | {"published": published, "labels": None}
         if (reason := self._cannot_judge(claim, figure)) is not None:
-            return record | self._judged(claim, _undefined(reason), published)
+            return record | _measured(_undefined(reason))
         name = self._named(figure)
         if claim.than is None:
             return record | self._beyond_chance(claim, figure, name)
@@ -143,20 +157,19 @@ class Table:
         options = ComparisonOptions(gap=figure.metric if is_gap else "unfairness", **self._how)
         compared = compare_models([self._model(claim.than), self._model(claim.row)], options)
         if "labels" not in compared:
-            difference = _difference(compared, figure, name, claim.row)
-            return record | self._judged(claim, difference, published, self._over_seeds(claim, figure))
+            return record | _measured(_difference(compared, figure, name, claim.row), self._over_seeds(claim, figure))
         left_out = {
             label for row in (claim.row, claim.than) for folder in self._folders[row] for label in _left_out(folder)
         }
         by_label = {
-            label: self._judged(
-                claim, _difference(of, figure, name, claim.row), None, self._over_seeds(claim, figure, label)
-            )
+            label: _measured(_difference(of, figure, name, claim.row), self._over_seeds(claim, figure, label))
             for label, of in compared["labels"].items()
             if label not in left_out
         }
         if not by_label:
-            return record | self._judged(claim, _undefined("no label was tuned"), None)
+            return record | _measured(_undefined("no label was tuned"))
+        if claim.margin is None:
+            _adjust({label: of["difference"] for label, of in by_label.items()})
         none = {"difference": None, "verdict": None, "why": None}
         return record | {"labels": by_label, "left_out": sorted(left_out), **none}
 
@@ -184,9 +197,18 @@ class Table:
         if self.store.task == "multi-label":
             of_labels = {label: [audit["labels"][label] for audit in audits] for label in self.store.classes}
         found: Record = {}
-        for label, of in of_labels.items():
-            gaps = [audit["attributes"][name]["gaps"][figure.metric] for audit in of]
-            judged = judge_gap([gap["p_value"] for gap in gaps], permutations=self._how["permutations"])
+        by_seed = [
+            holm(
+                {label: of[k]["attributes"][name]["gaps"][figure.metric]["p_value"] for label, of in of_labels.items()}
+            )
+            for k in range(len(audits))
+        ]
+        for label in of_labels:
+            judged = judge_gap(
+                [of_seed[label] for of_seed in by_seed],
+                permutations=self._how["permutations"],
+                together=len(of_labels),
+            )
             found[label] = {"difference": None, "verdict": judged.verdict, "why": judged.why}
         if "" in found:
             return found[""]
@@ -209,17 +231,18 @@ class Table:
         found = difference_over_seeds([one for one, _ in pairs], [other for _, other in pairs])
         return found | {"by_seed": [None if None in pair else pair[1] - pair[0] for pair in pairs]}
 
-    def _judged(
-        self, claim: Claim, difference: Mapping[str, Any], published: float | None, seeds: Record | None = None
-    ) -> Record:
-        found = judge_claim(
-            difference,
-            direction=claim.direction,
-            published=published if claim.margin is None else None,
-            margin=claim.margin,
-            by_seed=seeds["by_seed"] if seeds else (),
-        )
-        return {"difference": dict(difference), "seeds": seeds, "verdict": found.verdict, "why": found.why}
+    def _judge(self, claim: Claim, record: Record) -> None:
+        """Puts the verdict into a claim's record, or into that of each label."""
+        for entry in [record] if record["labels"] is None else record["labels"].values():
+            found = judge_claim(
+                entry["difference"],
+                direction=claim.direction,
+                published=record["published"] if claim.margin is None and record["labels"] is None else None,
+                margin=claim.margin,
+                by_seed=entry["seeds"]["by_seed"] if entry["seeds"] else (),
+                permutations=self._how["permutations"],
+            )
+            entry |= {"verdict": found.verdict, "why": found.why}
 
     def _model(self, label: str) -> Model:
         """A row's test predictions, every seed."""
@@ -237,6 +260,18 @@ def _kept(folders: Sequence[Path]) -> list[int] | None:
     """Iterations of pruning behind each folder's network."""
     records = [folder / "prune.json" for folder in folders]
     return [read_json(path)["kept"] for path in records] if records and all(map(Path.is_file, records)) else None
+
+
+def _measured(difference: Mapping[str, Any], seeds: Record | None = None) -> Record:
+    """A difference that is still to be judged."""
+    return {"difference": dict(difference), "seeds": seeds, "verdict": None, "why": None}
+
+
+def _adjust(differences: Mapping[Any, Record]) -> None:
+    """Adjusts the p-values of differences that are judged together, in place."""
+    adjusted = holm({key: one["p_value"] for key, one in differences.items() if "p_value" in one})
+    for key, p in adjusted.items():
+        differences[key]["p_holm"] = p
 
 
 def _undefined(reason: str) -> Record:
@@ -257,4 +292,5 @@ def _test_of(folder: Path) -> Mapping[str, Any]:
 def _difference(compared: Mapping[str, Any], figure: Figure, attribute: str, model: str) -> Mapping[str, Any]:
     if figure.attribute is None:
         return compared["overall"][figure.metric][model]
-    return compared["attributes"][attribute]["gaps"][figure.metric][model]
+    gaps = compared["attributes"][attribute]["gaps"]
+    return gaps[figure.metric][model] if gaps else _undefined("fewer than two groups have rows")

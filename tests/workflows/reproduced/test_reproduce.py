@@ -13,6 +13,7 @@ from mindgap.cli.main import run as command
 from mindgap.core.config import read_toml
 from mindgap.core.errors import MindgapError
 from mindgap.core.files import read_json, write_json
+from mindgap.metrics.holm import holm
 from mindgap.testing.tiny_store import write_tiny_store
 
 COUNTED = {"bootstrap": 60, "permutations": 60, "seed": 0, "attributes": "sex", "cluster": "cluster", "split": "test"}
@@ -59,9 +60,16 @@ def test_every_claim_has_a_verdict_and_what_is_missing_says_why(done: Path) -> N
                 published=claim["published"] if claim["margin"] is None else None,
                 margin=claim["margin"],
                 by_seed=claim["seeds"]["by_seed"],
+                permutations=60,
             )
             assert claim["difference"]["value"] == pytest.approx(sum(claim["seeds"]["by_seed"]) / 2), name
             assert (claim["verdict"], claim["why"]) == (again.verdict, again.why), name
+    tested = [
+        c["difference"] for c in by_name.values() if c["margin"] is None and (c["difference"] or {}).get("p_value")
+    ]
+    adjusted = holm(dict(enumerate(one["p_value"] for one in tested)))
+    assert tested
+    assert [one["p_holm"] for one in tested] == list(adjusted.values())
     audits = [read_json(done / "steps" / f"plain_{seed}" / "metrics.json")["test"] for seed in (0, 1)]
     chances = [audit["attributes"]["sex"]["gaps"]["unfairness"]["p_value"] for audit in audits]
     assert by_name["there is a gap"]["verdict"] == judge_gap(chances, permutations=60).verdict
