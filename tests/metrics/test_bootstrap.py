@@ -12,18 +12,23 @@ REPLICATES = 20_000
 
 
 def replicates_of(rows, number=REPLICATES, seed=0):
-    return np.concatenate(list(bootstrap_counts(rows, replicates=number, generator=np.random.default_rng(seed))))
+    return np.concatenate(
+        [one for one, _ in bootstrap_counts(rows, replicates=number, generator=np.random.default_rng(seed))]
+    )
 
 
 def exact_moments(rows, count):
     """Mean and covariance of the flattened counts where K_s clusters of each set of groups are drawn from K_s.
 
     The draws are multinomial: with x_i what cluster i adds, the mean is Σ x_i and the covariance
-    Σ_s (Σ_{i∈s} x_i x_iᵀ − (Σ_{i∈s} x_i)(Σ_{i∈s} x_i)ᵀ / K_s).
+    Σ_s (Σ_{i∈s} x_i x_iᵀ − (Σ_{i∈s} x_i)(Σ_{i∈s} x_i)ᵀ / K_s). Sets of one cluster are a stratum, or, if there is one
+    such set, in the largest.
     """
     added = np.stack([count(rows, times=rows.clusters == k).ravel() for k in range(rows.n_clusters)])
     sets = [frozenset(rows.group_ids[rows.clusters == k].tolist()) for k in range(rows.n_clusters)]
-    strata = [s if sets.count(s) > 1 else "sets of one cluster" for s in sets]
+    single = [s for s in sets if sets.count(s) == 1]
+    together = "sets of one cluster" if len(single) > 1 else max(sets, key=sets.count)
+    strata = [s if sets.count(s) > 1 else together for s in sets]
     covariance = np.zeros((added.shape[1], added.shape[1]))
     for stratum in dict.fromkeys(strata):
         own = added[[s == stratum for s in strata]]
@@ -61,6 +66,17 @@ def test_a_group_whose_clusters_all_hold_other_sets_of_groups_still_varies():
     counts = replicates_of(rows, 500)[:, 0, 0]
     assert np.all(counts.sum(axis=1) == 6)
     assert counts[:, 0].std() == pytest.approx(np.sqrt(6 / 4), rel=0.15)
+
+
+def test_a_single_cluster_that_holds_most_of_a_group_is_not_in_every_replicate():
+    # a cluster of 60 rows of either group, beside ten of one row in each
+    ids = np.repeat([0, 1, 0, 1], [60, 60, 10, 10])
+    clusters = np.concatenate([np.zeros(120, dtype=np.int64), np.arange(1, 21)])
+    rows = ClusteredRows.of(np.zeros_like(ids), clusters % 2, ids, clusters, n_groups=2, n_classes=2)
+    sizes = replicates_of(rows, 2000)[:, 0].sum(axis=(1, 2))
+    assert sizes.min() < 60
+    assert sizes.max() > 120
+    assert sizes.mean() == pytest.approx(70, rel=0.1)
 
 
 def test_every_replicate_holds_as_many_rows_of_a_group_where_every_row_is_a_cluster():

@@ -122,7 +122,7 @@ def coverage(name, accuracies, sizes, *, trials, cluster_of=1):
             np.bincount(rows.cells, minlength=rows.n_cells).reshape(rows.shape) * 1.0, names, ("r", "w")
         )
         stream = bootstrap_counts(rows, replicates=400, generator=generator)
-        replicates = observed.replicates(np.concatenate(list(stream)))
+        replicates = observed.replicates(np.concatenate([counts for counts, _ in stream]))
         value, values = float(metric.value(observed, observed)), metric.value(replicates, observed)
         distances = metric.distance(replicates, observed)
         for k, kind in enumerate((metric.interval, "percentile")):

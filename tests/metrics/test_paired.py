@@ -66,6 +66,16 @@ def test_made_up_clusters_of_a_group_without_errors_are_the_same_for_all_models(
     np.testing.assert_array_equal(chunk[0].counts.accuracy, chunk[1].counts.accuracy)
 
 
+def test_and_whatever_another_group_needs_in_one_model_alone():
+    groups = np.repeat([0, 1], 30)
+    perfect, errs = np.ones(60, dtype=bool), np.arange(60) % 3 != 0
+    models = [resampling(perfect, groups=groups), resampling(errs | (groups == 1), groups=groups)]
+    (chunk,) = paired_bootstrap(models, replicates=50, generator=np.random.default_rng(0))
+    first, second = (one.counts.accuracy[:, 1] for one in chunk)
+    assert first.min() < 1
+    np.testing.assert_array_equal(first, second)
+
+
 def test_a_swap_moves_whole_clusters_and_keeps_what_both_models_say_together():
     clusters = np.array([0, 0, 1, 1, 2])
     pair = SwappedRows.between(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mindgap.audit.few_cells import CellClusters
 from mindgap.audit.gap_records import GapRecords, column
 from mindgap.audit.measured import AuditOptions, Measured, measure_attribute
 from mindgap.audit.record import NO_SCORES, Record, few_clusters, rate_bounds, value_record
@@ -48,8 +49,8 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
     measured = measure_attribute(resampling, options, attribute=groups.attribute, gaps=comparable)
     compared, reference = observed.keep(present), resampling.reference.keep(present)
     clusters, by_class = clusters_by_group(resampling.rows), clusters_by_cell(resampling.rows)
-    doubt = gap_doubt(compared.counts.groups, clusters[present])
-    gaps = GapRecords(compared, reference, measured, doubt)
+    cells = CellClusters.of(resampling.rows, present, groups=observed.counts.groups, classes=resampling.classes)
+    gaps = GapRecords(compared, reference, measured, cells)
     return {
         "n": int(observed.counts.sizes.sum()),
         "unknown": int((~groups.known).sum()),
@@ -123,14 +124,6 @@ def rarest_class(classes: tuple[str, ...], clusters: Integers) -> tuple[str, int
     there = np.flatnonzero(clusters)
     index = there[clusters[there].argmin()] if there.size else 0
     return classes[index], int(clusters[index])
-
-
-def gap_doubt(groups: tuple[str, ...], clusters: Integers) -> str | None:
-    """Why no gap between these groups has an interval; None if it can have one."""
-    if not len(groups) or clusters.min() >= MIN_CLUSTERS:
-        return None
-    smallest = int(clusters.argmin())
-    return few_clusters(f"group {groups[smallest]!r}", int(clusters[smallest]))
 
 
 def _notes(resampling: Resampling, compared: GroupSample, measured: Measured) -> dict[str, str]:

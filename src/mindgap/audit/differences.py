@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mindgap.audit.alike import at, moves_if_alike
-from mindgap.audit.attribute_audit import gap_doubt, rarest_class
+from mindgap.audit.attribute_audit import rarest_class
+from mindgap.audit.few_cells import CellClusters
 from mindgap.audit.paired_measures import Key, Values, View
 from mindgap.audit.record import NO_SCORES, Record, number, rate_doubt, value_record
 from mindgap.metrics.counts import Floats
@@ -59,6 +60,7 @@ class Differences:
         self.exact = [[view.exact(m, s) for s in of_model] for m, of_model in enumerate(seeds)]
         self.reference = [[view.reference(m, s) for s in of_model] for m, of_model in enumerate(seeds)]
         self.clusters, self.by_class = clusters_by_group(view.any.rows), clusters_by_cell(view.any.rows)
+        self.cells = CellClusters.of(view.any.rows, view.present, groups=view.any.groups, classes=view.any.classes)
 
     def of_group(self, metric: AbstractGroupFigure, index: int, beside: Beside) -> Record:
         """The difference of a group's figure: {value, low, high, n, reason, first, second, p_value, better}."""
@@ -79,10 +81,10 @@ class Differences:
     def of_gap(self, metric: AbstractGapMetric[Any], beside: Beside) -> Record:
         """The difference of a gap, likewise."""
         counts = self.view.any.observed.keep(self.view.present).counts
-        doubts = [gap_doubt(counts.groups, self.clusters[self.view.present])]
+        doubts = [self.cells.of_groups()]
         for m, s in beside.members:
             statistic = self._statistic(metric, self.view.observed(m, s))
-            doubts.append(None if statistic is None else metric.no_interval(statistic))
+            doubts.append(None if statistic is None else self.cells.of_gap(metric, statistic))
 
         def reason(sample: GroupSample) -> str:
             statistic = self._statistic(metric, sample)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mindgap.audit.few_cells import CellClusters
 from mindgap.audit.measured import Measured
 from mindgap.audit.record import NO_SCORES, Record, gap_record, undefined_gap, value_record
 from mindgap.metrics.counts import Floats
@@ -22,11 +23,11 @@ class GapRecords:
         compared: the sample, of the groups with rows.
         reference: the same, measured as replicates are.
         measured: what the metrics say of it and of its resamples.
-        doubt: why no gap between these groups has an interval; None if it can have one.
+        cells: clusters of the groups compared, and of the classes within them.
     """
 
-    def __init__(self, compared: GroupSample, reference: GroupSample, measured: Measured, doubt: str | None) -> None:
-        self.compared, self.reference, self.measured, self.doubt = compared, reference, measured, doubt
+    def __init__(self, compared: GroupSample, reference: GroupSample, measured: Measured, cells: CellClusters) -> None:
+        self.compared, self.reference, self.measured, self.cells = compared, reference, measured, cells
 
     def undefined(self, reason: str) -> Record:
         """All gaps, of which none is defined."""
@@ -55,7 +56,7 @@ class GapRecords:
             value,
             self.measured.resampled["gap", metric.name],
             limits=metric.limits(observed),
-            doubt=self.doubt or metric.no_interval(observed),
+            doubt=self.cells.of_gap(metric, observed),
             upper=self.measured.resampled.get(("rise", metric.name)),
         )
         return value_record(value, bounds, n=metric.rows(observed), reason=metric.reason(observed))
@@ -75,7 +76,8 @@ class GapRecords:
         observed, reference = (getattr(sample, metric.statistic) for sample in (self.compared, self.reference))
         value, judged = (float(metric.class_value(stat, stat)[k]) for stat in (observed, reference))
         replicates = column(self.measured.resampled["class", metric.name], k)
-        bounds = self._bounds(metric, value, replicates, limits=metric.range, doubt=self.doubt)
+        doubt = self.cells.of_class(metric, observed, k)
+        bounds = self._bounds(metric, value, replicates, limits=metric.range, doubt=doubt)
         reason = metric.class_reason(observed, k) if np.isnan(value) else ""
         record = value_record(value, bounds, n=metric.class_rows(observed, k), reason=reason)
         return gap_record(record, metric, judged, permuted=column(self.measured.permuted["class", metric.name], k))

@@ -10,7 +10,7 @@ import numpy as np
 
 from mindgap.core.seed import numpy_generator
 from mindgap.metrics.counts import Floats
-from mindgap.metrics.group_sample import GroupSample
+from mindgap.metrics.group_sample import ON_COUNTS, GroupSample
 from mindgap.metrics.metric import (
     AbstractClassGap,
     AbstractClassRate,
@@ -98,7 +98,7 @@ def measure_attribute(resampling: Resampling, options: AuditOptions, *, attribut
         replicates=options.permutations if gaps else 0,
         generator=numpy_generator(options.seed, "noise", attribute),
         within=WITHIN[options.floor],
-        scores=any(metric.statistic != "counts" and _is_defined(metric, compared) for metric in known),
+        scores=any(metric.statistic not in ON_COUNTS and _is_defined(metric, compared) for metric in known),
     )
     return Measured(
         collect(replicates, measures),

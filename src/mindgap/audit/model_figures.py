@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from mindgap.audit.attribute_audit import gap_doubt, rarest_class
+from mindgap.audit.attribute_audit import rarest_class
+from mindgap.audit.few_cells import CellClusters
 from mindgap.audit.gap_records import GapRecords
 from mindgap.audit.measured import Measured
 from mindgap.audit.paired_measures import Values, View
 from mindgap.audit.record import Record, rate_bounds, value_record
-from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
+from mindgap.metrics.pseudo_clusters import clusters_by_cell
 
 OVERALL = ("accuracy",)
 GAPS = ("worst_group_accuracy", "unfairness", "unfairness_standardized", "equalized_odds_abs_mean", "abroca")
@@ -64,8 +65,7 @@ def _rates(view: View, model: int, replicates: Sequence[Values], name: str) -> l
 
 def _gaps(view: View, model: int, replicates: Sequence[Values]) -> Record:
     known = {metric.name: metric for metric in view.gaps()}
-    clusters = clusters_by_group(view.any.rows)[view.present]
-    doubt = gap_doubt(view.any.observed.keep(view.present).counts.groups, clusters)
+    cells = CellClusters.of(view.any.rows, view.present, groups=view.any.groups, classes=view.any.classes)
     found: Record = {}
     for name in (name for name in GAPS if name in known):
         values: list[Record] = []
@@ -73,7 +73,7 @@ def _gaps(view: View, model: int, replicates: Sequence[Values]) -> Record:
             sample = view.models[model][s]
             measured = Measured({("gap", name): of_seed["distance", name]})
             records = GapRecords(
-                sample.observed.keep(view.present), sample.reference.keep(view.present), measured, doubt
+                sample.observed.keep(view.present), sample.reference.keep(view.present), measured, cells
             )
             values.append(records.figure(known[name]))
         found[name] = over_seeds(values)

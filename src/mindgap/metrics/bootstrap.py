@@ -19,11 +19,16 @@ COMMON = 4
 CHUNK_ENTRIES = 4_000_000
 
 
-def bootstrap_counts(rows: ClusteredRows, *, replicates: int, generator: np.random.Generator) -> Iterator[Floats]:
+def bootstrap_counts(
+    rows: ClusteredRows, *, replicates: int, generator: np.random.Generator
+) -> Iterator[tuple[Floats, Floats | None]]:
     """Counts of bootstrap replicates, in chunks of float64 (r, G, C, C).
 
+    Beside each chunk the same with the pseudo-clusters of classes, None where no class needs one.
+
     Strata are the sets of groups a cluster holds, so every replicate has as many clusters of each set as the sample.
-    (Sets that a single cluster holds are one stratum, where that cluster would be in every replicate.)
+    (Sets that a single cluster holds are one stratum, where that cluster would be in every replicate; a stratum of one
+    joins the largest.)
 
     Args:
         rows: the sample.
@@ -35,8 +40,7 @@ def bootstrap_counts(rows: ClusteredRows, *, replicates: int, generator: np.rand
     for start in range(0, replicates, chunk):
         weights = draw_types(types, replicates=min(chunk, replicates - start), generator=generator)
         counts = types.contributions.accumulate(weights).reshape(-1, *rows.shape)
-        pseudo.add(counts, generator)
-        yield counts
+        yield counts, pseudo.add(counts, generator)
 
 
 def draw_types(types: ClusterTypes, *, replicates: int, generator: np.random.Generator) -> Floats:

@@ -135,3 +135,13 @@ def spread(values: Floats, *, axis: int = -1) -> Floats:
     """Largest minus smallest along an axis: a seminorm; NaN where any entry is."""
     with np.errstate(invalid="ignore"):
         return values.max(axis=axis) - values.min(axis=axis)
+
+
+def other_classes_note(there: NDArray[np.bool_], *, groups: tuple[str, ...], classes: tuple[str, ...]) -> str | None:
+    """What to say of means over each group's own classes, bool (G, C); None where all groups have the same."""
+    lacking = [
+        f"{name}: {', '.join(groups[g] for g in np.flatnonzero(~there[:, k]).tolist())}"
+        for k, name in enumerate(classes)
+        if there[:, k].any() and not there[:, k].all()
+    ]
+    return f"groups' means are over different classes; lacking ({'; '.join(lacking)})" if lacking else None

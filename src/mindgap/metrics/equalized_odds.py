@@ -15,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.metrics.counts import Floats, GroupCounts, divide
+from mindgap.metrics.group_sample import Statistic
 from mindgap.metrics.metric import AbstractClassGap, AbstractGapMetric, IntervalKind
 
 
 class AbstractOddsGap(AbstractGapMetric):
     """A seminorm of the TPR and FPR of every class, and its mean, sum or largest over the classes compared."""
 
+    statistic: ClassVar[Statistic] = "class_counts"
     interval: ClassVar[IntervalKind] = "norm_pivot"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def cells(self, observed: GroupCounts) -> NDArray[np.bool_]:
+        """Positives and negatives of the classes compared."""
+        return odds_cells(observed)
 
     @abstractmethod
     def class_norm(self, rates: Floats) -> Floats:
@@ -68,10 +74,7 @@ class AbstractClassOddsGap(AbstractOddsGap, AbstractClassGap):
         return self.class_norm(_moves(counts, observed))
 
     def class_rows(self, observed: GroupCounts, index: int) -> int:
-        """The smallest number of positives or of negatives in a group.
-
-        A rate of 0 or 1 among few rows does not vary in resamples, so the interval is then too short.
-        """
+        """The smallest number of positives or of negatives in a group."""
         positives = observed.support[:, index]
         return int(np.minimum(positives, observed.sizes - positives).min())
 
@@ -83,6 +86,12 @@ class AbstractClassOddsGap(AbstractOddsGap, AbstractClassGap):
 def usable_classes(observed: GroupCounts) -> NDArray[np.bool_]:
     """Bool (C,): the classes with positives and negatives in every group."""
     return np.all((observed.support > 0) & (observed.support < observed.sizes[:, None]), axis=-2)
+
+
+def odds_cells(observed: GroupCounts, *, positives: bool = True, negatives: bool = True) -> NDArray[np.bool_]:
+    """Bool (2, G, C): the positives, the negatives, or both, of the usable classes in every group."""
+    sides = np.array([positives, negatives])[:, None, None]
+    return sides & np.broadcast_to(usable_classes(observed), (2, *observed.support.shape))
 
 
 def odds_rates(counts: GroupCounts, observed: GroupCounts) -> Floats:

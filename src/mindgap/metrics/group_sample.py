@@ -12,7 +12,9 @@ from mindgap.metrics.counts import GroupCounts
 from mindgap.metrics.group_roc import GroupRoc
 from mindgap.metrics.reliability import GroupReliability
 
-Statistic = Literal["counts", "roc", "reliability"]
+Statistic = Literal["counts", "class_counts", "roc", "reliability"]
+ON_COUNTS: tuple[Statistic, ...] = ("counts", "class_counts")
+"""What predicted classes alone give."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +25,18 @@ class GroupSample:
         counts: confusion counts of every group.
         roc: ROC curves; None where only predicted classes are known.
         reliability: confidence against accuracy; None likewise.
+        pseudo: counts of replicates with pseudo-clusters class by class; None where no class needs one.
     """
 
     counts: GroupCounts
     roc: GroupRoc | None = None
     reliability: GroupReliability | None = None
+    pseudo: GroupCounts | None = None
+
+    @property
+    def class_counts(self) -> GroupCounts:
+        """The counts for what compares groups class by class: in replicates a class that is all right varies too."""
+        return self.counts if self.pseudo is None else self.pseudo
 
     def has(self, statistic: Statistic) -> bool:
         """Whether the statistic is known."""
@@ -41,6 +50,7 @@ class GroupSample:
             self.counts.keep(groups),
             None if self.roc is None else self.roc.keep(groups),
             None if self.reliability is None else self.reliability.keep(groups),
+            None if self.pseudo is None else self.pseudo.keep(groups),
         )
 
     def replicate(self, index: int) -> GroupSample:
@@ -51,4 +61,5 @@ class GroupSample:
             roc = GroupRoc(**named, groups=roc.groups, classes=roc.classes)
         if reliability is not None:
             reliability = GroupReliability(reliability.surplus[index], reliability.sizes[index], reliability.groups)
-        return GroupSample(counts.replicates(counts.counts[index]), roc, reliability)
+        pseudo = None if self.pseudo is None else counts.replicates(self.pseudo.counts[index])
+        return GroupSample(counts.replicates(counts.counts[index]), roc, reliability, pseudo)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import TypeVar
 
 from mindgap.core.registry import Registry
@@ -94,7 +95,7 @@ class AbstractGroupMetric(AbstractGroupFigure):
 
     def of_groups(self, sample: GroupSample) -> Floats:
         """The measure of every group's counts."""
-        return self.value(sample.counts.counts)
+        return self.value((sample.class_counts if self.averages_classes else sample.counts).counts)
 
     def resampled(self, sample: GroupSample, observed: GroupSample) -> Floats:
         """The measure of every group of replicates, float64 (..., G).
@@ -140,6 +141,15 @@ class AbstractGapMetric(AbstractMetric, Generic[S]):
 
     def no_interval(self, observed: S) -> str | None:
         """Why the observed value can have no interval; None if it can."""
+        del observed
+        return None
+
+    def cells(self, observed: S) -> NDArray[np.bool_] | None:
+        """Which rates within a class the value rests on, bool (2, G, C); None where on whole groups alone.
+
+        The first are those of a class's rows, the second those of the other classes' rows. Where one has fewer than
+        five clusters there is no interval.
+        """
         del observed
         return None
 

@@ -43,9 +43,7 @@ def paired_bootstrap(
         (stream,) = generator.spawn(1)
         samples: list[GroupSample] = []
         for model, made_up in zip(models, pseudo, strict=True):
-            sample = model.weighted(weights)
-            made_up.add(sample.counts.counts, copy.deepcopy(stream))
-            samples.append(sample)
+            samples.append(made_up.into(model.weighted(weights), copy.deepcopy(stream)))
         yield tuple(samples)
 
 

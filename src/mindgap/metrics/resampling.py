@@ -119,14 +119,13 @@ class Resampling:
     def bootstrap(self, *, replicates: int, generator: np.random.Generator) -> Iterator[GroupSample]:
         """Replicates of the cluster bootstrap, stratified by a cluster's set of groups, in chunks."""
         if self.probabilities is None:
-            for counts in bootstrap_counts(self.rows, replicates=replicates, generator=generator):
-                yield GroupSample(self._counts.replicates(counts))
+            for counts, by_class in bootstrap_counts(self.rows, replicates=replicates, generator=generator):
+                pseudo = None if by_class is None else self._counts.replicates(by_class)
+                yield GroupSample(self._counts.replicates(counts), pseudo=pseudo)
             return
         strata, pseudo = bootstrap_strata(self.rows), PseudoClusters.of(self.rows)
         for size in chunk_sizes(replicates, self.at_once):
-            sample = self.weighted(draw_weights(strata, replicates=size, generator=generator))
-            pseudo.add(sample.counts.counts, generator)
-            yield sample
+            yield pseudo.into(self.weighted(draw_weights(strata, replicates=size, generator=generator)), generator)
 
     def permutations(
         self,

@@ -74,7 +74,7 @@ class MetricConformance:
 
     def test_it_says_what_it_is(self, metric: AbstractMetric, name: str) -> None:
         assert metric.name == name
-        assert metric.statistic in {"counts", "roc", "reliability"}
+        assert metric.statistic in {"counts", "class_counts", "roc", "reliability"}
         assert metric.direction in {"larger", "smaller"}
         assert metric.interval in {"percentile", "log", "norm_pivot"}
         assert metric.range[0] <= metric.ideal <= metric.range[1]

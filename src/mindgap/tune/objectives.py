@@ -9,6 +9,7 @@ import numpy as np
 
 from mindgap.core.errors import ConfigError, DataError, near_names
 from mindgap.metrics.counts import Floats, GroupCounts
+from mindgap.metrics.group_sample import ON_COUNTS
 from mindgap.metrics.metric import METRICS, AbstractClassRate, AbstractGapMetric, AbstractGroupMetric, AbstractMetric
 
 DEFAULT = ("accuracy", "uei")
@@ -107,7 +108,7 @@ def _log_underestimation(counts: GroupCounts) -> Floats:
 
 
 def _fits(metric: AbstractMetric) -> bool:
-    if metric.statistic != "counts":
+    if metric.statistic not in ON_COUNTS:
         return False
     if isinstance(metric, AbstractClassRate):
         return metric.name == "underestimation"

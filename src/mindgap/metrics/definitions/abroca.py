@@ -28,6 +28,10 @@ class Abroca(AbstractClassGap[GroupRoc]):
     statistic: ClassVar[Statistic] = "roc"
     interval: ClassVar[IntervalKind] = "norm_pivot"
 
+    def cells(self, observed: GroupRoc) -> NDArray[np.bool_]:
+        """Positives and negatives of the classes compared."""
+        return np.broadcast_to(observed.usable(), (2, *observed.support.shape))
+
     def value(self, counts: GroupRoc, observed: GroupRoc) -> Floats:
         """Float64 (...)."""
         return _mean_of_usable(self.class_value(counts, observed), observed)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mindgap.metrics.counts import Floats, GroupCounts, spread
-from mindgap.metrics.equalized_odds import AbstractOddsGap, sum_note
+from mindgap.metrics.equalized_odds import AbstractOddsGap, odds_cells, sum_note
 from mindgap.metrics.metric import METRICS
 
 
@@ -22,6 +25,10 @@ class Eopp1(AbstractOddsGap):
     def class_norm(self, rates: Floats) -> Floats:
         """Range of the TPR, float64 (...)."""
         return spread(rates[..., 0, :])
+
+    def cells(self, observed: GroupCounts) -> NDArray[np.bool_]:
+        """The positives of the classes compared."""
+        return odds_cells(observed, negatives=False)
 
     def note(self, observed: GroupCounts) -> str | None:
         """The literature's sum, and the classes left out."""

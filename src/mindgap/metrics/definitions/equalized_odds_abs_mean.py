@@ -13,8 +13,7 @@ class EqualizedOddsAbsMean(AbstractClassOddsGap):
 
     Wei & Chakraborti, eq. 21; two groups: fairlearn's ``agg="mean"``. Over the classes with positives and negatives in
     every group, the others are listed; a resample that lost one of them is undefined. ``n`` of a class is the smallest
-    number of positives or of negatives in a group: a rate of 0 or 1 among few rows does not vary in resamples, so the
-    interval is then too short. TPRs of .9 and .7 with FPRs of .2 and .1 give (.2 + .1)/2 = .15.
+    number of positives or of negatives in a group. TPRs of .9 and .7 with FPRs of .2 and .1 give (.2 + .1)/2 = .15.
     """
 
     name = "equalized_odds_abs_mean"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mindgap.metrics.counts import Floats, GroupCounts, spread
 from mindgap.metrics.equalized_odds import stacked_rates
+from mindgap.metrics.group_sample import Statistic
 from mindgap.metrics.metric import METRICS, AbstractNormGap
 
 
@@ -21,6 +25,11 @@ class EqualizedOddsScp(AbstractNormGap):
     """
 
     name = "equalized_odds_scp"
+    statistic: ClassVar[Statistic] = "class_counts"
+
+    def cells(self, observed: GroupCounts) -> NDArray[np.bool_]:
+        """Those of every class and group."""
+        return np.ones((2, *observed.support.shape), dtype=np.bool_)
 
     def value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
         """Float64 (...); NaN only where a group has no rows."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import ClassVar
 
-from mindgap.metrics.counts import Floats, GroupCounts, macro_f1, spread
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.metrics.counts import Floats, GroupCounts, macro_f1, other_classes_note, spread
+from mindgap.metrics.group_sample import Statistic
 from mindgap.metrics.metric import METRICS, AbstractNormGap
 
 
@@ -17,6 +21,16 @@ class F1Difference(AbstractNormGap):
     """
 
     name = "f1_difference"
+    statistic: ClassVar[Statistic] = "class_counts"
+
+    def cells(self, observed: GroupCounts) -> NDArray[np.bool_]:
+        """The rows of each class that a group has."""
+        own = observed.support > 0
+        return np.stack([own, np.zeros_like(own)])
+
+    def note(self, observed: GroupCounts) -> str | None:
+        """The classes that a group lacks, whose mean is then over others."""
+        return other_classes_note(observed.support > 0, groups=observed.groups, classes=observed.classes)
 
     def vector(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
         """Macro-F1 of each group, float64 (..., G); NaN where it lost a class that it has."""

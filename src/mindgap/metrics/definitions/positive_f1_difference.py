@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
 from mindgap.metrics.counts import Floats, GroupCounts, positive_f1, spread
+from mindgap.metrics.group_sample import Statistic
 from mindgap.metrics.metric import METRICS, AbstractNormGap
 
 
@@ -16,10 +22,17 @@ class PositiveF1Difference(AbstractNormGap):
     """
 
     name = "positive_f1_difference"
+    statistic: ClassVar[Statistic] = "class_counts"
 
     def applies_to(self, classes: tuple[str, ...]) -> bool:
         """To two classes."""
         return len(classes) == 2
+
+    def cells(self, observed: GroupCounts) -> NDArray[np.bool_]:
+        """The positives of every group."""
+        found = np.zeros((2, *observed.support.shape), dtype=np.bool_)
+        found[0, :, -1] = True
+        return found
 
     def vector(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
         """F1 of each group, float64 (..., G)."""

@@ -6,8 +6,10 @@ import math
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mindgap.metrics.counts import Floats, GroupCounts
+from mindgap.metrics.group_sample import Statistic
 from mindgap.metrics.metric import METRICS, AbstractNormGap
 from mindgap.metrics.unfairness import (
     MIN_COVERED,
@@ -27,7 +29,13 @@ class UnfairnessStandardized(AbstractNormGap):
     """
 
     name = "unfairness_standardized"
+    statistic: ClassVar[Statistic] = "class_counts"
     range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    def cells(self, observed: GroupCounts) -> NDArray[np.bool_]:
+        """Those of the classes compared."""
+        own = np.broadcast_to(comparable_classes(observed), observed.support.shape)
+        return np.stack([own, np.zeros_like(own)])
 
     def vector(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
         """A_g^std − A^std, float64 (..., G); C* is that of the observed counts."""

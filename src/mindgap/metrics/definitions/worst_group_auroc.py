@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mindgap.metrics.counts import Floats
+from mindgap.metrics.counts import Floats, other_classes_note
 from mindgap.metrics.group_roc import GroupRoc
 from mindgap.metrics.group_sample import Statistic
 from mindgap.metrics.metric import METRICS, AbstractGapMetric, Direction, IntervalKind
@@ -27,6 +28,14 @@ class WorstGroupAuroc(AbstractGapMetric[GroupRoc]):
     ideal: ClassVar[float] = 1.0
     interval: ClassVar[IntervalKind] = "norm_pivot"
     minimum_of: ClassVar[str | None] = "macro_auroc"
+
+    def cells(self, observed: GroupRoc) -> NDArray[np.bool_]:
+        """Positives and negatives of each class that a group has."""
+        return np.broadcast_to(~np.isnan(observed.auroc), (2, *observed.support.shape))
+
+    def note(self, observed: GroupRoc) -> str | None:
+        """The classes that a group lacks, whose mean is then over others."""
+        return other_classes_note(~np.isnan(observed.auroc), groups=observed.groups, classes=observed.classes)
 
     def value(self, counts: GroupRoc, observed: GroupRoc) -> Floats:
         """Float64 (...); NaN if a group has no area, or lost a class that it has."""

@@ -1,0 +1,75 @@
+"""Why a gap has no interval: too few clusters in a group, or in a class within a group, that it compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgap.audit.record import few_clusters
+from mindgap.metrics.cluster_types import ClusteredRows
+from mindgap.metrics.counts import Integers
+from mindgap.metrics.interval import MIN_CLUSTERS
+from mindgap.metrics.metric import AbstractClassGap, AbstractGapMetric
+from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
+
+
+@dataclass(frozen=True, eq=False)
+class CellClusters:
+    """How many clusters each group compared has, and each class within it.
+
+    Attributes:
+        groups: the G names of the groups compared.
+        classes: the C names of the classes.
+        by_group: int64 (G,), clusters with rows of the group.
+        by_class: int64 (G, C), clusters with rows of the class in the group.
+    """
+
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    by_group: Integers
+    by_class: Integers
+
+    @staticmethod
+    def of(
+        rows: ClusteredRows, present: NDArray[np.bool_], *, groups: tuple[str, ...], classes: tuple[str, ...]
+    ) -> CellClusters:
+        """Counts them; ``present`` (G,) are the groups compared among all ``groups``."""
+        names = tuple(name for name, kept in zip(groups, present, strict=True) if kept)
+        return CellClusters(names, classes, clusters_by_group(rows)[present], clusters_by_cell(rows)[present])
+
+    def of_groups(self) -> str | None:
+        """Why no gap between the groups has an interval; None if it can have one."""
+        if not len(self.groups) or self.by_group.min() >= MIN_CLUSTERS:
+            return None
+        smallest = int(self.by_group.argmin())
+        return few_clusters(f"group {self.groups[smallest]!r}", int(self.by_group[smallest]))
+
+    def of_gap(self, metric: AbstractGapMetric[Any], observed: Any) -> str | None:
+        """Why a gap over all classes has none; ``observed`` is the metric's statistic of the groups compared."""
+        return self.of_groups() or self._of_cells(metric.cells(observed)) or metric.no_interval(observed)
+
+    def of_class(self, metric: AbstractClassGap[Any], observed: Any, index: int) -> str | None:
+        """Why the gap of one class has none."""
+        cells = metric.cells(observed)
+        if cells is None:
+            return self.of_groups()
+        return self.of_groups() or self._of_cells(cells & (np.arange(len(self.classes)) == index))
+
+    def _of_cells(self, cells: NDArray[np.bool_] | None) -> str | None:
+        if cells is None or not cells.any():
+            return None
+        counts = np.where(cells, np.stack([self.by_class, self._of_others]), np.iinfo(np.int64).max)
+        if counts.min() >= MIN_CLUSTERS:
+            return None
+        side, g, c = np.unravel_index(int(counts.argmin()), counts.shape)
+        what = "what is not class" if side else "class"
+        return few_clusters(f"{what} {self.classes[c]!r} of group {self.groups[g]!r}", int(counts[side, g, c]))
+
+    @property
+    def _of_others(self) -> Integers:
+        """Int64 (G, C): clusters with rows of other classes, or fewer where clusters hold several classes."""
+        others = np.where(np.eye(len(self.classes), dtype=np.bool_), 0, self.by_class[:, None, :])
+        return np.maximum(self.by_group[:, None] - self.by_class, others.max(axis=-1, initial=0))
