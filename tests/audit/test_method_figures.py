@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mindgap.audit.method_figures import ONE_SEED, difference_over_seeds, figure_over_seeds, method_figures
+from mindgap.audit.method_figures import ALIKE, ONE_SEED, difference_over_seeds, figure_over_seeds, method_figures
 
 
 def record(value: float | None, **more: float | str) -> dict:
@@ -53,6 +53,13 @@ def test_differences_over_seeds_are_pairs():
     assert (found["low"], found["high"]) == (pytest.approx(-0.3484, abs=1e-4), pytest.approx(0.1484, abs=1e-4))
     assert difference_over_seeds([0.3], [0.2])["reason"] == ONE_SEED
     assert difference_over_seeds([None], [0.2])["value"] is None
+
+
+def test_seeds_that_all_give_one_value_do_not_make_it_certain():
+    found = figure_over_seeds([record(0.8), record(0.8)])
+    assert (found["mean"], found["seeds_low"], found["seeds_reason"]) == (0.8, None, ALIKE)
+    apart = difference_over_seeds([0.2, 0.3], [0.225, 0.325])
+    assert (apart["value"], apart["low"], apart["high"], apart["reason"]) == (pytest.approx(0.025), None, None, ALIKE)
 
 
 def test_several_labels_have_their_own_figures():

@@ -7,13 +7,21 @@ import pytest
 from scipy import stats
 
 from mindgap.audit.paired_share import paired_share_difference
+from mindgap.metrics.paired_interval import UNMOVED
 
 
 def test_by_hand():
-    before, after = np.array([1.0, 0, 0, 0]), np.array([1.0, 1, 1, 0])
-    found = paired_share_difference(before, after, clusters=np.arange(4), seed=0)
-    assert (found["first"], found["second"], found["value"], found["n"]) == (0.25, 0.75, 0.5, 4)
+    before, after = np.array([1.0, 0, 0, 0, 0]), np.array([1.0, 1, 1, 0, 0])
+    found = paired_share_difference(before, after, clusters=np.arange(5), seed=0)
+    assert (found["first"], found["second"], found["value"], found["n"]) == (0.2, 0.6, pytest.approx(0.4), 5)
     assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+
+
+def test_few_clusters_and_rows_that_all_move_have_no_interval():
+    few = paired_share_difference(np.zeros(40), np.ones(40), clusters=np.arange(40) // 10, seed=0)
+    assert (few["value"], few["low"], few["reason"]) == (1.0, None, "no interval: the sample has 4 clusters")
+    all_moved = paired_share_difference(np.zeros(40), np.ones(40), clusters=np.arange(40), seed=0)
+    assert (all_moved["low"], all_moved["high"], all_moved["reason"]) == (None, None, UNMOVED)
 
 
 def test_its_interval_is_scipys_where_every_row_is_a_cluster():

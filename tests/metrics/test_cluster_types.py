@@ -34,18 +34,18 @@ def test_types_add_up_to_the_sample(clustered_sample, count, seed):
 
 def test_a_types_stratum_is_its_set_of_groups():
     rows = ClusteredRows.of(
-        np.zeros(6, dtype=np.int64),
-        np.array([0, 1, 0, 0, 1, 0]),
-        np.array([0, 0, 1, 0, 1, 1]),
-        np.array([10, 11, 12, 13, 13, 14]),
+        np.zeros(8, dtype=np.int64),
+        np.array([0, 1, 0, 0, 1, 0, 0, 1]),
+        np.array([0, 0, 1, 0, 1, 1, 0, 1]),
+        np.array([10, 11, 12, 13, 13, 14, 15, 15]),
         n_groups=2,
         n_classes=2,
     )
     types = cluster_types(rows)
-    # four types: group 0 right, group 0 wrong, group 1 right (twice), both groups
-    assert sorted(types.sizes.tolist()) == [1, 1, 1, 2]
+    # four types: group 0 right, group 0 wrong, group 1 right (twice), both groups (twice)
+    assert sorted(types.sizes.tolist()) == [1, 1, 2, 2]
     by_stratum = [types.sizes[types.strata == s].sum() for s in np.unique(types.strata)]
-    assert sorted(by_stratum) == [1, 2, 2]
+    assert sorted(by_stratum) == [2, 2, 2]
 
 
 def test_rows_of_unknown_group_are_left_out():

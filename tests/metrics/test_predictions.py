@@ -24,6 +24,21 @@ def test_a_label_is_predicted_above_one_half():
     assert found.n == 3
 
 
+@pytest.mark.parametrize(
+    "clusters", [[4, np.nan, 4, np.nan], [4, None, 4, None], [4, -1, 4, -1], np.array([4, -7, 4, -1], dtype=np.int8)]
+)
+def test_rows_whose_cluster_is_missing_are_clusters_of_their_own(clusters):
+    found = predictions_from_arrays([0] * 4, classes=AB, predicted=[0] * 4, clusters=clusters).clusters
+    assert found[0] == found[2]
+    assert len({*found.tolist()}) == 3
+
+
+@pytest.mark.parametrize("clusters", [[0.5, 1, 2], ["p1", "p2", "p3"]])
+def test_clusters_that_are_not_whole_numbers_are_refused(clusters):
+    with pytest.raises(DataError, match="give whole numbers"):
+        predictions_from_arrays([0] * 3, classes=AB, predicted=[0] * 3, clusters=clusters)
+
+
 def test_rows_without_clusters_are_clusters_of_their_own():
     assert predictions_from_arrays([0, 0], classes=AB, predicted=[0, 1]).clusters.tolist() == [0, 1]
 

@@ -11,6 +11,7 @@ from scipy import stats
 
 from mindgap.audit.model_figures import over_seeds
 from mindgap.audit.record import Record, number
+from mindgap.metrics.interval import NO_WIDTH
 
 OVERALL = ("accuracy", "macro_f1")
 GAPS = (
@@ -22,6 +23,7 @@ GAPS = (
     "equalized_odds_abs_mean",
     "abroca",
 )
+ALIKE = "no interval over seeds: all give the same value"
 ONE_SEED = "one seed: no interval over seeds can be given"
 
 
@@ -64,6 +66,8 @@ def figure_over_seeds(records: Sequence[Mapping[str, Any]]) -> Record:
     values = [record["value"] for record in records if record["value"] is not None]
     found |= {"seeds": [record["value"] for record in records], "seeds_low": None, "seeds_high": None}
     found |= {"seeds_reason": found["reason"] or (ONE_SEED if len(records) < 2 else None)}
+    if found["seeds_reason"] is None and stdev(values) <= NO_WIDTH:
+        found["seeds_reason"] = ALIKE
     if found["seeds_reason"] is None:
         half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
         found |= {"seeds_low": number(mean(values) - half), "seeds_high": number(mean(values) + half)}
@@ -90,6 +94,8 @@ def difference_over_seeds(first: Sequence[float | None], second: Sequence[float 
     record: Record = {"value": mean(apart) if apart else None, "low": None, "high": None, "n_seeds": len(apart)}
     if len(apart) < 2:
         return record | {"reason": ONE_SEED if apart else "in no seed are both figures defined"}
+    if stdev(apart) <= NO_WIDTH:
+        return record | {"reason": ALIKE}
     half = float(stats.t.ppf(0.975, len(apart) - 1)) * stdev(apart) / math.sqrt(len(apart))
     return record | {"low": number(mean(apart) - half), "high": number(mean(apart) + half), "reason": None}
 

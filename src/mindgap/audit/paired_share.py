@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.audit.record import Record
+from mindgap.audit.record import Record, few_clusters
+from mindgap.metrics.interval import LEVEL, MIN_CLUSTERS, NO_WIDTH
+from mindgap.metrics.paired_interval import UNMOVED
 
 REPLICATES = 2000
-LEVEL = 0.95
 
 
 def paired_share_difference(
@@ -23,7 +24,8 @@ def paired_share_difference(
         seed: of the resampling.
 
     Returns:
-        ``value``, ``low``, ``high``, ``n``, ``first``, ``second`` and ``reason``.
+        ``value``, ``low``, ``high``, ``n``, ``first``, ``second`` and ``reason``; with fewer than five clusters, or
+        where almost no resample moves it, there is no interval.
 
     Example:
         Of four rows one is 1 before and three are after: a difference of .5.
@@ -31,16 +33,13 @@ def paired_share_difference(
     _, codes = np.unique(clusters, return_inverse=True)
     sizes = np.bincount(codes).astype(np.float64)
     moved = np.bincount(codes, weights=after - before)
+    first, second = float(before.mean()), float(after.mean())
+    record = {"value": second - first, "low": None, "high": None, "n": len(before), "first": first, "second": second}
+    if len(sizes) < MIN_CLUSTERS:
+        return record | {"reason": few_clusters("the sample", len(sizes))}
     drawn = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=REPLICATES)
     replicates = (drawn @ moved) / (drawn @ sizes)
-    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    first, second = float(before.mean()), float(after.mean())
-    return {
-        "value": second - first,
-        "low": float(low),
-        "high": float(high),
-        "n": len(before),
-        "first": first,
-        "second": second,
-        "reason": None,
-    }
+    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    if high - low <= NO_WIDTH:
+        return record | {"reason": UNMOVED}
+    return record | {"low": low, "high": high, "reason": None}

@@ -93,10 +93,16 @@ def cluster_types(rows: ClusteredRows) -> ClusterTypes:
 
 
 def bootstrap_strata(rows: ClusteredRows) -> Integers:
-    """The stratum of every cluster, int64 (K,): its set of groups; sets held by one cluster share a stratum."""
+    """The stratum of every cluster, int64 (K,): its set of groups; sets held by one cluster share a stratum.
+
+    A single such cluster would be in every replicate, so it joins the largest stratum.
+    """
     owners, groups, _ = count_tokens(rows.clusters, rows.group_ids)
     sets = sequence_ids(owners, groups, n_owners=rows.n_clusters)
-    return np.where(np.bincount(sets)[sets] > 1, sets, sets.max(initial=0) + 1).astype(np.int64)
+    times = np.bincount(sets)
+    alone = times[sets] == 1
+    pooled = sets.max(initial=0) + 1 if alone.sum() > 1 else times.argmax() if len(times) else 0
+    return np.where(alone, pooled, sets).astype(np.int64)
 
 
 def count_tokens(owners: Integers, tokens: Integers) -> tuple[Integers, Integers, Integers]:

@@ -119,7 +119,7 @@ def predictions_from_arrays(
         groups: attribute name → groups of the n rows.
         probabilities: (n, C), each row summing to 1.
         predicted: (n,) class numbers.
-        clusters: (n,) numbers; without them every row is a cluster of one.
+        clusters: (n,) whole numbers; without them, or where one is None, NaN or negative, a row is a cluster of one.
         cluster_names: (n,) names for a table of the predictions, None where a row has none.
         ids: (n,) names; without them the row numbers.
 
@@ -142,9 +142,33 @@ def predictions_from_arrays(
         predicted=np.asarray(predicted, dtype=np.int64),
         probabilities=chances,
         groups=dict(groups or {}),
-        clusters=np.arange(len(true)) if clusters is None else np.asarray(clusters, dtype=np.int64),
+        clusters=cluster_numbers(clusters, rows=len(true)),
         cluster_names=None if cluster_names is None else np.asarray(cluster_names, dtype=object),
     )
+
+
+def cluster_numbers(clusters: ArrayLike | None, *, rows: int) -> NDArray[np.int64]:
+    """Clusters as int64 (n,); rows whose cluster is None, NaN or negative get numbers of their own.
+
+    Raises:
+        DataError: a number is not whole.
+    """
+    if clusters is None:
+        return np.arange(rows)
+    given = np.asarray(clusters)
+    if given.dtype.kind in "iu":
+        numbers, known = given.astype(np.int64), given >= 0
+    else:
+        try:
+            wide = given.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError("clusters: give whole numbers, and names as cluster_names") from error
+        known = wide >= 0
+        if (wide[known] != np.floor(wide[known])).any():
+            raise DataError("clusters: give whole numbers")
+        numbers = np.where(known, wide, -1).astype(np.int64)
+    own = numbers.max(initial=-1) + 1 + np.arange(len(numbers))
+    return np.where(known, numbers, own)
 
 
 def multi_label_from_arrays(
@@ -164,7 +188,7 @@ def multi_label_from_arrays(
         probabilities: (n, L) in [0, 1].
         label_names: the L names.
         groups: attribute name → groups of the n rows.
-        clusters: (n,) numbers; without them every row is a cluster of one.
+        clusters: (n,) whole numbers; without them, or where one is None, NaN or negative, a row is a cluster of one.
         cluster_names: (n,) names for a table of the predictions, None where a row has none.
         ids: (n,) names; without them the row numbers.
 
