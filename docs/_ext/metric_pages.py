@@ -19,7 +19,12 @@ from mindgap.metrics.metric import METRICS, AbstractClassGap, AbstractClassRate,
 
 KINDS = ("figures", "gaps", "odds", "scores", "rates")
 INTERVALS = {"percentile": "percentile or BCa", "norm_pivot": "norm pivot", "log": "pivot on the log scale"}
-NEEDS = {"counts": "predicted classes", "roc": "probabilities", "reliability": "probabilities"}
+NEEDS = {
+    "counts": "predicted classes",
+    "class_counts": "predicted classes",
+    "roc": "probabilities",
+    "reliability": "probabilities",
+}
 SENTENCE = re.compile(r"^## In one sentence\n+(.+?)\n\n", flags=re.MULTILINE | re.DOTALL)
 
 

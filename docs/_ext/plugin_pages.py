@@ -15,12 +15,42 @@ from mindgap.workflows.plugins import REGISTRIES, registry_of
 
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Example|Examples|Note|Yields):\s*$")
 
+ITEM = re.compile(r"^ {4}(\w+): (.*)$")
+
 
 def description(entry: object) -> str:
     """The docstring up to its first Google section: what it is, its formula, its source."""
     lines = (inspect.getdoc(entry) or "").splitlines()
     end = next((number for number, line in enumerate(lines) if SECTION.match(line)), len(lines))
     return "\n".join(lines[:end]).strip()
+
+
+def options(entry: object) -> list[str]:
+    """A line for each option of a plug-in: its name, default, and what its docstring says."""
+    model = getattr(entry, "options_model", None) or getattr(entry, "Settings", None)
+    fields = getattr(model, "model_fields", {})
+    said = attributes(model)
+    return [
+        f"`{name}` ({field.get_default(call_default_factory=True)!r}): {said.get(name, '')}"
+        for name, field in fields.items()
+    ]
+
+
+def attributes(model: object) -> dict[str, str]:
+    """What the section "Attributes" of a docstring says of each, and of those of the classes it is made from."""
+    found: dict[str, str] = {}
+    for one in reversed(getattr(model, "__mro__", ())):
+        name = ""
+        inside = False
+        for line in (inspect.cleandoc(one.__doc__ or "")).splitlines():
+            if SECTION.match(line):
+                inside = line.startswith("Attributes")
+            elif inside and (item := ITEM.match(line)):
+                name = item[1]
+                found[name] = item[2]
+            elif inside and name and line.startswith(" " * 8):
+                found[name] += " " + line.strip()
+    return found
 
 
 class Plugins(SphinxDirective):
@@ -37,7 +67,10 @@ class Plugins(SphinxDirective):
             entry = registry.get(name)
             module = getattr(entry, "__module__", type(entry).__module__)
             text = description(entry).replace("\n", "\n  ")
-            lines += [f"`{name}`", f": {text}", "", f"  *in* `{module}`", ""]
+            lines += [f"`{name}`", f": {text}", ""]
+            if of_entry := options(entry):
+                lines += ["  Options:", "", *(f"  * {line}" for line in of_entry), ""]
+            lines += [f"  *in* `{module}`", ""]
         box = nodes.container()
         self.state.nested_parse(StringList(lines, source=f"registry {kind}"), self.content_offset, box)
         return box.children

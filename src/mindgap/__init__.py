@@ -1,4 +1,4 @@
-"""mindgap: find small image classifiers whose errors do not depend on who is in the picture, and show the evidence."""
+"""mindgap: search for small image classifiers whose errors do not depend on who is in the picture, with evidence."""
 
 from importlib.metadata import version
 

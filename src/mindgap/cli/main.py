@@ -40,12 +40,14 @@ VERBS = (
 )
 INTERRUPTED = 130
 
+ABOUT = "Search for small image classifiers whose errors do not depend on who is in the picture, and show the evidence."
+
 
 def build_app() -> typer.Typer:
     """The application with every verb; each lives in its own file under ``cli/verbs``."""
     app = typer.Typer(
         name="mindgap",
-        help="Find small image classifiers whose errors do not depend on who is in the picture, and show the evidence.",
+        help=ABOUT,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -67,7 +69,7 @@ def _show_version(value: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Find small image classifiers whose errors do not depend on who is in the picture, and show the evidence."""
+    """Search for small image classifiers whose errors do not depend on who is in the picture, and show the evidence."""
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of train or search.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of train, search, prune or tune.")],
     out: OutOption,
     method: Annotated[
         str, typer.Option("--method", help="cam, grad-cam or guided-grad-cam; see `mindgap list explainers`.")

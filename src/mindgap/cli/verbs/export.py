@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of train or search.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run of train, search, prune or tune.")],
     out: Annotated[Path, typer.Option("--out", help="File to write, such as model.onnx.")],
     format: Annotated[str, typer.Option("--format", help="See `mindgap list exporters`.")] = "onnx",
     int8: Annotated[

@@ -47,7 +47,10 @@ def train(
     blend_option: BlendOption = None,
     attribute: AttributeOption = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training split.")] = 20,
-    schedule: Annotated[str, typer.Option("--schedule", help="onecycle, or paper (SGD, step decay).")] = "onecycle",
+    schedule: Annotated[
+        str,
+        typer.Option("--schedule", help="onecycle, trapezoid (as a search with rungs), or paper (SGD, step decay)."),
+    ] = "onecycle",
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate [default: the schedule's own].")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images per step.")] = 64,
     folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cluster-disjoint cross-validation.")] = None,
