@@ -74,7 +74,7 @@ def test_tables_with_the_same_columns_are_stacked(write):
 
 
 def test_other_tables_are_joined_on_the_id_and_rows_of_the_first_stay(write):
-    table = join(write, "id,x\n1,a\n2,b\n3,c\n", "id,y,x\n3,C,z\n1,A,z\n9,Z,z\n")
+    table = join(write, "id,x\n1,a\n2,b\n3,c\n", "id,y,x\n3,C,c\n1,A,a\n9,Z,z\n")
     assert table["id"].tolist() == ["1", "2", "3"]
     assert table["x"].tolist() == ["a", "b", "c"]
     assert table["y"].fillna("-").tolist() == ["A", "-", "C"]
@@ -93,6 +93,18 @@ def test_tables_that_cannot_be_joined_are_refused(write):
         join(write, "id,x\n1,a\n", "id,y\n,A\n")
     with pytest.raises(ConfigError, match="no metadata"):
         join_tables([], key="id")
+
+
+def test_a_joined_table_may_repeat_a_column_and_not_contradict_it(write):
+    first = "id,label,sex\na,x,f\nb,y,\nc,y,m\n"
+    assert join(write, first, "id,sex,skin\na,f,1\nb,m,2\n")["skin"].tolist()[:2] == ["1", "2"]
+    with pytest.raises(DataError, match="sex of id 'c' is 'f', and 'm' in a table before it"):
+        join(write, first, "id,sex,skin\na,f,1\nc,f,2\n")
+
+
+def test_a_quote_that_swallows_rows_is_refused(write):
+    with pytest.raises(DataError, match="a quote that line 2 opens is not closed"):
+        read_table(write('id,note,label\na,"ruler,x\nb,n,y\nc,"ruler,x\n'))
 
 
 def test_words_are_numbered_in_the_order_given():

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mindgap.core.csv_quotes import check_quotes
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 
 _AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""], "skip_blank_lines": True}
@@ -27,6 +28,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         header = pd.read_csv(path, header=None, nrows=1, encoding="utf-8-sig", **_AS_TEXT).iloc[0]
         _refuse_other_separator(path, header.tolist())
+        check_quotes(path)
         table = _read_cells(path)
     except OSError as error:
         raise DataError(f"{path}: cannot read the table ({error.strerror}); check --metadata") from None
@@ -79,7 +81,7 @@ def join_tables(tables: Sequence[tuple[Path, pd.DataFrame]], *, key: str | None)
 
     Raises:
         ConfigError: there is no table, or several that differ and no key to join them on.
-        DataError: a joined table holds an id twice, or repeats a column of an earlier one.
+        DataError: a joined table holds an id twice, or contradicts a column of an earlier one.
         UnknownNameError: a table has no key column.
     """
     if not tables:
@@ -107,7 +109,25 @@ def _stack_or_join(merged: pd.DataFrame, path: Path, table: pd.DataFrame, *, key
             "there); spell them alike"
         )
     common = [column for column in rows.columns if column != key and column in merged.columns]
+    _refuse_contradictions(merged, rows, path, key=key, columns=common)
     return merged.merge(rows.drop(columns=common), on=key, how="left", validate="many_to_one")
+
+
+def _refuse_contradictions(
+    merged: pd.DataFrame, rows: pd.DataFrame, path: Path, *, key: str, columns: Sequence[str]
+) -> None:
+    """A column that both tables have must say the same of every id that both have, or nothing."""
+    theirs = rows.set_index(key)
+    known = cast("pd.DataFrame", merged[column_of(merged, key).isin(theirs.index)])
+    ids = known[key].tolist()
+    for column in columns:
+        pairs = zip(ids, known[column].tolist(), theirs[column].reindex(ids).tolist(), strict=True)
+        for name, ours, other in pairs:
+            if isinstance(ours, str) and isinstance(other, str) and ours != other:
+                raise DataError(
+                    f"{path}: {column} of {key} {name!r} is {other!r}, and {ours!r} in a table before it; keep one, or "
+                    "give them two names"
+                )
 
 
 def _first(table: pd.DataFrame, key: str) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
+from mindgap.core.csv_quotes import check_quotes
 from mindgap.core.errors import DataError
 from mindgap.metrics.text_table import TextTable, refusals
 
@@ -98,10 +99,14 @@ class CsvTable:
             points = (".",) if self.separator == "," else (".", ",")
             for decimal_point in points:
                 try:
-                    return self._read_fast(columns, numbers=numbers, decimal_point=decimal_point)
+                    table = self._read_fast(columns, numbers=numbers, decimal_point=decimal_point)
                 except (pa.ArrowException, UnicodeError):
                     continue
-            return self._read_row_by_row(columns, filled=filled, judged=judged)
+                check_quotes(self.path, separator=self.separator)
+                return table
+            table = self._read_row_by_row(columns, filled=filled, judged=judged)
+            check_quotes(self.path, separator=self.separator)
+            return table
 
     def _read_fast(self, columns: Sequence[str], *, numbers: Collection[str], decimal_point: str) -> TextTable:
         """Arrow's reader: many times faster, but every row must have all its cells and every number be one."""
