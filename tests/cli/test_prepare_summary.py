@@ -51,7 +51,7 @@ def test_values_out_of_range_and_groups_without_a_test_image_are_named():
         spec="age:bands=0/30/60", unknown=39, out_of_range=5,
     )  # fmt: skip
     assert lines(attributes={"age": age})[1:] == [
-        "  age: 0-30 60, 30-60 1; unknown 39, of which 5 out of range",
+        "  age: 0-30 60, 30-60 1; unknown 39, of which 5 are no number or out of range",
         "  note: age=30-60 has 1 image: too few for its own figure",
         "  note: no test image of age=30-60",
     ]

@@ -65,6 +65,16 @@ def test_force_replaces_what_is_not_read_and_a_link_to_an_input_is_seen_through(
             check_out_file(tmp_path / name, suffixes=SUFFIXES, force=True, inputs=inputs)
 
 
+def test_a_file_of_another_store_or_run_is_not_replaced_either(tmp_path):
+    for folder in ("store", "mine"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "table.parquet").touch()
+    (tmp_path / "store" / "provenance.json").touch()
+    with pytest.raises(ConfigError, match="belongs to the store or run in its folder"):
+        check_out_file(tmp_path / "store" / "table.parquet", suffixes=SUFFIXES, force=True)
+    assert check_out_file(tmp_path / "mine" / "table.parquet", suffixes=SUFFIXES, force=True)
+
+
 def test_a_missing_package_says_which_extra_brings_it(monkeypatch):
     require_packages(["json"], extra="export", purpose="this")
     monkeypatch.setitem(sys.modules, "csv", None)

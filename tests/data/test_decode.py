@@ -66,6 +66,13 @@ def test_other_modes_become_rgb(tmp_path, mode):
     assert np.abs(pixels.astype(int) - np.asarray(wanted)).mean() < tolerance
 
 
+@pytest.mark.parametrize(("mode", "most"), [("F", 1.0), ("I", 70_000), ("I", -1)])
+def test_numbers_of_which_nothing_says_what_is_white_are_unreadable(tmp_path, mode, most):
+    kind = np.float32 if mode == "F" else np.int32
+    Image.fromarray(np.full((9, 9), most, dtype=kind), mode=None).save(tmp_path / "a.tif")
+    assert fault_of(tmp_path / "a.tif") == "unreadable"
+
+
 def test_draft_mode_agrees_with_a_full_decode(tmp_path):
     texture(450, 600).save(tmp_path / "a.jpg", quality=95)
     full = np.asarray(Image.open(tmp_path / "a.jpg").resize((64, 64), Image.Resampling.BILINEAR)).astype(int)

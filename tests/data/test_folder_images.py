@@ -92,6 +92,14 @@ def test_a_folder_without_a_usable_image_is_refused(tmp_path):
         decoded(tmp_path / "images", tmp_path / "place")
 
 
+def test_a_link_to_nowhere_is_a_missing_file(tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "nowhere.png")
+    assert folder_state(find_images(tmp_path))
+    found = decoded(tmp_path, tmp_path / "place")
+    assert (found.ids, found.faults) == (("a",), {"b.png": "missing_file"})
+
+
 def test_the_state_of_a_folder_changes_with_its_files(folder):
     before = folder_state(find_images(folder))
     assert folder_state(find_images(folder)) == before

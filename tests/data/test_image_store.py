@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
         id="id",
         label="dx",
         attributes="sex",
-        size=4,
+        size=8,
         workers=1,
     )
     return folder / "store"
@@ -45,7 +45,7 @@ def copy(finished, tmp_path):
 def test_the_tensor_shares_the_map(finished):
     store = Store.open(finished)
     tensor = store.image_tensor()
-    assert tensor.shape == (20, 4, 4, 3)
+    assert tensor.shape == (20, 8, 8, 3)
     assert tensor.data_ptr() == store.images.ctypes.data
     assert tensor[3, 0, 0].tolist() == [30, 0, 255]
 
@@ -113,7 +113,7 @@ def test_what_is_no_store_is_refused(copy, tmp_path):
 def test_a_damaged_store_is_refused(copy):
     with (copy / "images.bin").open("r+b") as file:
         file.truncate(100)
-    assert "has 100 bytes, store.json says 960" in refusal(copy)
+    assert "has 100 bytes, store.json says 3840" in refusal(copy)
     (copy / "images.bin").unlink()
     assert "has 0 bytes" in refusal(copy)
 

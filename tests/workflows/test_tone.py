@@ -279,3 +279,4 @@ def test_without_a_twin_nothing_is_said_of_twins():
     lines = tone_lines(Path("new"), {"n": 2, "tone": found})
     assert lines[0] == "new: tone measured on 0 of 2 images, 2 not known"
     assert not any("degrees" in line or "flags" in line for line in lines)
+    assert lines[-1].startswith("no tone is known, so that no run can use one")

@@ -163,7 +163,7 @@ def test_what_is_transparent_is_white_and_no_skin(toned):
     assert toned.loc["cut_out", "ita_pixels"] < (1 - third) * SIDE**2
 
 
-@pytest.mark.parametrize("size", [1, 8])
+@pytest.mark.parametrize("size", [8, 12])
 @pytest.mark.parametrize("masks", ["stored", "classical"])
 def test_stores_of_tiny_images_are_flagged_as_a_whole(made, size, masks):
     add_every_kind(made)

@@ -272,6 +272,12 @@ def test_the_store_is_never_the_run(network, tmp_path, force):
     assert sorted(path.name for path in (tmp_path / "store").rglob("*")) == before
 
 
+def test_a_batch_that_holds_the_training_images_over_and_over_is_warned_of(store, network, tmp_path):
+    n = len(store.rows("train"))
+    said = run(store, network, tmp_path / "run", epochs=1, batch_size=2 * n + 2)["training"]["warnings"]
+    assert said == [f"an epoch is one batch of {2 * n + 2}, which holds the {n} training images more than once"]
+
+
 def test_ratios_that_favour_a_smaller_group_are_warned_of_before_training(trained, store, network, tmp_path, caplog):
     assert trained[1]["training"]["warnings"] == []
     groups = store.groups("sex").take(store.rows("train"))

@@ -13,7 +13,7 @@ from mindgap.core.errors import ConfigError, DataError
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="Folder written by `mindgap prepare`.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write; the same command again resumes it.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run of this verb.")]
 ForceFileOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 BootstrapOption = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples behind each interval.")]

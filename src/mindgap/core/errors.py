@@ -81,7 +81,7 @@ def near_names(name: str, known: Iterable[str], *, listed: Sequence[str] | None 
         >>> near_names("resnet81", ["resnet18", "mnasnet"])
         "did you mean 'resnet18'? known: mnasnet, resnet18"
     """
-    names = sorted(known)
+    names = sorted({*known})
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     shown = ", ".join(names if listed is None else listed) or "none"
     return f"did you mean {near[0]!r}? known: {shown}" if near else f"known: {shown}"

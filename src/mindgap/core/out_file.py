@@ -43,7 +43,8 @@ def check_out_file(path: Path | str, *, suffixes: Sequence[str], force: bool, in
 def refuse_input(path: Path, inputs: Sequence[Path], *, option: str) -> None:
     """Refuses to replace what is read: a file, or a file that a store or a run has in its folder.
 
-    Other files in such a folder are the user's, such as what a verb wrote there before.
+    A file that a store or run needs is not replaced in any folder of one. Other files in such a folder are the user's,
+    such as what a verb wrote there before.
 
     Raises:
         ConfigError: the path, or what it links to, is one of them.
@@ -53,6 +54,8 @@ def refuse_input(path: Path, inputs: Sequence[Path], *, option: str) -> None:
         same = place == given or (place.exists() and given.exists() and place.samefile(given))
         if (same and not given.is_dir()) or (given.is_dir() and place.parent == given and place.name in _OF_A_FOLDER):
             raise ConfigError(f"{option} {path}: that file is an input and would be lost; choose another name")
+    if place.name in _OF_A_FOLDER and place.is_file() and (place.parent / "provenance.json").is_file():
+        raise ConfigError(f"{option} {path}: that file belongs to the store or run in its folder; choose another name")
 
 
 def refuse_unwritable(path: Path, *, option: str) -> None:

@@ -18,6 +18,7 @@ from mindgap.data.constancy import shades_of_grey_gains, under_gains
 Resize = Literal["squash", "crop", "pad"]
 Constancy = Literal["none", "shades_of_grey"]
 
+_MOST_16_BITS = 65_535
 MAX_PIXELS = 89_478_485
 """Larger images are taken for decompression bombs; Pillow warns from here on (a quarter of a gigabyte in memory)."""
 
@@ -146,8 +147,13 @@ def _decode(path: str, convert: Callable[[Image.Image], Image.Image], geometry: 
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ImageFault("unreadable")  # nothing says what number is white
     if image.mode.startswith("I;16") or image.mode == "I":
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+        levels = np.asarray(image).astype(np.int64)
+        if levels.max(initial=0) > _MOST_16_BITS or levels.min(initial=0) < 0:
+            raise ImageFault("unreadable")
+        image = Image.fromarray((levels >> 8).astype(np.uint8))
     image = _opaque(image, "white")
     return image if image.mode == "RGB" else image.convert("RGB")
 

@@ -49,8 +49,12 @@ def folder_state(files: ImageFiles) -> str:
     """A digest of the files' paths, sizes and times, by which an unfinished decoding is gone on with or not."""
     digest = hashlib.sha256()
     for path in files.paths():
-        state = (files.folder / path).stat()
-        digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        try:
+            state = (files.folder / path).stat()
+            seen = f"{state.st_size}\0{state.st_mtime_ns}"
+        except OSError:  # gone since, or a link to nowhere: decoding says so
+            seen = "missing"
+        digest.update(f"{path}\0{seen}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

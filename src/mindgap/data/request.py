@@ -17,6 +17,7 @@ from mindgap.data.manifest import Manifest
 from mindgap.data.split import check_shares
 
 PathLike = str | os.PathLike[str]
+_MIN_SIZE_PX = 8  # the smallest image that a network takes
 _MAX_SIZE_PX = 4096
 
 
@@ -138,8 +139,8 @@ def _names(labels: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _geometry(size: int, resize: str, constancy: str) -> Geometry:
-    if not 1 <= size <= _MAX_SIZE_PX:
-        raise ConfigError(f"size={size}: need 1..{_MAX_SIZE_PX} pixels, as 64")
+    if not _MIN_SIZE_PX <= size <= _MAX_SIZE_PX:
+        raise ConfigError(f"size={size}: need {_MIN_SIZE_PX}..{_MAX_SIZE_PX} pixels, as 64")
     rule = next((known for known in get_args(Resize) if known == resize), None)
     if rule is None:
         raise ConfigError(f"resize={resize!r}: {near_names(resize, get_args(Resize))}")

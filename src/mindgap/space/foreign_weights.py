@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,13 +93,17 @@ def _tensors_in(content: bytes, *, path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == SAFETENSORS:
             return read_safetensors(content)
-        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on old pickles, which are then refused or read
+            tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except UnpicklingError:  # torch's own words advise to execute what is in the file
         raise DataError(
             f"{path}: is no state dict, or holds objects that would have to be executed, which is never done; give a "
             "file of tensors only"
         ) from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError) as error:
+    except (EOFError, LookupError):  # of a text file torch has but an index to tell
+        raise DataError(f"{path}: is no file of weights; give one of tensors only") from None
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: cannot read the weights ({reason}); give a file of tensors only") from None
     for wrapper in ("state_dict", "model"):

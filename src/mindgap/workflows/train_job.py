@@ -148,7 +148,9 @@ class TrainJob:
         groups = self.groups.take(self.store.rows("train"))
         ratios = batch_ratios(self.settings.ratios, groups)
         warning = None if ratios is None else order_warning(ratios, groups.names, groups.counts())
-        return [] if warning is None else [warning]
+        n, size = len(self.store.rows("train")), self.settings.batch_size
+        crowded = f"an epoch is one batch of {size}, which holds the {n} training images more than once"
+        return [*filter(None, [warning, crowded if size > 2 * n else None])]
 
     def fit(
         self,

@@ -37,7 +37,7 @@ def prepare(
         str | None, typer.Option("--cluster", help="Column of the patient or lesion: never in two splits.")
     ] = None,
     masks: Annotated[Path | None, typer.Option("--masks", help="Folder of lesion masks named as the images.")] = None,
-    size: Annotated[int, typer.Option("--size", help="Side of the stored images in pixels.")] = 64,
+    size: Annotated[int, typer.Option("--size", min=8, max=4096, help="Side of the stored images in pixels.")] = 64,
     resize: Annotated[str, typer.Option("--resize", help="squash, crop or pad.")] = "squash",
     constancy: Annotated[
         str, typer.Option("--constancy", help="Of the images' colours, for a network: none or shades_of_grey.")
@@ -107,7 +107,7 @@ def _attribute_lines(name: str, attribute: dict) -> list[str]:
     groups = attribute["groups"]
     unknown = f"unknown {attribute['unknown']}"
     if attribute["out_of_range"]:
-        unknown += f", of which {attribute['out_of_range']} out of range"
+        unknown += f", of which {attribute['out_of_range']} are no number or out of range"
     counts = [f"{group['name']} {group['n']}" for group in groups]
     lines = [f"  {name}: {_few(counts, _LISTED)}; {unknown}"]
     small = [group for group in groups if group["n"] < SMALL_GROUP]

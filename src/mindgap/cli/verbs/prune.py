@@ -66,7 +66,7 @@ def prune(
         float | None, typer.Option("--lr", help="Peak learning rate [default: a tenth of the run's].")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", min=1, help="Images per step [default: the run's].")
+        int | None, typer.Option("--batch-size", min=2, help="Images per step [default: the run's].")
     ] = None,
     mitigation: Annotated[str | None, typer.Option("--mitigation", help="In fine-tuning [default: the run's].")] = None,
     control: Annotated[

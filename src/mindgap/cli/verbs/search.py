@@ -121,7 +121,7 @@ def search(
         float | None,
         typer.Option("--max-latency-ms", help="Reject slower candidates untrained (batch 1, this machine)."),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of every random choice [default: 0].")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of every random choice [default: 0].")] = None,
     bootstrap: Annotated[
         int | None, typer.Option("--bootstrap", min=0, help="Resamples behind each interval [default: 2000].")
     ] = None,

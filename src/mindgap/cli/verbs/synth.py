@@ -19,8 +19,8 @@ def add_to(app: typer.Typer) -> None:
 
 def synth(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write: images/, masks/, metadata.csv.")],
-    n: Annotated[int, typer.Option("--n", help="Number of images.")] = 3000,
-    size: Annotated[int, typer.Option("--size", help="Side of an image in pixels.")] = 64,
+    n: Annotated[int, typer.Option("--n", min=30, max=1_000_000, help="Number of images.")] = 3000,
+    size: Annotated[int, typer.Option("--size", min=16, max=1024, help="Side of an image in pixels.")] = 64,
     seed: SeedOption = 0,
     dark_share: Annotated[float, typer.Option("--dark-share", help="Share of images with dark skin, 0..1.")] = 0.2,
     bias: Annotated[float, typer.Option("--bias", help="How much harder labels are to read on dark skin, 0..1.")] = 0.3,

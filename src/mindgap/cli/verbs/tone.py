@@ -92,6 +92,8 @@ def tone_lines(out: Path, record: dict[str, Any]) -> list[str]:
             f"{found['twins']} twins: median |achieved - target| {error['median']:.1f} degrees (n = {error['n']}), "
             f"skin moved by a median of {shift['median']:.0f} in CIELAB"
         )
+    if not found["measured"]:
+        return [*lines, "no tone is known, so that no run can use one; table.parquet says why of each image"]
     return [*lines, f"next: mindgap audit {out}, or train and search with {out} in place of the old store"]
 
 

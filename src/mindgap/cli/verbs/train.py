@@ -52,7 +52,7 @@ def train(
         typer.Option("--schedule", help="onecycle, trapezoid (as a search with rungs), or paper (SGD, step decay)."),
     ] = "onecycle",
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate [default: the schedule's own].")] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images per step.")] = 64,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Images per step.")] = 64,
     folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cluster-disjoint cross-validation.")] = None,
     precision: Annotated[str, typer.Option("--precision", help="auto takes the faster of fp32 and bf16.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="cpu or cuda; auto takes a GPU if there is one.")] = "auto",
