@@ -54,6 +54,7 @@ def table(tmp_path):
     return tmp_path / "ground_truth.csv"
 
 
+@pytest.mark.slow
 def test_the_surrogate_ranks_what_it_was_not_fitted_to(script, table):
     surrogate = script("surrogate")
     read = surrogate.read_table(table, max_macs=60_000_000)

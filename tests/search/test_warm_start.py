@@ -139,6 +139,7 @@ def test_a_search_without_a_trained_candidate_is_refused(store, plan_of, tmp_pat
         plan_of(store, warm_start=str(tmp_path / "empty"))
 
 
+@pytest.mark.slow
 def test_a_warm_search_resumes_after_the_earlier_one_is_gone(folder, earlier, tmp_path):
     """It is a function of its own ledger: the same candidates whether it was stopped or not."""
     gone = tmp_path / "gone"

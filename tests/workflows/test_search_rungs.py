@@ -119,6 +119,7 @@ def test_no_checkpoint_is_left(undisturbed):
     assert not list(run.glob("trials/*/*/*.pt"))
 
 
+@pytest.mark.slow
 def test_two_workers_killed_on_the_way_find_the_same(undisturbed, store, config, tmp_path):
     run = tmp_path / "run"
     call = "import sys; from mindgap.workflows.search import search; store, out, config = sys.argv[1:]; "
@@ -153,6 +154,7 @@ def slots_of(run):
     return []
 
 
+@pytest.mark.slow
 def test_a_search_that_is_given_more_whole_brackets_is_the_longer_search(undisturbed, store, config, tmp_path):
     search(store, out=tmp_path / "run", config=config, trials=8)
     longer = search(store, out=tmp_path / "run", config=config, trials=TRIALS)

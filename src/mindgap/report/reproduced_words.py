@@ -131,9 +131,10 @@ def _claim_line(claim: Record, *, over: str) -> ClaimLine:
     if labels:
         by_verdict = {name: [label for label, of in labels.items() if of["verdict"] == name] for name in VERDICTS}
         parts = [f"{name} for {listed(of)}" for name, of in by_verdict.items() if of]
-        behind = (
-            f"{len(labels)} labels, each by its own 95\u202f% interval, its swap test (adjusted for all) and its seeds"
-        )
+        by = "own 95\u202f% interval, its swap test (adjusted for all) and its seeds"
+        if claim.get("than") is None:
+            by = "permutation tests (adjusted for all), one per seed"
+        behind = f"{len(labels)} labels, each by its {by}"
         behind += f"; not tuned: {listed(claim['left_out'])}" if claim.get("left_out") else ""
         return ClaimLine(claim["says"] + over, "; ".join(parts), behind)
     difference = claim.get("difference") or {}

@@ -30,6 +30,7 @@ def weather(folder, *, study=None, seed, images, strikes, trials, options=None, 
     return struck
 
 
+@pytest.mark.slow
 def test_a_search_keeps_its_promises_in_a_shower(tmp_path):
     """One strike of each kind; the long storm, drawn anew each time, has its own test."""
     kinds = ("kill worker", "hold worker", "kill driver", "kill worker")

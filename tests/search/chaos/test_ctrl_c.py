@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 
 import psutil
+import pytest
 
 from mindgap.core.errors import MindgapError
 from mindgap.testing.chaos import read_slots
@@ -68,6 +69,7 @@ def test_ctrl_c_ends_each_worker_at_the_end_of_its_epoch(tmp_path):
         assert len(log.read_text().splitlines()) == slot.epoch < 500, "what is done is saved, and no more"
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once_and_a_driver_that_was_stopped_goes_on(tmp_path):
     with searching(tmp_path, images=60_000) as (driver, run):
         before = at_work(run, epoch=0)

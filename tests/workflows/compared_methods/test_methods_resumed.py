@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from mindgap.core.errors import MindgapError
 from mindgap.search.ledger import Ledger
 from mindgap.search.ledger_place import ledger_url
@@ -42,6 +44,7 @@ def test_a_killed_worker_and_driver_lose_nothing_and_two_workers_find_the_same(u
     assert not [*run.rglob("checkpoint.pt"), *run.rglob("*.tmp")]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_its_teachers_training_has_got_further_and_the_next_goes_on(
     store, call, tmp_path, monkeypatch
 ):

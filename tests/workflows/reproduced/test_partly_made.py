@@ -82,6 +82,7 @@ def test_where_every_seed_diverges_the_row_is_missing_and_the_table_is_made(
         assert (tmp_path / name / "run" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_the_same_call_goes_on(
     store: Path, tmp_path: Path, failing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_where_memory_runs_out_the_same_call_goes_on(
     assert record["rows"][0]["seeds"] == [0, 1]
 
 
+@pytest.mark.slow
 def test_rows_of_other_seeds_cannot_be_compared(store: Path, tmp_path: Path, failing: Callable[..., None]) -> None:
     failing(0)
     recipe = write_recipe(
