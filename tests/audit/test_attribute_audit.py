@@ -181,8 +181,12 @@ def constant_prediction():
 def test_figures_that_no_resample_moves_have_no_interval_and_a_reason():
     audit = audit_predictions(constant_prediction(), bootstrap=400, permutations=50)
     tone = audit["attributes"]["tone"]
-    for record in (tone["gaps"]["selection_rate_ratio"], tone["per_class"]["x"]["selection_rate_ratio"]):
-        assert record["value"] == 1
+    unmoved = (
+        audit["overall"]["balanced_accuracy"], tone["groups"]["dark"]["balanced_accuracy"],
+        tone["gaps"]["selection_rate_ratio"], tone["per_class"]["x"]["selection_rate_ratio"],
+    )  # fmt: skip
+    for record in unmoved:
+        assert record["value"] is not None
         found = (record["low"], record["high"], record["reason"])
         assert found == (None, None, "no interval: almost no resample moves this value")
     assert tone["gaps"]["unfairness_standardized"]["p_value"] == 1
@@ -192,12 +196,11 @@ def test_figures_that_no_resample_moves_have_no_interval_and_a_reason():
         assert record["reason"] is None
 
 
-def test_recalls_of_0_and_1_are_not_certain_either():
-    """A class that is named for everyone is found in 20 of 20 rows, the others in none: .167 at the most, or more."""
+def test_gaps_between_recalls_of_0_and_1_are_not_certain():
+    """A class that is named for everyone is found in 20 of 20 rows of either group, the others in none."""
     audit = audit_predictions(constant_prediction(), permutations=50)
     tone = audit["attributes"]["tone"]
     for record in (
-        audit["overall"]["balanced_accuracy"], tone["groups"]["dark"]["balanced_accuracy"],
         tone["gaps"]["unfairness_standardized"], tone["gaps"]["equalized_odds_abs_mean"],
         tone["per_class"]["x"]["equalized_odds_abs_mean"],
     ):  # fmt: skip
@@ -225,13 +228,11 @@ def test_a_mean_over_classes_with_a_class_of_few_rows_has_no_interval(n):
         assert (group[name]["low"], group[name]["high"], group[name]["reason"]) == (None, None, reason)
     assert group["accuracy"]["low"] < group["accuracy"]["high"]
     overall = audit_predictions(made, permutations=0)["overall"]["balanced_accuracy"]
-    assert (overall["low"] is None) == (2 * n < 5)
+    assert overall["low"] is None
 
 
 def test_resamples_that_lost_a_class_do_not_move_a_mean_over_classes():
     # six classes of five rows: a resample loses one of them in 6·e^-5 = 4 % of the time, and 1/7 would be above 1/8
     group = audit_predictions(one_class_for_all(*[5] * 6), permutations=0)["attributes"]["tone"]["groups"]["dark"]
-    balanced = group["balanced_accuracy"]
-    assert (balanced["value"], balanced["reason"]) == (1 / 8, None)
-    upper = 1 / 8 + 6 / 8 * (1 - 0.025 ** (1 / 5))
-    assert 1 / 8 < balanced["high"] < upper, "the bounds of six classes do not all come together"
+    assert group["balanced_accuracy"]["value"] == 1 / 8
+    assert group["balanced_accuracy"]["reason"] == "no interval: almost no resample moves this value"

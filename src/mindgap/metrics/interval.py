@@ -13,10 +13,10 @@ Nor is there one for a group of fewer than five clusters, or a gap that compares
 Nor for a mean over classes one of which has fewer than five clusters, or a gap that compares a class of which a group
 has fewer. Its recall weighs as much as any and is 0 or 1 in nearly every replicate: of groups of 120 rows with recalls
 of .9, .8 and .8, an interval holds the truth in 84, 74, 66 and 67 % of samples with 1, 2, 3 and 4 rows of the rarest
-class, though a replicate that lost the class, and is a mean over the others, even widens it. From five clusters on a
-class that is all right or all wrong has a pseudo-cluster, and the interval holds the truth in 99 % of samples with five
-rows and 97 % with twelve (75 and 90 % without; 400 samples). Where every class has five clusters, such a replicate is
-of another quantity, as it is for equalised odds, and left out as undefined: with several rare classes,
+class, though a replicate that lost the class, and is a mean over the others, even widens it (400 samples; five rows
+71 %, twelve 90 %). A gap's pivot has pseudo-clusters for such classes (``mindgap.metrics.pseudo_clusters``), which in
+percentiles would move both ends to one side. Where every class has five clusters, such a replicate is of another
+quantity, as it is for equalised odds, and left out as undefined: with several rare classes,
 more than 2.5 % of the replicates are, and they would move the bound of a value that nothing else moves.
 Nor is there one where 95 % of the replicates give one and the same value, as the balanced accuracy of one answer for
 everyone: they vary nothing that the value rests on, and an interval without width would call it certain. (A group that

@@ -95,7 +95,7 @@ class AbstractGroupMetric(AbstractGroupFigure):
 
     def of_groups(self, sample: GroupSample) -> Floats:
         """The measure of every group's counts."""
-        return self.value((sample.class_counts if self.averages_classes else sample.counts).counts)
+        return self.value(sample.counts.counts)
 
     def resampled(self, sample: GroupSample, observed: GroupSample) -> Floats:
         """The measure of every group of replicates, float64 (..., G).

@@ -12,11 +12,12 @@ Share of made-up samples whose interval of U holds the truth, groups of 500, 500
     least, .5–.95   .94   .91   .91   .94    (plain resamples .24, .41, .64, .88)
 Below five clusters there is no interval (``interval.MIN_CLUSTERS``), so nothing is added.
 
-What compares groups class by class (equalised odds, standardised U, F1) needs the same of each class within a group: a
-recall of 5 in 5 does not vary in resamples either. So there are second counts, in which each class of a group has a
-pseudo-cluster of its own where it is all right or all wrong; the first counts stay without, as each would move the
-group's accuracy by about one row. Share of samples whose interval of equalised odds holds the truth, two classes,
-groups of 300 and 100 rows, TPR p and FPR .1 in both, k positives in the smaller group (600 samples):
+A gap that compares groups class by class (equalised odds, standardised U, differences of F1) needs the same of each
+class within a group: a recall of 5 in 5 does not vary in resamples either. So there are second counts, in which each
+class of a group has a pseudo-cluster of its own where it is all right or all wrong. The first counts stay without: it
+would move percentiles to one side, where a pivot only widens. Share of samples whose interval of equalised odds holds
+the truth, two classes, groups of 300 and 100 rows, TPR p and FPR .1 in both, k positives in the smaller group (600
+samples):
     k               5     8     12    15    25
     p = .8          .99   .99   .97   .98   .93   (plain resamples .67, .83, .88, .92, .93)
     p = .95         1.00  1.00  1.00  1.00  .99   (plain resamples .77, .80, .84, .89, .94)
