@@ -80,6 +80,19 @@ def test_rows_outside_of_a_class_are_counted_too():
     assert reason == "no interval: what is not class 'y' of group 'dark' has 3 clusters"
 
 
+def test_clusters_of_several_classes_count_for_what_is_not_of_a_class():
+    # twenty patients of each group, each with a row of class x and one of the rare classes
+    rare = np.arange(40) % 10 + 1
+    labels = np.stack([np.zeros(40, dtype=np.int64), rare], axis=1).ravel()
+    data = predictions_from_arrays(
+        labels, classes=tuple("xabcdefghij"), predicted=np.where(np.arange(80) % 3 == 0, 0, labels),
+        groups={"tone": Groups("tone", ("light", "dark"), np.repeat([0, 1], 40))}, clusters=np.repeat(np.arange(40), 2),
+    )  # fmt: skip
+    per_class = audit_predictions(data, permutations=5)["attributes"]["tone"]["per_class"]
+    assert per_class["x"]["equalized_odds_abs_mean"]["low"] is not None
+    assert "class 'a' of group" in per_class["a"]["equalized_odds_abs_mean"]["reason"]
+
+
 def test_a_class_that_a_group_lacks_is_said_of_a_difference_of_means_over_classes():
     labels = np.array([0, 1] * 30 + [0] * 40)
     predicted = np.where(np.arange(100) % 7 == 0, 1 - labels, labels)

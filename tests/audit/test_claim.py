@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from mindgap.audit.claim import NOT_SHOWN, SHOWN, UNDECIDABLE, judge_claim, judge_gap
 from mindgap.core.errors import ConfigError
-from mindgap.metrics.paired_interval import UNMOVED
 
 
 def verdict(low, high, **options):
@@ -80,14 +79,6 @@ def test_an_interval_alone_shows_nothing_that_the_swap_test_does_not(p_value, p_
     assert found.verdict == expected
     assert why in found.why
     assert judge_claim(tested, direction="larger", published=0.2, permutations=100).verdict == NOT_SHOWN
-
-
-def test_two_that_do_not_differ_lose_nothing_and_change_nothing():
-    alike = {"value": 0.0, "low": None, "high": None, "reason": UNMOVED, "p_value": 1.0, "p_holm": 1.0}
-    assert judge_claim(alike, direction="larger", published=None, margin=0.05).verdict == SHOWN
-    assert judge_claim(alike, direction="larger", published=0.1).verdict == NOT_SHOWN
-    few = alike | {"reason": "no interval: group 'a' has 3 clusters"}
-    assert judge_claim(few, direction="larger", published=None, margin=0.05).verdict == UNDECIDABLE
 
 
 def test_without_an_interval_nothing_is_decided_and_the_reason_is_told():

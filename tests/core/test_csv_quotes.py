@@ -38,6 +38,7 @@ def test_a_quote_that_swallows_rows_is_refused_with_its_line(tmp_path, lines):
         ('a,"x, y"', 'b,"two\nlines"', 'c,"a ""word"""'),
         ('a,"x" y', 'b,5" lesion'),  # odd, and in one line
         ('"a";"x"',),
+        ('a,"' + "long\n" * 40_000 + '"', "b,x"),
     ],
 )
 def test_what_swallows_nothing_is_let_be(tmp_path, lines):

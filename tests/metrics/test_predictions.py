@@ -33,7 +33,12 @@ def test_rows_whose_cluster_is_missing_are_clusters_of_their_own(clusters):
     assert len({*found.tolist()}) == 3
 
 
-@pytest.mark.parametrize("clusters", [[0.5, 1, 2], ["p1", "p2", "p3"]])
+def test_large_numbers_of_clusters_stay_apart():
+    found = predictions_from_arrays([0] * 3, classes=AB, predicted=[0] * 3, clusters=[2**53, 2**53 + 1, None]).clusters
+    assert len({*found.tolist()}) == 3
+
+
+@pytest.mark.parametrize("clusters", [[0.5, 1, 2], ["p1", "p2", "p3"], [np.inf, 1, 2], [2**63, 1, 2]])
 def test_clusters_that_are_not_whole_numbers_are_refused(clusters):
     with pytest.raises(DataError, match="give whole numbers"):
         predictions_from_arrays([0] * 3, classes=AB, predicted=[0] * 3, clusters=clusters)

@@ -89,6 +89,14 @@ def test_classes_of_fewer_than_five_clusters_are_left_as_they_are():
     assert by_class is None
 
 
+def test_classes_too_small_for_their_own_have_that_of_their_group():
+    # group 1 is all right, four rows of either class; in group 0 one class is, so that there are second counts
+    labels, ids = [0] * 6 + [1] * 30 + [0] * 4 + [1] * 4, [0] * 36 + [1] * 8
+    rows = rows_of(labels, [0] * 6 + [0, 1] * 15 + [0] * 4 + [1] * 4, ids)
+    np.testing.assert_array_equal(by_class_of(rows, 500)[:, 1], replicates_of(rows, 500)[:, 1])
+    assert replicates_of(rows, 500)[:, 1, 0, 1].max() > 0
+
+
 def test_intervals_of_equalised_odds_hold_the_truth_where_a_class_is_rare_in_a_group():
     metric, hits, plain = METRICS.get("equalized_odds_abs_mean")(), 0, 0
     for seed in range(200):

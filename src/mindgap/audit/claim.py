@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from mindgap.audit.comparison_verdict import LEVEL, NO_P, TOO_FEW
 from mindgap.core.errors import ConfigError
-from mindgap.metrics.paired_interval import UNMOVED
 
 SHOWN, NOT_SHOWN, UNDECIDABLE = "shown", "not shown", "undecidable at this n"
 Direction = Literal["smaller", "larger"]
@@ -79,9 +78,6 @@ def judge_claim(
     *undecidable*. Without a published size only the other side is "not shown". What the interval would show is
     *undecidable* where the swap test, its p adjusted for what is judged together, does not find it beyond chance too.
 
-    Where almost no resample moves the difference and it is 0, the two do not differ: a claim of no loss is *shown*, one
-    of a change *not shown*.
-
     A claim of no loss, with a margin, is *shown* where the whole interval is better than a loss of the margin, *not
     shown* where all of it is worse, else *undecidable*.
 
@@ -107,8 +103,6 @@ def judge_claim(
     check_claim(direction, published=published, margin=margin)
     sign = _SIGN[direction]
     low, high = difference.get("low"), difference.get("high")
-    if difference.get("value") == 0 and difference.get("reason") == UNMOVED:
-        return Judged(NOT_SHOWN if margin is None else SHOWN, "the two do not differ: no resample tells them apart")
     if low is None or high is None:
         return Judged(UNDECIDABLE, str(difference.get("reason") or "it has no interval"))
     least, most = sorted((sign * float(low), sign * float(high)))  # of the change in the claimed direction

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.audit.record import few_clusters
-from mindgap.metrics.cluster_types import ClusteredRows
+from mindgap.metrics.cluster_types import ClusteredRows, count_tokens
 from mindgap.metrics.counts import Integers
 from mindgap.metrics.interval import MIN_CLUSTERS
 from mindgap.metrics.metric import AbstractClassGap, AbstractGapMetric
@@ -25,12 +25,14 @@ class CellClusters:
         classes: the C names of the classes.
         by_group: int64 (G,), clusters with rows of the group.
         by_class: int64 (G, C), clusters with rows of the class in the group.
+        of_others: int64 (G, C), clusters with rows of other classes in the group.
     """
 
     groups: tuple[str, ...]
     classes: tuple[str, ...]
     by_group: Integers
     by_class: Integers
+    of_others: Integers
 
     @staticmethod
     def of(
@@ -38,7 +40,8 @@ class CellClusters:
     ) -> CellClusters:
         """Counts them; ``present`` (G,) are the groups compared among all ``groups``."""
         names = tuple(name for name, kept in zip(groups, present, strict=True) if kept)
-        return CellClusters(names, classes, clusters_by_group(rows)[present], clusters_by_cell(rows)[present])
+        by_group, by_class = clusters_by_group(rows)[present], clusters_by_cell(rows)[present]
+        return CellClusters(names, classes, by_group, by_class, by_group[:, None] - _of_one_class(rows)[present])
 
     def of_groups(self) -> str | None:
         """Why no gap between the groups has an interval; None if it can have one."""
@@ -61,15 +64,19 @@ class CellClusters:
     def _of_cells(self, cells: NDArray[np.bool_] | None) -> str | None:
         if cells is None or not cells.any():
             return None
-        counts = np.where(cells, np.stack([self.by_class, self._of_others]), np.iinfo(np.int64).max)
+        counts = np.where(cells, np.stack([self.by_class, self.of_others]), np.iinfo(np.int64).max)
         if counts.min() >= MIN_CLUSTERS:
             return None
         side, g, c = np.unravel_index(int(counts.argmin()), counts.shape)
         what = "what is not class" if side else "class"
         return few_clusters(f"{what} {self.classes[c]!r} of group {self.groups[g]!r}", int(counts[side, g, c]))
 
-    @property
-    def _of_others(self) -> Integers:
-        """Int64 (G, C): clusters with rows of other classes, or fewer where clusters hold several classes."""
-        others = np.where(np.eye(len(self.classes), dtype=np.bool_), 0, self.by_class[:, None, :])
-        return np.maximum(self.by_group[:, None] - self.by_class, others.max(axis=-1, initial=0))
+
+def _of_one_class(rows: ClusteredRows) -> Integers:
+    """Int64 (G, C): clusters whose rows in the group are all of the class."""
+    owners, cells, _ = count_tokens(rows.clusters, rows.group_ids * rows.n_classes + rows.labels)
+    _, place, times = np.unique(
+        owners * rows.n_groups + cells // rows.n_classes, return_inverse=True, return_counts=True
+    )
+    found = np.bincount(cells[times[place] == 1], minlength=rows.n_groups * rows.n_classes)
+    return found.reshape(rows.n_groups, rows.n_classes).astype(np.int64)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mindgap.core.errors import DataError
 
 _CHUNK = 1 << 20
+_LONGEST = 2**31 - 1
 
 
 def check_quotes(path: Path, *, separator: str = ",") -> None:
@@ -28,7 +30,7 @@ def check_quotes(path: Path, *, separator: str = ",") -> None:
     """
     if not _has_quotes(path):
         return
-    with path.open("rb") as file:
+    with path.open("rb") as file, _any_length():
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
         for first, last in _odd_rows(text, separator):
             if last > first:
@@ -49,6 +51,16 @@ def _odd_rows(text: io.TextIOWrapper, separator: str) -> Iterator[tuple[int, int
             return
         except csv.Error:
             yield first, reader.line_num
+
+
+@contextmanager
+def _any_length() -> Generator[None]:
+    """A long cell is no fault of its quotes."""
+    before = csv.field_size_limit(_LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _has_quotes(path: Path) -> bool:

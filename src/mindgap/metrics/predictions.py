@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd  # pyright: ignore[reportMissingTypeStubs]  (pandas comes without)
 from numpy.typing import ArrayLike, NDArray
 
 from mindgap.core.errors import DataError, ShapeError
@@ -155,18 +156,13 @@ def cluster_numbers(clusters: ArrayLike | None, *, rows: int) -> NDArray[np.int6
     """
     if clusters is None:
         return np.arange(rows)
-    given = np.asarray(clusters)
-    if given.dtype.kind in "iu":
-        numbers, known = given.astype(np.int64), given >= 0
-    else:
-        try:
-            wide = given.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError("clusters: give whole numbers, and names as cluster_names") from error
-        known = wide >= 0
-        if (wide[known] != np.floor(wide[known])).any():
-            raise DataError("clusters: give whole numbers")
-        numbers = np.where(known, wide, -1).astype(np.int64)
+    try:  # whole numbers of any size stay as they are, where floats would merge large ones
+        with np.errstate(invalid="raise"):
+            given = pd.array(np.asarray(clusters), dtype="Int64")
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise DataError("clusters: give whole numbers below 2^63, and names as cluster_names") from error
+    known = ~np.asarray(given.isna()) & (given.to_numpy(np.int64, na_value=-1) >= 0)
+    numbers = np.where(known, given.to_numpy(np.int64, na_value=-1), -1)
     own = numbers.max(initial=-1) + 1 + np.arange(len(numbers))
     return np.where(known, numbers, own)
 

@@ -83,22 +83,22 @@ class PseudoClusters:
         """
         of_groups, of_cells = generator.spawn(2)
         by_class: Floats | None = None
-        if not np.isnan(self.cell_chance_right).all():
-            by_class = counts.copy()
-            shares, is_right = _drawn(of_cells, self.cell_clusters, self.cell_chance_right, len(counts))
-            for g, c in np.argwhere(~np.isnan(self.cell_chance_right)).tolist():
-                predicted = self._predicted(is_right[:, g, c])[:, c]
-                by_class[:, g, c] = _mixed(by_class[:, g, c], shares[:, g, c, None], predicted)
-        if not np.isnan(self.chance_right).all():
-            shares, is_right = _drawn(of_groups, self.clusters, self.chance_right, len(counts))
-            for g in np.flatnonzero(~np.isnan(self.chance_right)).tolist():
-                counts[:, g] = _mixed(counts[:, g], shares[:, g, None, None], self._predicted(is_right[:, g]))
-        return by_class
-
-    def _predicted(self, is_right: NDArray[np.bool_]) -> Floats:
-        """What is predicted for each class of a pseudo-cluster, float64 (r, C, C), rows summing to 1."""
         right: Floats = np.eye(len(self.wrong))
-        return np.where(is_right[:, None, None], right, self.wrong)
+        groups = np.flatnonzero(~np.isnan(self.chance_right)).tolist()
+        cells = ~np.isnan(self.cell_chance_right)
+        shares, is_right = _drawn(of_groups, self.clusters, self.chance_right, len(counts) if groups else 0)
+        if cells.any():
+            by_class = counts.copy()
+            cell_shares, cell_right = _drawn(of_cells, self.cell_clusters, self.cell_chance_right, len(counts))
+            for g, c in np.argwhere(cells).tolist():
+                predicted = _either(cell_right[:, g, c, None], right[c], self.wrong[c])
+                by_class[:, g, c] = _mixed(by_class[:, g, c], cell_shares[:, g, c, None], predicted)
+        for g in groups:
+            of_group = _either(is_right[:, g, None, None], right, self.wrong)
+            counts[:, g] = _mixed(counts[:, g], shares[:, g, None, None], of_group)
+            if by_class is not None:  # classes of too few clusters for their own have the group's
+                by_class[:, g, ~cells[g]] = counts[:, g, ~cells[g]]
+        return by_class
 
 
 def clusters_by_group(rows: ClusteredRows) -> Integers:
@@ -116,11 +116,9 @@ def clusters_by_cell(rows: ClusteredRows) -> Integers:
 
 def _chances(rows: ClusteredRows, parts: Integers, n_parts: int) -> tuple[Integers, Floats]:
     """Clusters of each part of the rows, (P,), and how often its pseudo-cluster is right; ``parts`` (n,) numbers."""
-    owners, of_token, sizes = count_tokens(rows.clusters, parts)
-    right = np.bincount(
-        rows.clusters * n_parts + parts, weights=rows.labels == rows.predicted, minlength=rows.n_clusters * n_parts
-    )
-    shares = right[owners * n_parts + of_token] / sizes
+    tokens, place, sizes = np.unique(rows.clusters * n_parts + parts, return_inverse=True, return_counts=True)
+    of_token = tokens % n_parts
+    shares = np.bincount(place, weights=rows.labels == rows.predicted, minlength=len(tokens)) / sizes
     clusters = np.bincount(of_token, minlength=n_parts).astype(np.int64)
     imperfect, some = (np.bincount(of_token[chosen], minlength=n_parts) for chosen in (shares < 1, shares > 0))
     low, high = np.full(n_parts, np.inf), np.full(n_parts, -np.inf)
@@ -138,6 +136,11 @@ def _drawn(
     shape = (replicates, *clusters.shape)
     shares = generator.beta(1, np.maximum(clusters, 1), size=shape)
     return shares, generator.random(shape) < chances
+
+
+def _either(is_right: NDArray[np.bool_], right: Floats, wrong: Floats) -> Floats:
+    """What is predicted where a pseudo-cluster is right, and where it is not."""
+    return np.where(is_right, right, wrong)
 
 
 def _mixed(own: Floats, share: Floats, predicted: Floats) -> Floats:

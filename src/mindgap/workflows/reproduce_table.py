@@ -207,7 +207,7 @@ class Table:
             judged = judge_gap(
                 [of_seed[label] for of_seed in by_seed],
                 permutations=self._how["permutations"],
-                together=len(of_labels),
+                together=max(1, *(sum(p is not None for p in of_seed.values()) for of_seed in by_seed)),
             )
             found[label] = {"difference": None, "verdict": judged.verdict, "why": judged.why}
         if "" in found:

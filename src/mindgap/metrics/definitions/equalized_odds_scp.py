@@ -28,8 +28,8 @@ class EqualizedOddsScp(AbstractNormGap):
     statistic: ClassVar[Statistic] = "class_counts"
 
     def cells(self, observed: GroupCounts) -> NDArray[np.bool_]:
-        """Those of every class and group."""
-        return np.ones((2, *observed.support.shape), dtype=np.bool_)
+        """Those of every class and group that have rows; of others there is a reason of its own."""
+        return np.stack([observed.support > 0, observed.support < observed.sizes[:, None]])
 
     def value(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
         """Float64 (...); NaN only where a group has no rows."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from mindgap.metrics.case_mix import within_class_deviations
 from mindgap.metrics.counts import Floats, GroupCounts
-from mindgap.metrics.group_sample import Statistic
 from mindgap.metrics.metric import METRICS, AbstractNormGap
 
 
@@ -24,7 +23,6 @@ class UnfairnessWithinClass(AbstractNormGap):
     """
 
     name = "unfairness_within_class"
-    statistic: ClassVar[Statistic] = "class_counts"
     range: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def vector(self, counts: GroupCounts, observed: GroupCounts) -> Floats:
