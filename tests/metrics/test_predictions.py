@@ -25,11 +25,17 @@ def test_a_label_is_predicted_above_one_half():
 
 
 @pytest.mark.parametrize(
-    "clusters", [[4, np.nan, 4, np.nan], [4, None, 4, None], [4, -1, 4, -1], np.array([4, -7, 4, -1], dtype=np.int8)]
+    "clusters", [[4, np.nan, 4, np.nan], [4, None, 4, None], [4, -1, 4, -1], np.array([4, -1, 4, -1], dtype=np.int8)]
 )
 def test_rows_whose_cluster_is_missing_are_clusters_of_their_own(clusters):
     found = predictions_from_arrays([0] * 4, classes=AB, predicted=[0] * 4, clusters=clusters).clusters
     assert found[0] == found[2]
+    assert len({*found.tolist()}) == 3
+
+
+def test_negative_numbers_as_of_a_hash_are_clusters():
+    found = predictions_from_arrays([0] * 4, classes=AB, predicted=[0] * 4, clusters=[-7, -7, 9, -1]).clusters
+    assert found[0] == found[1]
     assert len({*found.tolist()}) == 3
 
 

@@ -16,6 +16,7 @@ from mindgap.core.groups import Groups
 
 SUM_TOLERANCE = 1e-3 + 1e-9  # a sum printed as 0.999 is not refused for its rounding
 LABEL_CLASSES = ("0", "1")
+_NO_CLUSTER = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ def predictions_from_arrays(
         groups: attribute name → groups of the n rows.
         probabilities: (n, C), each row summing to 1.
         predicted: (n,) class numbers.
-        clusters: (n,) whole numbers; without them, or where one is None, NaN or negative, a row is a cluster of one.
+        clusters: (n,) whole numbers; without them, or where one is None, NaN or -1, a row is a cluster of one.
         cluster_names: (n,) names for a table of the predictions, None where a row has none.
         ids: (n,) names; without them the row numbers.
 
@@ -149,7 +150,7 @@ def predictions_from_arrays(
 
 
 def cluster_numbers(clusters: ArrayLike | None, *, rows: int) -> NDArray[np.int64]:
-    """Clusters as int64 (n,); rows whose cluster is None, NaN or negative get numbers of their own.
+    """Clusters as int64 (n,); rows whose cluster is None, NaN or -1 get numbers of their own.
 
     Raises:
         DataError: a number is not whole.
@@ -161,8 +162,8 @@ def cluster_numbers(clusters: ArrayLike | None, *, rows: int) -> NDArray[np.int6
             given = pd.array(np.asarray(clusters), dtype="Int64")
     except (TypeError, ValueError, ArithmeticError) as error:
         raise DataError("clusters: give whole numbers below 2^63, and names as cluster_names") from error
-    known = ~np.asarray(given.isna()) & (given.to_numpy(np.int64, na_value=-1) >= 0)
-    numbers = np.where(known, given.to_numpy(np.int64, na_value=-1), -1)
+    numbers = given.to_numpy(np.int64, na_value=_NO_CLUSTER)
+    known = numbers != _NO_CLUSTER
     own = numbers.max(initial=-1) + 1 + np.arange(len(numbers))
     return np.where(known, numbers, own)
 
@@ -184,7 +185,7 @@ def multi_label_from_arrays(
         probabilities: (n, L) in [0, 1].
         label_names: the L names.
         groups: attribute name → groups of the n rows.
-        clusters: (n,) whole numbers; without them, or where one is None, NaN or negative, a row is a cluster of one.
+        clusters: (n,) whole numbers; without them, or where one is None, NaN or -1, a row is a cluster of one.
         cluster_names: (n,) names for a table of the predictions, None where a row has none.
         ids: (n,) names; without them the row numbers.
 

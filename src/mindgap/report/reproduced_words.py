@@ -143,7 +143,7 @@ def _claim_line(claim: Record, *, over: str) -> ClaimLine:
         ends = difference.get("low"), difference.get("high")
         spread = "" if None in ends else f" [{signed(ends[0])}, {signed(ends[1])}]"
         behind = f"measured {signed(difference['value'])}{spread}"
-        if difference.get("p_holm") is not None:
+        if difference.get("p_holm") is not None and claim.get("margin") is None:  # of no loss it says nothing
             behind += f", {p_equals(difference['p_holm'])}"
         if claim.get("published") is not None:
             behind += f", published {signed(claim['published'])}"
