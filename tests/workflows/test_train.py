@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mindgap.core.errors import CapacityError, ConfigError, DataError, RunError, UnknownNameError
+from mindgap.core.errors import CapacityError, ConfigError, DataError, RunError, TrainingFailure, UnknownNameError
 from mindgap.core.folder_lock import folder_lock
 from mindgap.data.image_store import Store
 from mindgap.metrics.predictions import read_predictions
@@ -66,6 +66,14 @@ def trained(store, network, tmp_path_factory):
     """A finished run: its folder and its record."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     return folder, run(store, network, folder, epochs=5, mitigation="biasless")
+
+
+def test_after_a_learning_rate_that_was_too_high_the_next_one_may_have_its_folder(store, network, tmp_path):
+    with pytest.raises(TrainingFailure, match="lower the learning rate"):
+        run(store, network, tmp_path / "run", lr=1e30)
+    assert list(tmp_path.iterdir()) == []
+    run(store, network, tmp_path / "run", lr=1e-3, epochs=1)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
 
 
 def test_a_run_leaves_its_files_and_nothing_else(trained):

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, Required, TypedDict, Unpack, cast
 
 from mindgap.core.config import dump_toml, read_toml
-from mindgap.core.errors import CapacityError, DataError, RunError
+from mindgap.core.errors import CapacityError, DataError, MindgapError, RunError, TrainingFailure
 from mindgap.core.files import jsonable, read_json, write_json, write_text
 from mindgap.core.folder_lock import LOCK_FILE, folder_lock
 from mindgap.core.provenance import now, provenance
 from mindgap.core.replacement import CONFIG, PROVENANCE, end_killed_replacement, holds_config, replaced
 
 State = Literal["new", "resumed", "finished"]
+_FIRST_FILES = frozenset({CONFIG, PROVENANCE})
 _UNFINISHED_FILE = re.compile(r"\.(config\.toml|provenance\.json)\.\d+\.tmp")
 
 
@@ -57,6 +58,8 @@ class RunFolder:
     def hold(cls, path: Path | str, **asked: Unpack[Asked]) -> Generator[RunFolder]:
         """Opens or creates the folder of a run, and keeps other processes out of it while the block lasts.
 
+        A run whose block ends in an error before it wrote anything has nothing to go on from: it leaves no folder.
+
         Args:
             path: the folder; it may hold an earlier run of the same verb with the same options.
             **asked: see ``Asked``.
@@ -69,7 +72,13 @@ class RunFolder:
         with ExitStack() as locks:
             claim = _Claim.of(path, asked)
             claim.end_killed_replacement()
-            yield cls(claim.folder, claim.begin(locks))
+            state, made = claim.begin(locks)
+            try:
+                yield cls(claim.folder, state)
+            except (MindgapError, TrainingFailure):
+                if state == "new":
+                    claim.leave_nothing(made=made)
+                raise
 
     @classmethod
     def check(cls, path: Path | str, **asked: Unpack[Asked]) -> State:
@@ -160,8 +169,12 @@ class _Claim:
         """Brings back the run that a killed call had set aside without putting another there."""
         end_killed_replacement(self.folder.resolve(), is_free=_is_free)
 
-    def begin(self, locks: ExitStack) -> State:
-        """Locks the folder and writes its first files; a run that is replaced is deleted when the new one stands."""
+    def begin(self, locks: ExitStack) -> tuple[State, bool]:
+        """Locks the folder and writes its first files; a run that is replaced is deleted when the new one stands.
+
+        Returns:
+            What was there, and whether the folder was made.
+        """
         place = self.folder.resolve()  # a link to the folder stays one
         replaces = self.state() == "new" and not _is_free(place)
         known = {name: self.options.get(name) for name in ("seed", "fingerprint")}
@@ -169,7 +182,7 @@ class _Claim:
         with replaced(place, is_free=_is_free) if replaces else nullcontext():
             return self._begin_in(place, record, locks)
 
-    def _begin_in(self, place: Path, record: Mapping[str, Any], locks: ExitStack) -> State:
+    def _begin_in(self, place: Path, record: Mapping[str, Any], locks: ExitStack) -> tuple[State, bool]:
         is_ours = _make(place)
         try:
             locks.enter_context(folder_lock(self.folder))
@@ -181,7 +194,18 @@ class _Claim:
             if is_ours:  # the lock is still held
                 shutil.rmtree(place, ignore_errors=True)
             raise
-        return state
+        return state, is_ours
+
+    def leave_nothing(self, *, made: bool) -> None:
+        """Removes the first files where nothing was added, and the folder where it was made; the lock is held."""
+        place = self.folder.resolve()
+        if {path.name for path in place.iterdir()} - _FIRST_FILES - {LOCK_FILE}:
+            return
+        if made:
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            for name in _FIRST_FILES:
+                (place / name).unlink(missing_ok=True)
 
 
 def _is_free(folder: Path) -> bool:
