@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def test_a_new_run_that_fails_before_it_wrote_anything_leaves_no_folder(tmp_path
             state(tmp_path / name, fails)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
     assert state(tmp_path / "new") == "new"
+
+
+def test_a_folder_that_the_run_itself_removed_is_no_second_error(tmp_path: Path):
+    def removes_and_fails(run: RunFolder) -> None:
+        shutil.rmtree(run.path)
+        raise DataError("an image cannot be read")
+
+    with pytest.raises(DataError):
+        state(tmp_path / "run", removes_and_fails)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_fails_later_keeps_what_it_wrote(tmp_path: Path):

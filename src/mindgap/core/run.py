@@ -197,9 +197,12 @@ class _Claim:
         return state, is_ours
 
     def leave_nothing(self, *, made: bool) -> None:
-        """Removes the first files where nothing was added, and the folder where it was made; the lock is held."""
+        """Removes the first files where nothing was added, and the folder where it was made; the lock is held.
+
+        The block may have removed it already.
+        """
         place = self.folder.resolve()
-        if {path.name for path in place.iterdir()} - _FIRST_FILES - {LOCK_FILE}:
+        if not place.is_dir() or {path.name for path in place.iterdir()} - _FIRST_FILES - {LOCK_FILE}:
             return
         if made:
             shutil.rmtree(place, ignore_errors=True)
