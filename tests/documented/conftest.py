@@ -123,7 +123,9 @@ class World:
         self._do("synth", "painted", "--n", "360", "--size", "24", "--dark-share", "0.4")
         made = pd.read_csv("painted/metadata.csv").rename(columns={"lesion_id": "patient"})
         made = made.drop(columns=["true_tone", "true_ita_degrees"])
-        made.assign(dx=made["label"]).to_csv("metadata.csv", index=False)
+        tested = made["patient"].isin(made["patient"].unique()[::5])
+        made = made.assign(dx=made["label"], fold=np.where(tested, "test", "train"))
+        made.to_csv("metadata.csv", index=False)
         Path("painted/images").rename("photos")
 
     def _by_class(self) -> None:

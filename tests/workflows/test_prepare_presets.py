@@ -163,6 +163,19 @@ def test_celeba_is_multi_label_with_gender_and_identities(tmp_path, kind):
     assert record["notes"] == []
 
 
+def test_the_published_partition_of_celeba_is_kept_where_it_is_named(tmp_path):
+    rows = celeba_rows()
+    images_for(tmp_path / "images", [row[0] for row in rows])
+    write(tmp_path / "a.csv", [["image_id", *CELEBA], *rows])
+    parts = [0] * 16 + [1] * 4 + [2] * 4
+    lines = [f"{row[0]} {part}\n" for row, part in zip(rows, parts, strict=True)]
+    (tmp_path / "list_eval_partition.txt").write_text("".join(lines), encoding="utf-8")
+    tables = [tmp_path / "a.csv", tmp_path / "list_eval_partition.txt"]
+    options = {"preset": "celeba", "attributes": "gender", "labels": "Smiling", "split_column": "partition"}
+    _, store = build(tmp_path, metadata=tables, **options)
+    assert store.table["split"].tolist() == ["train"] * 16 + ["validation"] * 4 + ["test"] * 4
+
+
 def test_celeba_without_identities_says_so(tmp_path):
     rows = celeba_rows()
     images_for(tmp_path / "images", [row[0] for row in rows])

@@ -58,10 +58,10 @@ def finished_at(out: Path) -> str | None:
     return None
 
 
-def say_if_nothing_was_done(out: Path, before: str | None) -> None:
-    """One line when the folder held the finished run already."""
+def say_if_nothing_was_done(out: Path, before: str | None, *, but: str = "") -> None:
+    """One line when the folder held the finished run already; ``but`` says what was not looked at."""
     if before is not None and finished_at(out) == before:
-        typer.echo(f"{out}: finished earlier; nothing was left to do")
+        typer.echo(f"{out}: finished earlier; nothing was left to do{but and f' ({but})'}")
 
 
 def comma_list(text: str) -> list[str]:

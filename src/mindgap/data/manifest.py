@@ -14,7 +14,7 @@ from mindgap.data.table import column_of, require_column
 
 YES_NO: dict[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
 MINUS_ONE = frozenset({"-1", "-1.0"})
-REASONS = ("missing_file", "unreadable", "too_large", "unknown_label", "duplicate_id")
+REASONS = ("missing_file", "unreadable", "too_large", "unknown_label", "no_split", "duplicate_id")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Manifest:
         one_hot: columns of which exactly one is 1; they are folded into the column ``label``.
         classes: the words the label may be; None allows any.
         cluster: column of what must stay in one split, such as a patient or a lesion.
+        split: column that says which split a row is in; None draws it.
         attributes: columns that are usable as sensitive attributes.
         renames: source column → column, applied where the source column is there.
         values: column → (source word → word).
@@ -42,6 +43,7 @@ class Manifest:
     one_hot: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
     cluster: str | None = None
+    split: str | None = None
     attributes: tuple[str, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Manifest:
         label: str | None,
         labels: tuple[str, ...],
         cluster: str | None,
+        split: str | None = None,
     ) -> Manifest:
         """The manifest with the user's columns in place of the preset's.
 
@@ -66,7 +69,7 @@ class Manifest:
             raise ConfigError(f"label={label!r} and labels={','.join(labels)!r}: give one of --label and --labels")
         if len(set(labels)) < len(labels):
             raise ConfigError(f"labels={','.join(labels)!r} names a label twice; name each once")
-        chosen = replace(self, id=id or self.id, cluster=cluster or self.cluster)
+        chosen = replace(self, id=id or self.id, cluster=cluster or self.cluster, split=split or self.split)
         if label or labels:
             same = label == self.label
             chosen = replace(
@@ -105,12 +108,12 @@ def apply_words(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     """Folds one-hot columns into the label and maps the source's words, those for missing included.
 
     Raises:
-        UnknownNameError: the label, id or cluster column, or a one-hot column, is not there.
+        UnknownNameError: the label, id, cluster or split column, or a one-hot column, is not there.
     """
     table = table.copy()
     if manifest.one_hot:
         table = _fold_one_hot(table, manifest)
-    named = (manifest.id, manifest.label, *manifest.labels, manifest.cluster)
+    named = (manifest.id, manifest.label, *manifest.labels, manifest.cluster, manifest.split)
     for column in (name for name in named if name is not None):
         require_column(table, column, source="metadata")
     for column in table.columns:
@@ -123,13 +126,15 @@ def apply_words(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
 
 
 def check_rows(table: pd.DataFrame, manifest: Manifest) -> Rows:
-    """Sets aside rows whose label is not known or whose id came before; the first usable row of an id stays.
+    """Sets aside rows whose label or split is not known or whose id came before; the first usable row of an id stays.
 
     Raises:
         DataError: a column of 0/1 labels holds other words only, or beside them only one of 0 and 1.
     """
     _refuse_words(table, manifest)
     reasons = pd.Series(pd.NA, index=table.index, dtype="object")
+    if manifest.split:
+        reasons[column_of(table, manifest.split).isna()] = "no_split"
     reasons[~_label_known(table, manifest)] = "unknown_label"
     reasons[table[manifest.id].isna()] = "missing_file"
     usable = cast("pd.Series", column_of(table, manifest.id)[reasons.isna()])

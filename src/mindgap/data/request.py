@@ -65,6 +65,7 @@ class PrepareRequest:
             "resize": self.geometry.resize,
             **({} if self.geometry.constancy == "none" else {"constancy": self.geometry.constancy}),
             "split": list(self.shares),
+            **({} if manifest.split is None else {"split_column": manifest.split}),
             "seed": self.seed,
             "max_dropped": self.max_dropped,
             "upright": self.upright,
@@ -88,7 +89,7 @@ def resolve_request(
     max_dropped: float,
     upright: bool | None,
 ) -> PrepareRequest:
-    """Checks and resolves the options; ``columns`` holds id, label and cluster; upright is the preset's if None.
+    """Checks and resolves the options; ``columns`` holds id, label, cluster and split; upright is the preset's if None.
 
     Raises:
         ConfigError: an option makes no sense.
@@ -108,7 +109,11 @@ def resolve_request(
         masks=None if masks is None else Path(masks),
         preset=preset,
         manifest=manifest.with_columns(
-            id=columns["id"], label=columns["label"], labels=_names(labels), cluster=columns["cluster"]
+            id=columns["id"],
+            label=columns["label"],
+            labels=_names(labels),
+            cluster=columns["cluster"],
+            split=columns["split"],
         ),
         asked_cluster=columns["cluster"] is not None,
         specs=parse_attributes(attributes),

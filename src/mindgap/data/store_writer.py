@@ -90,7 +90,7 @@ def store_table(
     if masked is not None:
         columns["has_mask"] = masked
     whole = {spec.name for spec in specs if len(spec.factors) == 1 and spec.spec == spec.name}
-    used = {manifest.id, manifest.label, manifest.cluster, *manifest.labels, *whole}
+    used = {manifest.id, manifest.label, manifest.cluster, manifest.split, *manifest.labels, *whole}
     columns |= {f"meta_{name}": table[name] for name in table.columns if name not in used}
     return pd.DataFrame(columns)
 
@@ -141,14 +141,22 @@ def attribute_info(spec: AttributeSpec, grouped: Grouped, splits: NDArray[np.obj
     return info.model_dump()
 
 
-def split_info(labels: Labels, splits: NDArray[np.object_], *, shares: Sequence[float]) -> dict[str, Any]:
-    """The split's entry of ``store.json``: shares asked for, rows per split, and rows (positives) of each class."""
+def split_info(
+    labels: Labels, splits: NDArray[np.object_], *, shares: Sequence[float], column: str | None
+) -> dict[str, Any]:
+    """The split's entry of ``store.json``: shares asked for, rows per split, and rows (positives) of each class.
+
+    Of a split that a column gave, the column is named and the shares are those of its rows.
+    """
     per_class: dict[str, dict[str, int]] = {}
     for number, name in enumerate(labels.names):
         mine = labels.values[:, number] == 1 if labels.values.ndim == 2 else labels.values == number
         per_class[name] = {split: int((mine & (splits == split)).sum()) for split in SPLITS}
     counts = {split: int((splits == split).sum()) for split in SPLITS}
-    return {"shares": dict(zip(SPLITS, shares, strict=True)), "counts": counts, "classes": per_class}
+    given = {} if column is None else {"column": column}
+    if given:
+        shares = [counts[split] / len(splits) for split in SPLITS]
+    return given | {"shares": dict(zip(SPLITS, shares, strict=True)), "counts": counts, "classes": per_class}
 
 
 def _group_names(grouped: Grouped) -> pd.Series:

@@ -144,6 +144,7 @@ def _store(store: Store, grouped: Mapping[str, StoreAttribute]) -> dict[str, Any
         "upright": info.upright,
         "fingerprint": info.fingerprint,
         "split": info.split.get("shares"),
+        "split_column": info.split.get("column"),
         "seed": info.seed,
         "default_attribute": info.default_attribute,
         "attributes": {name: one.spec for name, one in grouped.items()},

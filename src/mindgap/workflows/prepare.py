@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.files import no_new_parents_on_failure, read_json
 from mindgap.core.processors import available_cores
 from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import RunFolder
+from mindgap.data.attribute import Grouped
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
 from mindgap.data.duplicates import near_duplicates
+from mindgap.data.given_split import given_split
 from mindgap.data.image_builder import Built, Sources, build_images, keep_rows
 from mindgap.data.image_files import ImageFiles
 from mindgap.data.manifest import Manifest, Rows, apply_words, check_rows, minus_one_labels, set_aside
 from mindgap.data.request import PathLike, PrepareRequest, resolve_request
 from mindgap.data.split import cluster_disjoint_split, cluster_numbers
 from mindgap.data.store_writer import (
+    Labels,
     attribute_info,
     read_attributes,
     read_labels,
@@ -51,6 +55,7 @@ def prepare(
     resize: str = "squash",
     constancy: str = "none",
     split: str | Sequence[float] = (0.7, 0.15, 0.15),
+    split_column: str | None = None,
     seed: int = 0,
     max_dropped: float = 0.5,
     upright: bool | None = None,
@@ -78,6 +83,8 @@ def prepare(
         resize: ``squash``, ``crop`` or ``pad``.
         constancy: of the images' colours: ``none``, or ``shades_of_grey``, after which no skin tone can be measured.
         split: shares of train, validation and test.
+        split_column: column that gives the split instead: train, validation (or val, valid, dev) and test, or 0, 1 and
+            2. Where none is validation, it is drawn from the training rows, in the ratio of ``split``.
         seed: of the split.
         max_dropped: largest share of rows that may be dropped.
         upright: the images have an up and a down, as faces do: training mirrors them, but does not turn them. None
@@ -94,7 +101,7 @@ def prepare(
         metadata=metadata,
         masks=masks,
         preset=preset,
-        columns={"id": id, "label": label, "cluster": cluster},
+        columns={"id": id, "label": label, "cluster": cluster, "split": split_column},
         labels=labels,
         attributes=attributes,
         size=size,
@@ -141,13 +148,7 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
     rows, built = _without_faults(rows, built, request, folder)
     labels = read_labels(rows.table, manifest)
     attributes = read_attributes(rows.table, request.specs)
-    splits = cluster_disjoint_split(
-        labels.values,
-        [grouped.groups for grouped in attributes.values()],
-        clusters=cluster_numbers(_clusters(rows.table, manifest)),
-        shares=request.shares,
-        seed=request.seed,
-    )
+    splits, told = _split(rows.table, request, labels, attributes)
     stored = store_table(
         rows.table,
         manifest,
@@ -166,12 +167,12 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
         "classes": labels.names,
         "attributes": {spec.name: attribute_info(spec, attributes[spec.name], splits) for spec in request.specs},
         "default_attribute": request.specs[0].name,
-        "split": split_info(labels, splits, shares=request.shares),
+        "split": split_info(labels, splits, shares=request.shares, column=manifest.split),
         "seed": request.seed,
         "duplicates": near_duplicates(built.hashes, splits).record(stored["id"].to_numpy(dtype=object), splits),
         "source": _source(request, rows),
         "masks": built.mask_counts() if request.masks else None,
-        "notes": notes,
+        "notes": [*notes, *told],
     }
     return write_store(folder, stored, rows=rows, digests=built.digests, record=record)
 
@@ -209,8 +210,27 @@ def _find_files(rows: Rows, request: PrepareRequest) -> tuple[Rows, Sources]:
 
 def _check_labels_and_groups(rows: Rows, request: PrepareRequest) -> None:
     """Refuses now what would be refused after decoding everything."""
-    read_labels(rows.table, request.manifest)
-    read_attributes(rows.table, request.specs)
+    labels = read_labels(rows.table, request.manifest)
+    attributes = read_attributes(rows.table, request.specs)
+    if request.manifest.split:
+        _split(rows.table, request, labels, attributes)
+
+
+def _split(
+    table: pd.DataFrame, request: PrepareRequest, labels: Labels, attributes: Mapping[str, Grouped]
+) -> tuple[NDArray[np.object_], tuple[str, ...]]:
+    """The split of every row, drawn or as a column gives it, and what is to be told of that."""
+    manifest, groups = request.manifest, [grouped.groups for grouped in attributes.values()]
+    clusters = _clusters(table, manifest)
+    if manifest.split:
+        given = given_split(
+            column_of(table, manifest.split), labels=labels.values, classes=labels.names, groups=groups,
+            clusters=clusters, shares=request.shares, seed=request.seed,
+        )  # fmt: skip
+        return given.parts, given.notes
+    numbers = cluster_numbers(clusters)
+    parts = cluster_disjoint_split(labels.values, groups, clusters=numbers, shares=request.shares, seed=request.seed)
+    return parts, ()
 
 
 def _without_faults(rows: Rows, built: Built, request: PrepareRequest, folder: Path) -> tuple[Rows, Built]:

@@ -43,6 +43,9 @@ def prepare(
         str, typer.Option("--constancy", help="Of the images' colours, for a network: none or shades_of_grey.")
     ] = "none",
     split: Annotated[str, typer.Option("--split", help="Shares of train,validation,test.")] = ".7,.15,.15",
+    split_column: Annotated[
+        str | None, typer.Option("--split-column", help="Column that gives the split instead.", show_default=False)
+    ] = None,
     seed: SeedOption = 0,
     max_dropped: Annotated[float, typer.Option("--max-dropped", help="Refuse when a larger share is dropped.")] = 0.5,
     upright: Annotated[
@@ -72,6 +75,7 @@ def prepare(
         resize=resize,
         constancy=constancy,
         split=split,
+        split_column=split_column,
         seed=seed,
         max_dropped=max_dropped,
         upright=upright,
@@ -79,7 +83,7 @@ def prepare(
         force=force,
         workers=workers,
     )
-    say_if_nothing_was_done(out, before)
+    say_if_nothing_was_done(out, before, but="images edited since are not noticed; --force reads all anew")
     for line in summary(out, record):
         typer.echo(line)
 

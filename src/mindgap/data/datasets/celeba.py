@@ -27,9 +27,9 @@ class CelebA(AbstractDataset):
     def manifest(self) -> Manifest:
         """Columns of ``list_attr_celeba`` (-1/1) joined with ``identity_CelebA``; ``Male`` becomes gender.
 
-        ``list_eval_partition`` is not used: the split is drawn here, identity by identity, so that its shares, its seed
-        and the groups in its parts are known; given as a table its column is kept as ``meta_partition``. No label is
-        left out for being rare (Blanzeisky & Cunningham kept 34 of the 39): what needs more rows says so itself.
+        The split is drawn here, identity by identity, unless ``list_eval_partition`` is given as a table too, and its
+        column ``partition`` as ``--split-column``. No label is left out for being rare (Blanzeisky & Cunningham kept
+        34 of the 39): what needs more rows says so itself.
         """
         return Manifest(
             id="image_id",
