@@ -54,6 +54,7 @@ def audit_of_plain_training(folder: Path, *, n: int, epochs: int, seed: int, bia
     return audit_predictions(to_predictions(store, rows, probabilities), bootstrap=200, permutations=1000)
 
 
+@pytest.mark.slow
 def test_a_small_network_learns_the_label_well_above_chance_in_a_few_epochs(tmp_path):
     audit = audit_of_plain_training(tmp_path, n=3000, epochs=5, seed=0)
     assert audit["overall"]["accuracy"]["low"] > 0.55  # the largest class is 0.4 of the images

@@ -172,6 +172,7 @@ def test_two_workers_one_killed_then_the_driver_killed_find_the_same(undisturbed
     assert len(list(run.glob("trials/*"))) == len({trial["slot"] for trial in again["trials"] if trial["epochs"]})
 
 
+@pytest.mark.slow
 def test_ctrl_c_parks_what_is_in_work_and_raised_trials_go_on(undisturbed, store, config, tmp_path):
     _, record = undisturbed
     run = tmp_path / "run"
@@ -335,6 +336,7 @@ def test_after_the_budget_no_candidate_is_begun_and_the_search_ends(store, confi
     assert len(search(store, out=run, config=config, budget_hours=1.0, trials=1)["trials"]) == 1
 
 
+@pytest.mark.slow
 def test_when_the_time_is_up_what_was_begun_is_finished(store, config, undisturbed, tmp_path):
     """A worker may begin a candidate between the driver's last look and the end; it is no half-trained record."""
     run = tmp_path / "run"

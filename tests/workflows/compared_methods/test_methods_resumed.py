@@ -160,6 +160,7 @@ compare(store, **json.loads(options))
 """
 
 
+@pytest.mark.slow
 def test_killed_while_results_are_written_the_next_call_writes_the_same(undisturbed, store, call, tmp_path):
     """Killed before a file gets its name: an audit of six, the record, the page, and the note that all is done."""
     done, record = undisturbed
