@@ -67,6 +67,17 @@ def test_what_was_not_tested_follows_from_the_run(run: Path) -> None:
     assert "another seed" not in " ".join(not_tested(folds))
 
 
+def test_it_names_the_column_that_gave_the_split(run: Path) -> None:
+    read = read_run(run)
+    counts = {"train": 180, "validation": 60, "test": 60}
+    for split, told in (
+        ({"counts": counts, "column": "official|fold"}, "60 for test, as its column official\\|fold says; no patient"),
+        ({"counts": counts}, "60 for test; no patient"),
+    ):
+        given = replace(read, store={**read.store, "split": split})
+        assert told in model_card(given).replace("\u00a0", " ")
+
+
 def test_without_a_network_it_says_so(run: Path) -> None:
     nothing = RunFiles(run, "search", options={}, provenance={})
     card = model_card(nothing)

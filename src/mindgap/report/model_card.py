@@ -110,10 +110,12 @@ def _data(run: RunFiles) -> Iterator[str]:
     if not store:
         yield "Not recorded."
         return
-    counts = (store.get("split") or {}).get("counts") or {}
+    split = store.get("split") or {}
+    counts = split.get("counts") or {}
+    given = f", as its column {plain(split['column'])} says" if split.get("column") else ""
     shares = listed([f"{count(n)} for {name}" for name, n in counts.items()])
     yield (
-        f"{count(store.get('n'))} images of {store.get('size_px')} px, {plain(store.get('task'))}: {shares}; no "
+        f"{count(store.get('n'))} images of {store.get('size_px')} px, {plain(store.get('task'))}: {shares}{given}; no "
         "patient or lesion, where the table names them, is in two of these."
     )
     yield ""
