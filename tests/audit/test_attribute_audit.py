@@ -52,8 +52,8 @@ def rare_in_a_group(positives, *, classes=("x", "y"), n=200):
 
 
 BY_CLASS = (
-    "equalized_odds_abs_mean", "eopp1", "eopp0", "equalized_odds_scp", "abroca", "worst_group_auroc", "f1_difference",
-    "positive_f1_difference",
+    "equalized_odds_abs_mean", "eopp1", "eopp0", "equalized_odds_scp", "abroca", "worst_group_auroc",
+    "auroc_difference", "f1_difference", "positive_f1_difference",
 )  # fmt: skip
 
 

@@ -20,12 +20,20 @@ from mindgap.metrics.predictions import multi_label_from_arrays, predictions_fro
 GROUP_METRICS = {"accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "ece"}
 GAPS = {
     "unfairness", "unfairness_standardized", "unfairness_case_mix", "unfairness_within_class", "accuracy_ratio",
-    "accuracy_difference", "f1_difference", "spd", "selection_rate_ratio", "worst_group_accuracy", "worst_group_auroc",
+    "accuracy_difference", "f1_difference", "spd", "selection_rate_ratio", "selection_rate_difference",
+    "worst_group_accuracy", "worst_group_auroc", "auroc_difference",
     "equalized_odds_abs_mean", "equalized_odds_worst", "equalized_odds_worst_max", "equalized_odds_fairprune",
     "equalized_odds_scp", "equalized_odds_fairadabn", "equalized_odds_medfair", "equalized_odds_deo",
     "equalized_odds_pairs_max", "equalized_odds_pairs_mean", "eopp0", "eopp1", "abroca", "uei",
 }  # fmt: skip
-CLASS_GAPS = {"selection_rate_ratio", "equalized_odds_abs_mean", "equalized_odds_worst", "uei", "abroca"}
+CLASS_GAPS = {
+    "selection_rate_ratio",
+    "selection_rate_difference",
+    "equalized_odds_abs_mean",
+    "equalized_odds_worst",
+    "uei",
+    "abroca",
+}
 CLASS_RATES = {"underestimation"}
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 V_KEYS = {"value", "low", "high", "n", "reason"}

@@ -72,7 +72,7 @@ def test_scores_have_intervals_and_floors(audited):
         for group in attribute["groups"].values():
             for name in ("macro_auroc", "ece"):
                 assert group[name]["low"] < group[name]["value"] < group[name]["high"]
-        for name in ("abroca", "worst_group_auroc"):
+        for name in ("abroca", "auroc_difference", "worst_group_auroc"):
             gap = attribute["gaps"][name]
             assert gap["low"] <= gap["value"] < gap["high"]
             assert 0 < gap["noise_mean"] < 1
@@ -91,7 +91,7 @@ def test_scores_leave_what_needs_counts_alone_as_it_is(audited):
     for name, attribute in audit["attributes"].items():
         for gap, record in attribute["gaps"].items():
             other = without["attributes"][name]["gaps"][gap]
-            if gap in {"abroca", "worst_group_auroc"}:
+            if gap in {"abroca", "auroc_difference", "worst_group_auroc"}:
                 assert other["value"] is None
                 assert other["reason"] == "no probabilities, only predicted classes"
             elif record["value"] is not None:
@@ -107,6 +107,7 @@ def test_the_largest_distance_of_curves_is_at_least_that_of_their_areas(audited)
     areas = [group["macro_auroc"]["value"] for group in audit["attributes"]["tone"]["groups"].values()]
     assert audit["attributes"]["tone"]["gaps"]["abroca"]["value"] >= (max(areas) - min(areas)) / 3
     assert audit["attributes"]["tone"]["gaps"]["worst_group_auroc"]["value"] == min(areas)
+    assert audit["attributes"]["tone"]["gaps"]["auroc_difference"]["value"] == max(areas) - min(areas)
 
 
 def bca(statistic, *columns, seed=0):

@@ -45,6 +45,7 @@ HAND = GroupCounts(
         ("f1_difference", (6 / 7 + 2 / 3) / 2 - (2 / 8 + 6 / 12) / 2),
         # selected x: .7 .6 .3, y: .3 .4 .7
         ("selection_rate_ratio", (0.3 / 0.7 + 0.3 / 0.7) / 2),
+        ("selection_rate_difference", 0.4),
         # x: TPR .75 .75 .2, FPR .5 0 .4; y: TPR .5 1 .6, FPR .25 .25 .8
         ("equalized_odds_abs_mean", ((0.55 + 0.5) / 2 + (0.5 + 0.55) / 2) / 2),
     ],

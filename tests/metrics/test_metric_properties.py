@@ -14,8 +14,8 @@ from mindgap.metrics.metric import METRICS, class_rates, gap_metrics, group_metr
 UNCHANGED_BY_A_TWIN = (
     "accuracy_difference", "accuracy_ratio", "eopp0", "eopp1", "equalized_odds_abs_mean", "equalized_odds_deo",
     "equalized_odds_fairadabn", "equalized_odds_fairprune", "equalized_odds_pairs_max", "equalized_odds_scp",
-    "equalized_odds_worst", "equalized_odds_worst_max", "f1_difference", "selection_rate_ratio", "uei",
-    "worst_group_accuracy",
+    "equalized_odds_worst", "equalized_odds_worst_max", "f1_difference", "selection_rate_difference",
+    "selection_rate_ratio", "uei", "worst_group_accuracy",
 )  # fmt: skip
 """Ranges, extremes and joint shares: a group split into two alike counts as one. Sums and means over groups do not."""
 
@@ -84,8 +84,10 @@ def test_other_numbers_and_names_of_the_groups_change_no_gap(seed, classes, n_gr
 def test_right_predictions_are_ideal_wherever_something_is_defined(seed, classes, n_groups):
     labels, _, ids = rows(seed, classes, n_groups)
     counts = count(labels, labels, ids, classes, "abcd"[:n_groups])
-    # the one ignores the labels; the other counts the recall of a class that a group lacks as 0, as published
-    other = {"selection_rate_ratio"} | ({"equalized_odds_scp"} if (counts.support == 0).any() else set())
+    # two ignore the labels; the other counts the recall of a class that a group lacks as 0, as published
+    other = {"selection_rate_difference", "selection_rate_ratio"} | (
+        {"equalized_odds_scp"} if (counts.support == 0).any() else set()
+    )
     for name, found in everything(counts).items():
         if name in other:
             continue

@@ -83,9 +83,11 @@ def test_one_against_the_rest_the_gaps_agree_with_fairlearn(seed, n_classes, n_g
     recall = [fl.true_positive_rate_difference(**rows) for rows in known]
     specificity = [fl.true_negative_rate_difference(**rows) for rows in known]
     ratio = [fl.demographic_parity_ratio(**rows) for rows in known]
+    rates = [fl.demographic_parity_difference(**rows) for rows in known]
     np.testing.assert_allclose(by_class("equalized_odds_abs_mean", counts), mean, rtol=0, atol=1e-9)
     np.testing.assert_allclose(by_class("equalized_odds_worst", counts), worst, rtol=0, atol=1e-9)
     np.testing.assert_allclose(by_class("selection_rate_ratio", counts), ratio, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(by_class("selection_rate_difference", counts), rates, rtol=0, atol=1e-9)
     assert value("equalized_odds_abs_mean", counts) == pytest.approx(np.mean(mean), **SAME)
     assert value("equalized_odds_worst", counts) == pytest.approx(np.mean(worst), **SAME)
     assert value("equalized_odds_worst_max", counts) == pytest.approx(max(worst), **SAME)
@@ -93,6 +95,7 @@ def test_one_against_the_rest_the_gaps_agree_with_fairlearn(seed, n_classes, n_g
     assert value("eopp1", counts) == pytest.approx(np.mean(recall), **SAME)
     assert value("eopp0", counts) == pytest.approx(np.mean(specificity), **SAME)
     assert value("selection_rate_ratio", counts) == pytest.approx(np.mean(ratio), **SAME)
+    assert value("selection_rate_difference", counts) == pytest.approx(np.mean(rates), **SAME)
     if n_classes == 2:
         assert value("equalized_odds_medfair", counts) == pytest.approx(1 - mean[1], **SAME)
 

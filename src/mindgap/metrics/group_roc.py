@@ -97,6 +97,13 @@ class GroupRoc:
         """Bool (..., G): replicates in which a group lost a class that it has in the sample."""
         return np.isnan(np.where(np.isnan(observed.auroc), 0.0, self.auroc).sum(axis=-1))
 
+    def of_one_class(self) -> str | None:
+        """Why a group that has rows has no area; None where none lacks it, or a group has no row."""
+        lacking = np.isnan(self.macro_auroc) & (self.sizes > 0)
+        if (self.sizes == 0).any() or not lacking.any():
+            return None
+        return f"group {self.groups[int(lacking.argmax())]!r} has one class only"
+
     def keep(self, groups: NDArray[np.bool_]) -> GroupRoc:
         """The curves of some groups, chosen by a bool (G,) mask: those compared, or all with rows."""
         if groups.all():

@@ -116,6 +116,12 @@ _KNOWN = (
         1.0,
         larger_is_better=True,
     ),
+    Measure(
+        "selection_rate_difference",
+        "Selection-rate difference",
+        "largest share given a class − smallest, mean over classes",
+    ),
+    Measure("auroc_difference", "AUROC difference", "best group's AUROC − worst group's"),
     Measure("abroca", "ABROCA", "area between the groups' ROC curves"),
     Measure(
         "uei",

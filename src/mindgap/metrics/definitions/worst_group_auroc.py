@@ -52,7 +52,4 @@ class WorstGroupAuroc(AbstractGapMetric[GroupRoc]):
 
     def reason(self, observed: GroupRoc) -> str:
         """An empty group, or one of a single class."""
-        lacking = np.isnan(observed.macro_auroc) & (observed.sizes > 0)
-        if (observed.sizes == 0).any() or not lacking.any():
-            return super().reason(observed)
-        return f"group {observed.groups[int(lacking.argmax())]!r} has one class only"
+        return observed.of_one_class() or super().reason(observed)
