@@ -6,7 +6,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Required, TypedDict, Unpack, cast
@@ -19,7 +19,6 @@ from mindgap.core.provenance import now, provenance
 from mindgap.core.replacement import CONFIG, PROVENANCE, end_killed_replacement, holds_config, replaced
 
 State = Literal["new", "resumed", "finished"]
-_FIRST_FILES = frozenset({CONFIG, PROVENANCE})
 _UNFINISHED_FILE = re.compile(r"\.(config\.toml|provenance\.json)\.\d+\.tmp")
 
 
@@ -48,17 +47,17 @@ class RunFolder:
     Attributes:
         path: the folder.
         state: ``new`` (nothing was there), ``resumed`` (the same run, unfinished) or ``finished`` (the same, done).
+        made: whether the folder was made for the run.
     """
 
     path: Path
     state: State
+    made: bool = False
 
     @classmethod
     @contextmanager
     def hold(cls, path: Path | str, **asked: Unpack[Asked]) -> Generator[RunFolder]:
         """Opens or creates the folder of a run, and keeps other processes out of it while the block lasts.
-
-        A run whose block ends in an error before it wrote anything has nothing to go on from: it leaves no folder.
 
         Args:
             path: the folder; it may hold an earlier run of the same verb with the same options.
@@ -72,13 +71,7 @@ class RunFolder:
         with ExitStack() as locks:
             claim = _Claim.of(path, asked)
             claim.end_killed_replacement()
-            state, made = claim.begin(locks)
-            try:
-                yield cls(claim.folder, state)
-            except (MindgapError, TrainingFailure):
-                if state == "new":
-                    claim.leave_nothing(made=made)
-                raise
+            yield cls(claim.folder, *claim.begin(locks))
 
     @classmethod
     def check(cls, path: Path | str, **asked: Unpack[Asked]) -> State:
@@ -92,6 +85,33 @@ class RunFolder:
         claim = _Claim.of(path, asked)
         claim.end_killed_replacement()
         return claim.state()
+
+    @contextmanager
+    def gone_if_nothing_is_written(self) -> Generator[None]:
+        """Removes a new run whose block fails before it wrote a file: the same folder may then be asked for otherwise.
+
+        For runs of which nothing lies elsewhere, such as a study on a server, that the folder is the only way to.
+        """
+        try:
+            yield
+        except (MindgapError, TrainingFailure):
+            if self.state == "new":
+                with suppress(OSError):
+                    self._remove_first_files()
+            raise
+
+    def _remove_first_files(self) -> None:
+        """The configuration last: alone it makes a folder free, and killed in between the next call begins anew."""
+        place = self.path.resolve()
+        begun = [path for path in place.iterdir() if _UNFINISHED_FILE.fullmatch(path.name)]
+        known = [*begun, place / PROVENANCE, place / CONFIG]
+        if {path.name for path in place.iterdir()} - {path.name for path in known} - {LOCK_FILE}:
+            return
+        for path in known:
+            path.unlink(missing_ok=True)
+        if self.made:
+            (place / LOCK_FILE).unlink(missing_ok=True)
+            place.rmdir()
 
     def record(self, **extra: object) -> None:
         """Adds entries to ``provenance.json``."""
@@ -195,20 +215,6 @@ class _Claim:
                 shutil.rmtree(place, ignore_errors=True)
             raise
         return state, is_ours
-
-    def leave_nothing(self, *, made: bool) -> None:
-        """Removes the first files where nothing was added, and the folder where it was made; the lock is held.
-
-        The block may have removed it already.
-        """
-        place = self.folder.resolve()
-        if not place.is_dir() or {path.name for path in place.iterdir()} - _FIRST_FILES - {LOCK_FILE}:
-            return
-        if made:
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            for name in _FIRST_FILES:
-                (place / name).unlink(missing_ok=True)
 
 
 def _is_free(folder: Path) -> bool:

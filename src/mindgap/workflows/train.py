@@ -8,7 +8,7 @@ from typing import Any
 
 from mindgap.core.config import parse
 from mindgap.core.errors import ConfigError
-from mindgap.core.files import read_json
+from mindgap.core.files import no_new_parents_on_failure, read_json
 from mindgap.core.run import Asked, RunFolder
 from mindgap.data.image_store import Store
 from mindgap.report.document import write_report
@@ -146,7 +146,7 @@ def carry_out(
         job.check(parts)
         for warning in job.warnings():
             log.warning("%s", warning)
-    with RunFolder.hold(out, **asked) as run:
+    with no_new_parents_on_failure(Path(out)), RunFolder.hold(out, **asked) as run, run.gone_if_nothing_is_written():
         if run.state != "finished":
             run.record(fingerprint=store.fingerprint, store_summary=store.info.model_dump(mode="json"))
             if given is not None:

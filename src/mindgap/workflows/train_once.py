@@ -58,7 +58,6 @@ def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
         number: int64 (N,), the fold of every row.
     """
     store, folds = job.store, int(number.max()) + 1
-    write_text(folder / ARCHITECTURE_FILE, job.architecture.to_json())
     log, records, chances = EpochLog(folder / "log.jsonl"), [], np.zeros((store.n, len(store.classes)))
     alone = np.full_like(chances, math.nan)
     with progress(folds * job.settings.epochs, f"{folds} folds of {job.architecture.name}") as bar:
@@ -70,6 +69,7 @@ def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
             if (without := folder / "folds" / str(fold) / _ALONE).is_file():
                 alone[held_out] = np.load(without)
             records.append(record)
+    write_text(folder / ARCHITECTURE_FILE, job.architecture.to_json())
     rows = np.arange(store.n)
     write_predictions(folder / "predictions.parquet", to_predictions(store, rows, chances), split="test")
     audits = [record["test"] for record in records]
