@@ -41,9 +41,10 @@ def test_words_of_any_case_and_numbers_are_read():
     assert read.dropna().tolist() == ["train"] * 2 + ["validation"] * 4 + ["test"] * 2
     assert read.isna().tolist() == [False] * 8 + [True]
     assert split_words(column("0", "2", "1")).tolist() == ["train", "test", "validation"]
+    assert split_words(column("0.0", "2.0", None)).dropna().tolist() == ["train", "test"]
 
 
-@pytest.mark.parametrize("words", [("train", "tset"), ("0", "3"), ("0", "train"), ("", "train"), ("1.0", "0")])
+@pytest.mark.parametrize("words", [("train", "tset"), ("0", "3", "2"), ("0", "train"), ("", "train"), ("0", "1")])
 def test_other_words_are_refused(words):
     with pytest.raises(DataError, match=r"column 'fold' holds '.*'; a split is train, validation"):
         split_words(column(*words))
@@ -56,8 +57,23 @@ def test_three_given_parts_are_kept_as_they_are():
     assert found.notes == ()
 
 
-def test_without_test_rows_there_is_no_test():
-    assert set(split_of(["0"] * 30 + ["1"] * 10).parts) == {"train", "validation"}
+def test_without_test_rows_there_is_no_test_and_that_is_told():
+    found = split_of(["train"] * 30 + ["val"] * 10)
+    assert set(found.parts) == {"train", "validation"}
+    assert found.notes == ("column 'fold' has no test rows: every figure will be of images that took part in choices",)
+
+
+def test_how_numbers_are_read_is_told():
+    found = split_of(["0"] * 30 + ["1"] * 5 + ["2"] * 5)
+    assert found.notes == ("column 'fold' is read as 0 train, 1 validation, 2 test",)
+    assert not found.drawn
+
+
+def test_one_training_cluster_alone_cannot_be_divided():
+    words, clusters = ["train"] * 20 + ["test"] * 20, ["L"] * 20 + ["M"] * 20
+    with pytest.raises(DataError, match="'fold' has no validation rows, and its training rows are too few to draw"):
+        split_of(words, clusters=clusters)
+    assert set(split_of(words, clusters=clusters, shares=(0.8, 0.0, 0.2)).parts) == {"train", "test"}
 
 
 def test_a_validation_that_is_not_asked_for_is_not_drawn():
@@ -89,12 +105,13 @@ def test_the_drawn_validation_has_its_share_and_is_told():
     found = split_of(["train"] * 340 + ["test"] * 60)
     assert (found.parts == "validation").sum() == pytest.approx(340 * 0.15 / 0.85, abs=2)
     assert found.notes == ("column 'fold' has no validation rows: 18% of its training rows became that",)
+    assert found.drawn
 
 
 def test_a_cluster_in_two_parts_is_refused():
     clusters = [f"L{row // 2}" for row in range(N)]
     words = ["train"] * 31 + ["test"] * 9
-    with pytest.raises(DataError, match=r"1 value of 'lesion', such as 'L15', in several splits of column 'fold'"):
+    with pytest.raises(DataError, match=r"column 'fold': 1 value of 'lesion', such as 'L15', is in several splits"):
         split_of(words, clusters=clusters)
     assert split_of(["train"] * 30 + ["test"] * 10, clusters=clusters).parts[30] == "test"
 
@@ -104,7 +121,7 @@ def test_a_cluster_in_two_parts_is_refused():
     [
         (["test"] * 20 + ["val"] * 20, "'fold' has no row for training; it holds test, validation"),
         (["train", "test"] * 20, "no training image of class 'b'"),
-        (["train", "train", "test", "test"] * 10, "no training image of group 'm'"),
+        (["train", "train", "test", "test"] * 10, "no training image of sex=m; take wider groups"),
     ],
 )
 def test_what_cannot_be_learned_is_refused(words, said):
@@ -112,7 +129,9 @@ def test_what_cannot_be_learned_is_refused(words, said):
         split_of(words)
 
 
-def test_a_label_without_a_positive_to_learn_from_is_refused():
-    labels = np.stack([np.arange(N) % 2, np.arange(N) >= 30], axis=1).astype(np.uint8)
-    with pytest.raises(DataError, match="no training image of class 'b'"):
+@pytest.mark.parametrize("answer", [0, 1])
+def test_a_label_with_one_answer_to_learn_from_is_refused(answer):
+    late = np.arange(N) >= 30
+    labels = np.stack([np.arange(N) % 2, late if answer == 0 else ~late], axis=1).astype(np.uint8)
+    with pytest.raises(DataError, match=f"leaves label 'b' at {answer} in every training row"):
         split_of(["train"] * 30 + ["val"] * 5 + ["test"] * 5, labels=labels)

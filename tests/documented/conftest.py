@@ -124,7 +124,7 @@ class World:
         made = pd.read_csv("painted/metadata.csv").rename(columns={"lesion_id": "patient"})
         made = made.drop(columns=["true_tone", "true_ita_degrees"])
         tested = made["patient"].isin(made["patient"].unique()[::5])
-        made = made.assign(dx=made["label"], fold=np.where(tested, "test", "train"))
+        made = made.assign(dx=made["label"], official=np.where(tested, "test", "train"))
         made.to_csv("metadata.csv", index=False)
         Path("painted/images").rename("photos")
 

@@ -73,6 +73,10 @@ def test_it_names_the_column_that_gave_the_split(run: Path) -> None:
     for split, told in (
         ({"counts": counts, "column": "official|fold"}, "60 for test, as its column official\\|fold says; no patient"),
         ({"counts": counts}, "60 for test; no patient"),
+        (
+            {"counts": counts, "column": "fold", "drawn": ["validation"]},
+            "as its column fold says, but for validation, which was drawn from its training images; no patient",
+        ),
     ):
         given = replace(read, store={**read.store, "split": split})
         assert told in model_card(given).replace("\u00a0", " ")

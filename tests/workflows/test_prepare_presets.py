@@ -172,7 +172,8 @@ def test_the_published_partition_of_celeba_is_kept_where_it_is_named(tmp_path):
     (tmp_path / "list_eval_partition.txt").write_text("".join(lines), encoding="utf-8")
     tables = [tmp_path / "a.csv", tmp_path / "list_eval_partition.txt"]
     options = {"preset": "celeba", "attributes": "gender", "labels": "Smiling", "split_column": "partition"}
-    _, store = build(tmp_path, metadata=tables, **options)
+    record, store = build(tmp_path, metadata=tables, **options)
+    assert "column 'partition' is read as 0 train, 1 validation, 2 test" in record["notes"]
     assert store.table["split"].tolist() == ["train"] * 16 + ["validation"] * 4 + ["test"] * 4
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mindgap.cli.main import run
-from mindgap.core.errors import DataError, RunError, UnknownNameError
+from mindgap.core.errors import ConfigError, DataError, RunError, UnknownNameError
 from mindgap.data.image_store import Store
 from mindgap.data.split import SPLITS
 from mindgap.workflows.audit_store import audit_store
@@ -25,12 +25,13 @@ def source(tmp_path):
     (tmp_path / "images").mkdir()
     with (tmp_path / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["image_id", "dx", "sex", "lesion", "fold", "cut", "odd"])
+        writer.writerow(["image_id", "dx", "sex", "lesion", "fold", "cut", "odd", "most", "none"])
         for row in range(ROWS):
             Image.fromarray(np.full((9, 9, 3), 5 * row, dtype=np.uint8)).save(tmp_path / "images" / f"{row}.png")
             fold = "Train" if row < 36 else "Test"
             cells = [row, "ab"[row // 2 % 2], "fm"[row // 4 % 2], f"L{row // 2}", "" if row == 5 else fold]
-            writer.writerow([*cells, "train" if row < 35 else "test", "fold 1"])
+            cells += ["train" if row < 35 else "test", "fold 1", " " if row < 36 else "test", ""]
+            writer.writerow(cells)
     return tmp_path
 
 
@@ -51,11 +52,15 @@ def test_the_test_rows_of_the_table_are_those_of_the_store(source):
     assert record["dropped"] == {"no_split": 1}
     assert (source / "store" / "dropped.csv").read_text(encoding="utf-8") == "id,reason\n5,no_split\n"
     split = record["split"]
-    assert (split["column"], split["counts"]["test"], sum(split["counts"].values())) == ("fold", 12, ROWS - 1)
+    assert (split["column"], split["drawn"]) == ("fold", ["validation"])
+    assert (split["counts"]["test"], sum(split["counts"].values())) == (12, ROWS - 1)
     assert split["shares"] == {name: split["counts"][name] / (ROWS - 1) for name in SPLITS}
     assert record["notes"] == ["column 'fold' has no validation rows: 17% of its training rows became that"]
     assert "meta_fold" not in store.table.columns
-    assert audit_store(store.path, permutations=20)["store"]["split_column"] == "fold"
+    audited = audit_store(store.path, permutations=20, html=source / "page.html")["store"]
+    assert (audited["split_column"], audited["split_drawn"]) == ("fold", ["validation"])
+    page = (source / "page.html").read_text(encoding="utf-8")
+    assert "fold; validation was drawn from its training rows" in page
 
 
 def test_the_column_is_part_of_what_a_store_depends_on(source):
@@ -72,8 +77,11 @@ def test_the_column_is_part_of_what_a_store_depends_on(source):
     ("column", "kind", "said"),
     [
         ("folds", UnknownNameError, "did you mean 'fold'"),
-        ("cut", DataError, "1 value of 'lesion', such as 'L17', in several splits of column 'cut'"),
+        ("cut", DataError, "column 'cut': 1 value of 'lesion', such as 'L17', is in several splits"),
         ("odd", DataError, "column 'odd' holds 'fold 1'"),
+        ("", ConfigError, "--split-column '' names no column"),
+        ("most", DataError, "36 of 48 rows dropped .no_split 36; .*; check --images, --split-column and --label"),
+        ("none", DataError, "no row left of 48 .no_split 48; .*; check --images, --split-column, --id and --label"),
     ],
 )
 def test_a_column_that_is_no_split_leaves_no_store(source, column, kind, said):

@@ -18,37 +18,50 @@ _WORDS = {
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-_NUMBERS = dict(zip("012", SPLITS, strict=True))
-"""As CelebA's ``list_eval_partition`` and the tables of WILDS number them."""
+_NUMBERS = {number + zero: split for number, split in zip("012", SPLITS, strict=True) for zero in ("", ".0")}
+"""As CelebA's ``list_eval_partition`` and the tables of WILDS number them; pandas writes 0.0 beside an empty cell."""
 
 
 @dataclass(frozen=True)
 class GivenSplit:
-    """The split of every row, object (n,) of ``train``, ``validation`` or ``test``, and what is to be told of it."""
+    """The split of every row, and what is to be told of it.
+
+    Attributes:
+        parts: object (n,) of ``train``, ``validation`` or ``test``.
+        notes: lines to print and to keep.
+        drawn: whether the validation split is not the column's.
+    """
 
     parts: NDArray[np.object_]
     notes: tuple[str, ...] = ()
+    drawn: bool = False
 
 
 def split_words(column: pd.Series) -> pd.Series:
     """``train``, ``validation`` or ``test`` for each cell of a column, whatever case it is written in.
 
-    Words are train and training, validation, valid, val and dev, test and testing; 0, 1 and 2 where all cells are.
+    Words are train and training, validation, valid, val and dev, test and testing; 0, 1 and 2 where all cells are, and
+    there is a 2, without which 1 could mean either.
 
     Raises:
         DataError: a cell, not an empty one, holds something else.
     """
     words = column.str.strip().str.lower()
-    filled = words.dropna()
-    known = _NUMBERS if len(filled) and filled.isin(list(_NUMBERS)).all() else _WORDS
+    known = _NUMBERS if has_numbers(column) else _WORDS
     strange = words.notna() & ~words.isin(list(known))
     if strange.any():
         seen = str(column.to_numpy(dtype=object)[strange.to_numpy(dtype=np.bool_)][0])
         raise DataError(
             f"column {column.name!r} holds {seen!r}; a split is train, validation (or val, valid, dev) or test, "
-            "or 0, 1, 2 in all rows"
+            "or 0, 1 and 2 in all rows, of which 2 is test"
         )
     return words.map(known)
+
+
+def has_numbers(column: pd.Series) -> bool:
+    """Whether a column's splits are numbers."""
+    filled = column.str.strip().dropna()
+    return bool(filled.isin(list(_NUMBERS)).all() and (filled.map(_NUMBERS) == "test").any())
 
 
 def given_split(
@@ -73,19 +86,27 @@ def given_split(
         seed: of what is drawn.
 
     Raises:
-        DataError: a cluster lies in two splits, there is no row to train with, or a class or a group has none.
+        DataError: a cluster lies in two splits; there is no row to train with, or one of a class or a group; or no
+            validation split can be drawn.
     """
-    parts, notes = split_words(column).to_numpy(dtype=object), []
+    parts, notes, named = split_words(column).to_numpy(dtype=object), [], f"column {column.name!r}"
+    if has_numbers(column):
+        notes.append(f"{named} is read as 0 train, 1 validation, 2 test")
     numbers = cluster_numbers(clusters)
-    _refuse_spanning(parts, numbers, clusters, column=str(column.name))
+    _refuse_spanning(parts, numbers, clusters, column=named)
     if not (parts == "train").any():
-        raise DataError(f"column {column.name!r} has no row for training; it holds {', '.join(sorted(set(parts)))}")
-    if shares[1] > 0 and not (parts == "validation").any():
+        raise DataError(f"{named} has no row for training; it holds {', '.join(sorted(set(parts)))}")
+    drawn = shares[1] > 0 and not (parts == "validation").any()
+    if drawn:
         _draw_validation(parts, labels, groups, clusters=numbers, shares=shares, seed=seed)
+        if not (parts == "validation").any():
+            raise DataError(f"{named} has no validation rows, and its training rows are too few to draw some from")
         share = (parts == "validation").sum() / (parts != "test").sum()
-        notes.append(f"column {column.name!r} has no validation rows: {share:.0%} of its training rows became that")
-    _refuse_untrained(parts, labels, classes, groups, column=str(column.name))
-    return GivenSplit(parts, tuple(notes))
+        notes.append(f"{named} has no validation rows: {share:.0%} of its training rows became that")
+    if not (parts == "test").any():
+        notes.append(f"{named} has no test rows: every figure will be of images that took part in choices")
+    _refuse_untrained(parts, labels, classes, groups, column=named)
+    return GivenSplit(parts, tuple(notes), drawn)
 
 
 def _refuse_spanning(
@@ -96,8 +117,8 @@ def _refuse_spanning(
         first = clusters.to_numpy(dtype=object)[several][0]
         found = len(set(numbers[several]))
         raise DataError(
-            f"{found} {'value' if found == 1 else 'values'} of {clusters.name!r}, such as {first!r}, in several splits "
-            f"of column {column!r}; none may be, or what is learned by heart is tested; mend the column"
+            f"{column}: {found} {'value' if found == 1 else 'values'} of {clusters.name!r}, such as {first!r}, "
+            f"{'is' if found == 1 else 'are'} in several splits, so that what is learned by heart is tested; mend it"
         )
 
 
@@ -109,16 +130,20 @@ def _refuse_untrained(
     *,
     column: str,
 ) -> None:
-    """Every class and every group must be in train, as where the split is drawn here."""
+    """Every class, both answers to a label, and every group must be in train, as where the split is drawn here."""
     train = parts == "train"
     for number, name in enumerate(classes):
-        if not ((labels[train, number] == 1) if labels.ndim == 2 else (labels[train] == number)).any():
-            raise DataError(f"column {column!r} leaves no training image of class {name!r}; a network cannot learn it")
+        if labels.ndim == 1 and not (labels[train] == number).any():
+            raise DataError(f"{column} leaves no training image of class {name!r}; a network cannot learn it")
+        if labels.ndim == 2 and len(seen := set(labels[train, number].tolist())) < 2:
+            answer = f"label {name!r} at {seen.pop()} in every training row"
+            raise DataError(f"{column} leaves {answer}; leave the label out of --labels")
     for attribute in groups:
         for number, name in enumerate(attribute.names):
             if not (attribute.ids[train] == number).any():
                 raise DataError(
-                    f"column {column!r} leaves no training image of group {name!r}; empty its cells, or draw the split"
+                    f"{column} leaves no training image of {attribute.attribute}={name}; take wider groups, or leave "
+                    "--split-column out"
                 )
 
 

@@ -134,7 +134,8 @@ def check_rows(table: pd.DataFrame, manifest: Manifest) -> Rows:
     _refuse_words(table, manifest)
     reasons = pd.Series(pd.NA, index=table.index, dtype="object")
     if manifest.split:
-        reasons[column_of(table, manifest.split).isna()] = "no_split"
+        cells = column_of(table, manifest.split)
+        reasons[cells.isna() | (cells.str.strip() == "")] = "no_split"
     reasons[~_label_known(table, manifest)] = "unknown_label"
     reasons[table[manifest.id].isna()] = "missing_file"
     usable = cast("pd.Series", column_of(table, manifest.id)[reasons.isna()])

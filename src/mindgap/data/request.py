@@ -98,6 +98,10 @@ def resolve_request(
     """
     preset = preset or "folder"
     manifest = DATASETS.get(preset)().manifest()
+    for name, column in columns.items():
+        if column is not None and not column.strip():
+            option = "--split-column" if name == "split" else f"--{name}"
+            raise ConfigError(f"{option} {column!r} names no column; name one, or leave the option out")
     if not 0 <= max_dropped <= 1:
         raise ConfigError(f"max-dropped={max_dropped}: need a share in 0..1, as .5")
     for folder, option in ((images, "--images"), (masks, "--masks")):

@@ -142,21 +142,24 @@ def attribute_info(spec: AttributeSpec, grouped: Grouped, splits: NDArray[np.obj
 
 
 def split_info(
-    labels: Labels, splits: NDArray[np.object_], *, shares: Sequence[float], column: str | None
+    labels: Labels, splits: NDArray[np.object_], *, shares: Sequence[float], given: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The split's entry of ``store.json``: shares asked for, rows per split, and rows (positives) of each class.
 
-    Of a split that a column gave, the column is named and the shares are those of its rows.
+    Of a split that a column gave, ``given`` says which and what of it was drawn, and the shares are those of its rows.
     """
     per_class: dict[str, dict[str, int]] = {}
     for number, name in enumerate(labels.names):
         mine = labels.values[:, number] == 1 if labels.values.ndim == 2 else labels.values == number
         per_class[name] = {split: int((mine & (splits == split)).sum()) for split in SPLITS}
     counts = {split: int((splits == split).sum()) for split in SPLITS}
-    given = {} if column is None else {"column": column}
     if given:
         shares = [counts[split] / len(splits) for split in SPLITS]
-    return given | {"shares": dict(zip(SPLITS, shares, strict=True)), "counts": counts, "classes": per_class}
+    return dict(given or {}) | {
+        "shares": dict(zip(SPLITS, shares, strict=True)),
+        "counts": counts,
+        "classes": per_class,
+    }
 
 
 def _group_names(grouped: Grouped) -> pd.Series:

@@ -113,6 +113,7 @@ def _data(run: RunFiles) -> Iterator[str]:
     split = store.get("split") or {}
     counts = split.get("counts") or {}
     given = f", as its column {plain(split['column'])} says" if split.get("column") else ""
+    given += ", but for validation, which was drawn from its training images" if split.get("drawn") else ""
     shares = listed([f"{count(n)} for {name}" for name, n in counts.items()])
     yield (
         f"{count(store.get('n'))} images of {store.get('size_px')} px, {plain(store.get('task'))}: {shares}{given}; no "

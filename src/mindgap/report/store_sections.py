@@ -118,13 +118,14 @@ def _origin(record: Record) -> list[tuple[str, str]]:
     store = record.get("store") or {}
     source = store.get("source") or {}
     shares = store.get("split") or {}
+    but = "; validation was drawn from its training rows" if store.get("split_drawn") else ""
     rows = [
         ("Store", str(store.get("name", "–"))),
         ("Fingerprint", str(store.get("fingerprint", "–"))),
         ("Images", f"{count(record['n'])} of {store.get('size_px')} px, resized by {store.get('resize')}"),
         ("Attributes", ", ".join((store.get("attributes") or {}).values())),
         ("Split", ", ".join(f"{name} {percent(share, 0)}" for name, share in shares.items()) or "–"),
-        *([("Column of the split", str(column))] if (column := store.get("split_column")) else []),
+        *([("Column of the split", f"{column}{but}")] if (column := store.get("split_column")) else []),
         ("Cluster column", str(source.get("cluster") or "none")),
         ("Preset", str(source.get("preset") or "–")),
         ("Rows of the source", count(source.get("rows"))),

@@ -145,6 +145,7 @@ def _store(store: Store, grouped: Mapping[str, StoreAttribute]) -> dict[str, Any
         "fingerprint": info.fingerprint,
         "split": info.split.get("shares"),
         "split_column": info.split.get("column"),
+        "split_drawn": info.split.get("drawn"),
         "seed": info.seed,
         "default_attribute": info.default_attribute,
         "attributes": {name: one.spec for name, one in grouped.items()},

@@ -183,7 +183,7 @@ def _check_test_rows(options: MethodsOptions, store: Store) -> None:
     if not len(rows):
         raise DataError(
             f"{store.path}: has no test images, on which methods are compared; prepare it again with a test share, "
-            "such as --split .7,.15,.15"
+            "such as --split .7,.15,.15, or a --split-column with test rows"
         )
     even = to_predictions(store, rows, np.full((len(rows), len(store.classes)), 1 / len(store.classes)))
     first = next(iter(even.by_label.values())) if isinstance(even, MultiLabelPredictions) else even

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.files import no_new_parents_on_failure, read_json
@@ -20,7 +19,7 @@ from mindgap.data.attribute import Grouped
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
 from mindgap.data.duplicates import near_duplicates
-from mindgap.data.given_split import given_split
+from mindgap.data.given_split import GivenSplit, given_split
 from mindgap.data.image_builder import Built, Sources, build_images, keep_rows
 from mindgap.data.image_files import ImageFiles
 from mindgap.data.manifest import Manifest, Rows, apply_words, check_rows, minus_one_labels, set_aside
@@ -148,7 +147,8 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
     rows, built = _without_faults(rows, built, request, folder)
     labels = read_labels(rows.table, manifest)
     attributes = read_attributes(rows.table, request.specs)
-    splits, told = _split(rows.table, request, labels, attributes)
+    split = _split(rows.table, request, labels, attributes)
+    splits, given = split.parts, {"column": manifest.split, "drawn": ["validation"] if split.drawn else []}
     stored = store_table(
         rows.table,
         manifest,
@@ -167,12 +167,12 @@ def _build(folder: Path, request: PrepareRequest, *, workers: int) -> dict[str, 
         "classes": labels.names,
         "attributes": {spec.name: attribute_info(spec, attributes[spec.name], splits) for spec in request.specs},
         "default_attribute": request.specs[0].name,
-        "split": split_info(labels, splits, shares=request.shares, column=manifest.split),
+        "split": split_info(labels, splits, shares=request.shares, given=given if manifest.split else None),
         "seed": request.seed,
         "duplicates": near_duplicates(built.hashes, splits).record(stored["id"].to_numpy(dtype=object), splits),
         "source": _source(request, rows),
         "masks": built.mask_counts() if request.masks else None,
-        "notes": [*notes, *told],
+        "notes": [*notes, *split.notes],
     }
     return write_store(folder, stored, rows=rows, digests=built.digests, record=record)
 
@@ -218,19 +218,18 @@ def _check_labels_and_groups(rows: Rows, request: PrepareRequest) -> None:
 
 def _split(
     table: pd.DataFrame, request: PrepareRequest, labels: Labels, attributes: Mapping[str, Grouped]
-) -> tuple[NDArray[np.object_], tuple[str, ...]]:
-    """The split of every row, drawn or as a column gives it, and what is to be told of that."""
+) -> GivenSplit:
+    """The split of every row, drawn or as a column gives it."""
     manifest, groups = request.manifest, [grouped.groups for grouped in attributes.values()]
     clusters = _clusters(table, manifest)
     if manifest.split:
-        given = given_split(
+        return given_split(
             column_of(table, manifest.split), labels=labels.values, classes=labels.names, groups=groups,
             clusters=clusters, shares=request.shares, seed=request.seed,
         )  # fmt: skip
-        return given.parts, given.notes
     numbers = cluster_numbers(clusters)
     parts = cluster_disjoint_split(labels.values, groups, clusters=numbers, shares=request.shares, seed=request.seed)
-    return parts, ()
+    return GivenSplit(parts)
 
 
 def _without_faults(rows: Rows, built: Built, request: PrepareRequest, folder: Path) -> tuple[Rows, Built]:
@@ -251,14 +250,15 @@ def _refuse_dropped(rows: Rows, request: PrepareRequest) -> None:
     reasons = rows.dropped["reason"].value_counts()
     listed = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
     first = f"first: {rows.dropped['id'].iloc[0]!r}" if len(rows.dropped) else "the table has no row"
+    given = ", --split-column" if "no_split" in reasons else ""
     if not len(rows.table):
         raise DataError(
-            f"no row left of {rows.total} ({listed or 'none read'}; {first}); check --images, --id and --label"
+            f"no row left of {rows.total} ({listed or 'none read'}; {first}); check --images{given}, --id and --label"
         )
     if len(rows.dropped) > request.max_dropped * rows.total:
         raise DataError(
             f"{len(rows.dropped)} of {rows.total} rows dropped ({listed}; {first}), more than "
-            f"--max-dropped {request.max_dropped:g}; check --images and --label, or raise it"
+            f"--max-dropped {request.max_dropped:g}; check --images{given} and --label, or raise it"
         )
 
 
