@@ -153,7 +153,7 @@ def show(rows: list[dict[str, str]], floors: dict[str, float]) -> None:
     found = volumes(rows, reference)
     print(f"reference: accuracy {reference[0]:.3f}, U {reference[1]:.3f}")
     heads = ("seeds", "hypervolume", f"less {FIRST}'s", f"less {EVERYTHING}'s", "thousand passes", "minutes")
-    heads += ("M MACs", "accuracy", "U", "worst group")
+    heads += ("M MACs", "k parameters", "accuracy", "U", "worst group")
     print(f"| arm | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
     for arm, of in found.items():
         own = [row for row in rows if row["arm"] == arm]
@@ -166,7 +166,7 @@ def show(rows: list[dict[str, str]], floors: dict[str, float]) -> None:
         cells += [f"{once(own, 'arm_passes') / 1e3:.0f}", f"{once(own, 'arm_seconds') / 60:.1f}"]
         chosen = [one for one in (chosen_of(own, seed, floors["validation"]) for seed in of) if one is not None]
         few = "" if len(chosen) == len(of) else f" ({len(chosen)} of {len(of)} seeds)"
-        cells += [mean_of(chosen, "macs", 1e-6, 1) + few]
+        cells += [mean_of(chosen, "macs", 1e-6, 1) + few, mean_of(chosen, "params", 1e-3, 0)]
         cells += [mean_of(chosen, f"test_{key}") for key in ("accuracy", "unfairness", "worst_group_accuracy")]
         print(f"| {arm}{told(arm)} | {' | '.join(cells)} |")
 
