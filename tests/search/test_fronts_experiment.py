@@ -62,7 +62,7 @@ def test_the_last_columns_are_of_one_network_that_validation_chose(fronts, capsy
     def network(arm, seed, validation, test):
         return row(
             arm, seed, *test, validation_accuracy=str(validation[0]), validation_unfairness=str(validation[1]),
-            test_worst_group_accuracy="0.6", macs="3e6", arm_passes="5000", arm_seconds="120",
+            test_worst_group_accuracy="0.6", macs="3e6", params="55207", arm_passes="5000", arm_seconds="120",
         )  # fmt: skip
 
     rows = [
@@ -71,21 +71,21 @@ def test_the_last_columns_are_of_one_network_that_validation_chose(fronts, capsy
         network("erm", 0, (0.5, 0.0), (0.5, 0.0)),
         network("erm", 1, (0.8, 0.3), (0.91, 0.25)),
         network("domainindep", 0, (0.5, 0.0), (0.9, 0.2)),
-        row("maxgroup", 0, "", "", validation_accuracy="", macs="", arm_passes="700", arm_seconds="6"),
+        row("maxgroup", 0, "", "", validation_accuracy="", macs="", params="", arm_passes="700", arm_seconds="6"),
     ]
     fronts.show(rows, {"validation": 0.6, "test": 0.55})
     table = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[3:]]
     erm, told, lost = table
-    assert erm[-4:] == ["3.0", "0.810", "0.300", "0.600"]
+    assert erm[-5:] == ["3.0", "55", "0.810", "0.300", "0.600"]
     assert told[0] == "domainindep (told each image's group)"
-    assert told[-4:] == ["– (0 of 1 seeds)", "–", "–", "–"]
+    assert told[-5:] == ["– (0 of 1 seeds)", "–", "–", "–", "–"]
     assert lost[2] == "0.000"  # every run diverged: it holds nothing, and counts
     assert lost[5] == "1"
 
 
 def test_differences_are_paired_by_seed(fronts, capsys):
     rows = [
-        row(arm, seed, 0.75, u, validation_accuracy="0", macs="1", arm_passes="1", arm_seconds="1")
+        row(arm, seed, 0.75, u, validation_accuracy="0", macs="1", params="1", arm_passes="1", arm_seconds="1")
         for arm, us in {"erm": (0.2, 0.4, 0.6), "everything": (0.1, 0.31, 0.49)}.items()
         for seed, u in enumerate(us)
     ]
