@@ -75,7 +75,7 @@ def test_what_is_not_defined_is_said_once_and_fills_no_column(write, capsys: pyt
 
 def test_a_gap_that_chance_explains_is_not_called_one(write, capsys: pytest.CaptureFixture[str]):
     assert run(["audit", str(write({"f": 0.8, "m": 0.8})), "--attributes", "sex", *FEW]) == 0
-    assert capsys.readouterr().out.splitlines()[1].startswith("No gap over sex shown")
+    assert capsys.readouterr().out.splitlines()[1].startswith("No gap in accuracy over sex shown")
 
 
 def test_two_hundred_groups_are_a_short_summary(write, capsys: pytest.CaptureFixture[str]):

@@ -273,6 +273,12 @@ def make_train_run(tmp_path: Path) -> RunMaker:
 
 
 @pytest.fixture
+def make_gap() -> Callable[..., dict]:
+    """A function that makes a G of an AUDIT."""
+    return gap
+
+
+@pytest.fixture
 def make_audit() -> Callable[..., Audit]:
     """Builds an AUDIT of invented numbers."""
     return audit

@@ -45,8 +45,8 @@ def test_the_raw_u_of_six_equal_groups_is_said_to_be_chance(make_audit_of, seed:
     gap = record["attributes"]["tone"]["gaps"]["unfairness"]
     assert gap["value"] > 0.1
     assert (
-        f"No gap over tone shown: a U of {gap['value']:.3f} is not distinguishable from chance and case mix at this n "
-        "(10 006 images)." in said
+        f"No gap in accuracy over tone shown: a U of {gap['value']:.3f} is not distinguishable from chance and "
+        "case mix at this n (10 006 images)." in said
     )
     assert f"Groups drawn at random within each class give {gap['noise_mean']:.3f} on average" in said
     assert not re.search(r"[Ww]orst|is shown|beyond its noise floor|best off", said)
@@ -63,7 +63,7 @@ def test_a_worse_group_is_named_first_with_points_interval_and_verdict(make_pred
     assert "A gap is shown over tone. Over sex none is shown beyond chance and case mix." in said
     assert re.search(r"A gap over tone is shown: the model is right for [\d.]+ % of III and [\d.]+ % of I{1,2}\.", said)
     assert re.search(r"[\d.]+ points apart \(95 % interval [\d.]+ to [\d.]+\)\.", said)
-    assert said.index("A gap over tone is shown") < said.index("No gap over sex shown")
+    assert said.index("A gap over tone is shown") < said.index("No gap in accuracy over sex shown")
 
 
 def test_how_much_of_u_is_case_mix_is_said_where_the_audit_splits_it(make_predictions, make_audit_of) -> None:

@@ -122,7 +122,10 @@ def test_figures_of_the_audit_stand_on_the_page_with_interval_and_n(make_search_
 
 def test_a_gap_not_shown_is_never_said_to_be_shown(make_train_run) -> None:
     said = words(write_report(make_train_run(shown=False)).read_text(encoding="utf-8"))
-    assert "No gap over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n" in said
+    assert (
+        "No gap in accuracy over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n"
+        in said
+    )
     assert "not distinguishable from chance and case mix at n = 594" in said
     assert "No gap is shown beyond chance and case mix over sex or age." in said
     assert "A gap over" not in said
@@ -181,7 +184,7 @@ def test_a_multi_label_run_names_its_labels(make_train_run, make_audit) -> None:
     record = {"schema": 1, "task": "multi-label", "n": 600, "labels": both, "overall": part["overall"]}
     said = words(write_report(make_train_run(test=record)).read_text(encoding="utf-8"))
     assert "naevus: A gap over sex is shown" in said
-    assert "other lesion: No gap over sex shown" in said
+    assert "other lesion: No gap in accuracy over sex shown" in said
     assert "Label naevus" in said
 
 

@@ -199,11 +199,51 @@ def test_groups_whose_intervals_overlap_the_lowest_are_named(make_audit) -> None
 def test_no_gap_is_said_with_its_n_and_without_a_promise(make_audit) -> None:
     first = findings({"": make_audit(shown=False)}, lead="sex")[0]
     assert first.title == (
-        "No gap over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n (594 images)."
+        "No gap in accuracy over sex shown: a U of 0.041 is not distinguishable from chance and case mix at this n "
+        "(594 images)."
     )
     said = " ".join(first.details)
     assert "may itself be chance" in said
     assert "a gap of up to 0.091 fits the data" in said
+
+
+STRAY = {"female": (0.64, 251), "male": (0.80, 331), "other": (1.0, 1)}
+
+
+def test_a_stray_row_that_takes_the_interval_from_u_leaves_the_question_open(make_audit) -> None:
+    audit = make_audit(shown=False, groups=STRAY)
+    audit["attributes"]["sex"]["gaps"]["unfairness"] |= {"low": None, "high": None, "reason": "no interval: one row"}
+    first = findings({"": audit}, lead="sex")[0]
+    assert first.title == (
+        "Whether there is a gap in accuracy over sex is open: other (n\u00a0=\u00a01) is too small, and it counts in "
+        "U, which has no interval then; `mindgap audit --min-group 30` leaves such groups out."
+    )
+    assert "may itself be chance" not in " ".join(first.details)  # their intervals do not overlap
+    assert overview(findings({"": audit}, lead="sex")) == (
+        "No gap is shown beyond chance and case mix over age. Over sex the gap is not judged."
+    )
+
+
+def test_small_groups_that_count_are_said_to_count_and_those_left_out_are_not(make_audit) -> None:
+    audit = make_audit(shown=False, groups=STRAY)
+    counted = "say anything of: other (n\u00a0=\u00a01). They count in U all the same; `mindgap audit --min-group 30`"
+    assert counted in " ".join(findings({"": audit}, lead="sex")[0].details)
+    audit["attributes"]["sex"]["left_out"] = ["other"]
+    said = " ".join(findings({"": audit}, lead="sex")[0].details)
+    assert "say anything of: other (n\u00a0=\u00a01)." in said
+    assert "They count" not in said
+
+
+@pytest.mark.parametrize(("p", "named"), [(0.01, True), (0.03, False)])  # of two gaps that were looked at
+def test_a_gap_in_other_errors_is_named_where_none_in_accuracy_is_shown(make_audit, make_gap, p, named) -> None:
+    audit = make_audit(shown=False)
+    audit["attributes"]["sex"]["gaps"]["equalized_odds_abs_mean"] = make_gap(0.267, p=p, n=594)
+    audit["attributes"]["sex"]["gaps"]["abroca"] = make_gap(0.05, p=0.4, n=594)
+    first = findings({"": audit}, lead="sex")[0]
+    said = "shown, but one in Equalised odds, abs-mean: a U of 0.041 is not"
+    assert (said in first.title) == named
+    assert ("abs-mean is 0.267" in " ".join(first.details)) == named
+    assert first.kind == "not shown"
 
 
 def test_the_leading_attribute_comes_first(make_audit) -> None:

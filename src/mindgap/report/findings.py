@@ -12,7 +12,11 @@ from mindgap.report.estimate import Estimate, count, decimal, listed, p_equals, 
 from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import measure_of
 from mindgap.report.standing import Standing, small_groups
-from mindgap.report.verdict import Kind, Verdict, judge, of_u, verdicts
+from mindgap.report.verdict import LEVEL, Kind, Verdict, judge, of_u, verdicts
+
+OTHERS = ("equalized_odds_abs_mean", "abroca")
+"""Gaps that a page leads with and that may lie where accuracy is the same in all groups."""
+LEAVE_OUT = f"`mindgap audit --min-group {SMALL_GROUP}` leaves such groups out"
 
 
 @dataclass(frozen=True)
@@ -84,24 +88,67 @@ def _finding(
         _gap_sentence(gap, verdict, standing, words),
         split_sentence(attribute, part, judged),
         case_mix_sentence(attribute, part, judged),
-        _small_sentence(small_groups(part)),
+        _small_sentence(part),
     ]
-    title = _title(attribute, standing, verdict, gap, words)
-    judged_by_all = not verdict.text.startswith("not judged")
+    others = [] if verdict.kind == "shown" else _other_gaps(attribute, judged)
+    details[2:2] = [_other_sentence(name, part) for name in others]
+    is_open = _is_open(standing, verdict, gap)
+    title = (
+        _open_title(attribute, standing, others)
+        if is_open
+        else _title(attribute, standing, verdict, gap, words, others)
+    )
+    judged_by_all = not verdict.text.startswith("not judged") and not is_open
     return Finding(
         attribute, verdict.kind, title, tuple(filter(None, details)), judged=judged_by_all, beyond=words.floor.holds
     )
 
 
-def _title(attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, words: _Words) -> str:
+def _other_gaps(attribute: str, judged: Mapping[tuple[str, str], Verdict]) -> list[str]:
+    """The gaps beside accuracy that are shown, though U is not; p is taken times how many were looked at."""
+    looked_at = [name for name in OTHERS if (attribute, name) in judged]
+    level = LEVEL / max(len(looked_at), 1)
+    verdict_of = {name: judged[attribute, name] for name in looked_at}
+    return [name for name, one in verdict_of.items() if one.kind == "shown" and (one.p_adjusted or 0.0) <= level]
+
+
+def _other_sentence(name: str, part: Mapping[str, Any]) -> str:
+    gap = Estimate.read(part["gaps"][name])
+    chance = f"chance reaches {decimal(gap.noise_p95)} in 1 case of 20"
+    return f"{measure_of(name).label} is {sentence(gap)}; {chance}."
+
+
+def _but(others: Sequence[str]) -> str:
+    return f", but one in {listed([measure_of(name).label for name in others])}" if others else ""
+
+
+def _is_open(standing: Standing, verdict: Verdict, gap: Estimate) -> bool:
+    """Whether nothing can be said of the larger groups, as a small one takes the interval from U."""
+    unsaid = verdict.kind == "not shown" and not verdict.lacks_only_interval
+    return unsaid and gap.has_floor and not gap.has_interval and bool(standing.left_out)
+
+
+def _open_title(attribute: str, standing: Standing, others: Sequence[str]) -> str:
+    small = standing.left_out
+    are, they = ("is", "it counts") if len(small) == 1 else ("are", "they count")
+    return (
+        f"Whether there is a gap in accuracy over {attribute} is open{_but(others)}: "
+        f"{listed([group.sized for group in small], most=4)} {are} too small, and {they} in U, which has no interval "
+        f"then; {LEAVE_OUT}."
+    )
+
+
+def _title(
+    attribute: str, standing: Standing, verdict: Verdict, gap: Estimate, words: _Words, others: Sequence[str]
+) -> str:
     if verdict.kind == "shown":
         return f"A gap over {attribute} is shown{_shown_between(standing, words.subject)}."
     small = f"; every group has under {SMALL_GROUP} images" if standing.all_small else ""
     if verdict.kind == "not defined" or verdict.text.startswith("not judged"):
         return f"The gap over {attribute} is {verdict.text}{small}."
     return (
-        f"No gap over {attribute} shown: a U of {decimal(gap.value)} is not distinguishable from {words.floor.holds} "
-        f"at this n ({count(gap.n)} images){small}."
+        f"No gap in accuracy over {attribute} shown{_but(others)}: a U of {decimal(gap.value)} is not distinguishable "
+        f"from {words.floor.holds} at this n ({count(gap.n)} images){small}."
     )
 
 
@@ -168,6 +215,8 @@ def _not_shown(standing: Standing, words: _Words) -> str:
     """What to make of the extremes of a gap that is not shown: chance, or the mix of classes."""
     if standing.apart:
         return f" Their intervals are apart; {words.floor.redrawn} can differ as much."
+    if standing.disjoint:
+        return ""
     return " Which group is lowest may itself be chance."
 
 
@@ -208,5 +257,10 @@ def _gap_sentence(gap: Estimate, verdict: Verdict, standing: Standing, words: _W
     return text
 
 
-def _small_sentence(small: Sequence[str]) -> str:
-    return f"Too few images to say anything of: {listed(small)}." if small else ""
+def _small_sentence(part: Mapping[str, Any]) -> str:
+    small = small_groups(part)
+    if not small:
+        return ""
+    counted = len(small) - len(part.get("left_out") or ())
+    how = "" if counted <= 0 or len(small) == len(part["groups"]) else f" They count in U all the same; {LEAVE_OUT}."
+    return f"Too few images to say anything of: {listed(small)}.{how}"

@@ -91,7 +91,12 @@ class Standing:
 
         That is: they are the extremes of all groups, are large, and their intervals do not overlap.
         """
-        if len(self.ordered) < 2 or self.all_small or self.low_doubt or self.high_doubt or self.without_interval:
+        return not (self.low_doubt or self.high_doubt) and self.disjoint
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether the lowest and the highest of the large groups have intervals that do not overlap."""
+        if len(self.ordered) < 2 or self.all_small or self.without_interval:
             return False
         high, low = self.ordered[0].accuracy.high, self.ordered[-1].accuracy.low
         return high is not None and low is not None and high < low
