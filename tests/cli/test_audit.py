@@ -157,7 +157,7 @@ def test_without_resamples_no_gap_is_claimed(write, capsys: pytest.CaptureFixtur
         (["--attributes", "tone"], "no column 'tone' for the attribute; "),
         (["--attributes", "sex", "--bootstrap", "-1"], "got '-1'"),
         (["--attributes", "sex", "--interval", "normal"], "interval='normal': known: bca, percentile"),
-        (["--attributes", "sex", "--id", "image_id"], "--id image_id: names a column of --table"),
+        (["--attributes", "sex", "--id", "image_id"], "no column 'image_id' for the --id"),
         (["--attributes", "sex", "--split", "x\x1b[31m"], "no column 'split'"),
     ],
 )

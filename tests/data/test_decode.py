@@ -225,3 +225,14 @@ def test_what_is_transparent_is_white_in_an_image_and_no_lesion_in_a_mask(tmp_pa
     mask = decode_mask(str(tmp_path / "a.png"), SQUASH)
     assert (mask[:, :7] == 255).all()
     assert not mask[:, 9:].any()
+
+
+@pytest.mark.parametrize(("top", "fault"), [(255, True), (4095, True), (4096, False), (65535, False), (0, False)])
+def test_twelve_bits_in_sixteen_are_a_fault_and_not_nearly_black(tmp_path, top, fault):
+    levels = np.linspace(0, top, 400).reshape(20, 20).astype(np.uint16)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    if fault:
+        with pytest.raises(ImageFault, match="under_16_bits"):
+            decode_image(str(tmp_path / "a.png"), SQUASH)
+    else:
+        assert decode_image(str(tmp_path / "a.png"), SQUASH).max() <= top >> 8

@@ -72,7 +72,13 @@ def test_take_keeps_rows_together():
     ("chances", "message"),
     [
         ([[0.5, np.nan]], "row 1: prob_b is empty or no number; probabilities must lie in [0, 1]"),
-        ([[1.2, -0.2]], "row 1: prob_a is 1.2; probabilities must lie in [0, 1]"),
+        (
+            [[1.2, -0.2]],
+            (
+                "row 1: prob_a is 1.2; probabilities must lie in [0, 1], so put logits through a softmax or sigmoid, "
+                "and divide percentages by 100"
+            ),
+        ),
         ([[0.5, 0.4]], "row 1: probabilities sum to 0.9, not 1; normalise them"),
     ],
 )

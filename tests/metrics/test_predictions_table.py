@@ -139,14 +139,26 @@ def test_the_cluster_column_may_have_another_name(table):
         ({"prob_nv": ["0.2", "", "0.5", "1"]}, "id 'q': prob_nv is empty or no number; probabilities must"),
         ({"prob_nv": ["0.2", "NaN", "0.5", "1"]}, "id 'q': prob_nv is empty or no number; probabilities must"),
         ({"prob_nv": ["0.2", "high", "0.5", "1"]}, "id 'q': prob_nv is empty or no number; probabilities must"),
-        ({"prob_nv": ["0.2", "70", "0.5", "1"]}, "id 'q': prob_nv is 70; probabilities must lie in [0, 1]"),
+        (
+            {"prob_nv": ["0.2", "70", "0.5", "1"]},
+            "id 'q': prob_nv is 70; probabilities must lie in [0, 1], so put logits",
+        ),
         ({"prob_nv": ["0.2", "-0.1", "0.5", "1"]}, "id 'q': prob_nv is -0.1; probabilities must lie in [0, 1]"),
         ({"prob_nv": ["0.2", "inf", "0.5", "1"]}, "id 'q': prob_nv is inf; probabilities must lie in [0, 1]"),
         ({"prob_nv": ["0.2", "0.6", "0.5", "1"]}, "id 'q': probabilities sum to 0.9, not 1; normalise them"),
         ({"id": ["p", "q", "p", "s"]}, "id 'p' is there more than once; keep one row per id"),
         ({"id": None}, "no column 'id' for the row names; "),
         ({"label": None}, "no column 'label' and no label_<name>; "),
-        ({"prob_nv": None, "prob_mel": None}, "no prob_<class> column and no 'prediction'; "),
+        (
+            {"prob_nv": None, "prob_mel": None},
+            "no prob_<class> column and no 'prediction'; known: cluster, id, label, sex",
+        ),
+        (
+            {"prob_nv": None, "prob_mel": None, "Score": ["0.1"] * 4},
+            "no prob_<class> column and no 'prediction'; if 'Score' is that of one of two classes, name it prob_1",
+        ),
+        ({"prob_nv": None}, "there is one class only ('mel'); a gap needs two classes to confuse; of two classes add"),
+        ({"label": ["nv.0", "nv", "nv", "mel"]}, "id 'p': label 'nv.0' is no class; write nv, not nv.0"),
         (
             {"sex": ["female", "", "", "female"]},
             "attribute 'sex' has one group only ('female'); a gap needs two groups",
@@ -157,7 +169,7 @@ def test_the_cluster_column_may_have_another_name(table):
         ({"prob_": ["0"] * 4}, "column 'prob_' names no class; call it prob_<class>"),
         (
             {"prob_nv": ["1"] * 4, "prob_mel": None, "label": ["nv"] * 4},
-            "there is one class only ('nv'); a gap needs two classes to confuse",
+            "there is one class only ('nv'); a gap needs two classes to confuse; of two classes add the other's column",
         ),
         (
             {"prob_nv": None, "prob_mel": None, "label": ["nv"] * 4, "prediction": ["nv"] * 4},

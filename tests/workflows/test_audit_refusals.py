@@ -87,7 +87,7 @@ def test_a_full_disk_leaves_nothing_half_written(table, small_disk, made):
          "one; or join it with --table metadata.csv --id COLUMN --label COLUMN")),
         ({"label": None}, {},
          ("FILE: no column 'label' for the classes, and no label_<name>; known: age, id, patient, prob_bcc, prob_mel, "
-         "prob_nv, sex; or join it with --table metadata.csv --id COLUMN --label COLUMN")),
+         "prob_nv, sex; name it with --label COLUMN; or join it with --table metadata.csv --id COLUMN --label COLUMN")),
         ({}, {"attributes": "sexe"}, "FILE: no column 'sexe' for the attribute; did you mean 'sex'? known: age, "),
         ({}, {"attributes": "tone"},
          ("FILE: no column 'tone' for the attribute; known: age, id, label, patient, prob_bcc, prob_mel, prob_nv, sex; "
@@ -106,8 +106,8 @@ def test_a_full_disk_leaves_nothing_half_written(table, small_disk, made):
         ({"sex": ""}, {}, "FILE: attribute 'sex' is missing in every row (every cell is empty); "),
         ({"sex": [f"g{k}" for k in range(240)]}, {}, "FILE: attribute 'sex' makes a group of each image, 240 groups "),
         ({}, {"cluster": "patients"}, "FILE: no column 'patients' for the clusters; did you mean 'patient'?"),
-        ({}, {"id": "image_id"}, "--id image_id: names a column of --table, which was not given"),
-        ({}, {"label": "dx"}, "--label dx: names a column of --table, which was not given"),
+        ({}, {"id": "image_id"}, "FILE: no column 'image_id' for the --id"),
+        ({}, {"label": "dx"}, "FILE: no column 'dx' for the --label"),
         ({}, {"table": "no.csv"}, "no.csv: cannot read the table (No such file or directory); check the path"),
         ({}, {"interval": "bcs"}, "interval='bcs': did you mean 'bca'? known: bca, percentile"),
         ({}, {"floor": "none"}, "floor='none': known: all-classes, within-class"),

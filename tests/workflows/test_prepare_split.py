@@ -80,8 +80,8 @@ def test_the_column_is_part_of_what_a_store_depends_on(source):
         ("cut", DataError, "column 'cut': 1 value of 'lesion', such as 'L17', is in several splits"),
         ("odd", DataError, "column 'odd' holds 'fold 1'"),
         ("", ConfigError, "--split-column '' names no column"),
-        ("most", DataError, "36 of 48 rows dropped .no_split 36; .*; check --images, --split-column and --label"),
-        ("none", DataError, "no row left of 48 .no_split 48; .*; check --images, --split-column, --id and --label"),
+        ("most", DataError, "36 of 48 rows dropped .no_split 36; .*; check --split-column, or raise it"),
+        ("none", DataError, "no row left of 48 .no_split 48; .*; check --split-column"),
     ],
 )
 def test_a_column_that_is_no_split_leaves_no_store(source, column, kind, said):

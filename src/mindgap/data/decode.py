@@ -18,7 +18,8 @@ from mindgap.data.constancy import shades_of_grey_gains, under_gains
 Resize = Literal["squash", "crop", "pad"]
 Constancy = Literal["none", "shades_of_grey"]
 
-_MOST_16_BITS = 65_535
+_MOST_16_BITS, _LEAST_16_BITS = 65_535, 4_096
+"""An image of 16 bits whose brightest level is under the second has 12 or fewer, and would be nearly black."""
 MAX_PIXELS = 89_478_485
 """Larger images are taken for decompression bombs; Pillow warns from here on (a quarter of a gigabyte in memory)."""
 
@@ -56,7 +57,7 @@ def decode_image(path: str, geometry: Geometry) -> NDArray[np.uint8]:
     CMYK is converted as Pillow does.
 
     Raises:
-        ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
+        ImageFault: ``missing_file``, ``unreadable``, ``too_large`` or ``under_16_bits``.
     """
     with _faults():
         image = np.asarray(_decode(path, _to_rgb, geometry))
@@ -69,7 +70,7 @@ def decode_mask(path: str, geometry: Geometry) -> NDArray[np.uint8]:
     So masks of 0/1 count as masks of 0/255 do; one of zeros stays empty, and what is transparent is no lesion.
 
     Raises:
-        ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
+        ImageFault: ``missing_file``, ``unreadable``, ``too_large`` or ``under_16_bits``.
     """
     with _faults():
         grey = np.asarray(_decode(path, _to_full_range, geometry))
@@ -153,6 +154,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         levels = np.asarray(image).astype(np.int64)
         if levels.max(initial=0) > _MOST_16_BITS or levels.min(initial=0) < 0:
             raise ImageFault("unreadable")
+        if 0 < levels.max(initial=0) < _LEAST_16_BITS:
+            raise ImageFault("under_16_bits")
         image = Image.fromarray((levels >> 8).astype(np.uint8))
     image = _opaque(image, "white")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -30,7 +30,7 @@ from mindgap.data.decode import (
 
 PROGRESS = np.dtype([("status", "u1"), ("mask", "u1"), ("digest", "<u8"), ("hash", "<u8", (2,))])
 TO_DO, DONE = 0, 1
-FAULTS = {"missing_file": 2, "unreadable": 3, "too_large": 4}
+FAULTS = {"missing_file": 2, "unreadable": 3, "too_large": 4, "under_16_bits": 5}
 NO_MASK, MASK_DONE, MASK_FAULTY, MASK_EMPTY = 0, 1, 2, 3
 
 

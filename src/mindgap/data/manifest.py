@@ -14,7 +14,6 @@ from mindgap.data.table import column_of, require_column
 
 YES_NO: dict[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
 MINUS_ONE = frozenset({"-1", "-1.0"})
-REASONS = ("missing_file", "unreadable", "too_large", "unknown_label", "no_split", "duplicate_id")
 
 
 @dataclass(frozen=True)

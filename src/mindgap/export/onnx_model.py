@@ -100,4 +100,7 @@ def open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  (onnxruntime's errors have no common kind of their own)
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: cannot be run ({reason}); give an ONNX file that mindgap export wrote") from None
+        raise DataError(
+            f"{path}: cannot be run ({reason}); give a run, or an ONNX file that mindgap export "
+            "wrote: of another model write a table of its predictions, and audit that"
+        ) from None

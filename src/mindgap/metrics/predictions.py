@@ -170,20 +170,22 @@ def cluster_numbers(clusters: ArrayLike | None, *, rows: int) -> NDArray[np.int6
 
 def multi_label_from_arrays(
     labels: ArrayLike,
-    probabilities: ArrayLike,
+    probabilities: ArrayLike | None,
     *,
     label_names: Sequence[str],
+    predicted: ArrayLike | None = None,
     groups: Mapping[str, Groups] | None = None,
     clusters: ArrayLike | None = None,
     cluster_names: Sequence[str | None] | NDArray[Any] | None = None,
     ids: Sequence[object] | NDArray[Any] | None = None,
 ) -> MultiLabelPredictions:
-    """Multi-label predictions from arrays: a label is predicted above probability .5 (a tie is ``0``).
+    """Multi-label predictions from arrays: without ``predicted`` a label is predicted above .5 (a tie is ``0``).
 
     Args:
         labels: (n, L) of 0 and 1.
-        probabilities: (n, L) in [0, 1].
+        probabilities: (n, L) in [0, 1]; None where there are only predicted labels.
         label_names: the L names.
+        predicted: (n, L) of 0 and 1.
         groups: attribute name → groups of the n rows.
         clusters: (n,) whole numbers; without them, or where one is None, NaN or -1, a row is a cluster of one.
         cluster_names: (n,) names for a table of the predictions, None where a row has none.
@@ -191,22 +193,26 @@ def multi_label_from_arrays(
 
     Raises:
         DataError: a probability is NaN or outside [0, 1].
-        ShapeError: shapes differ.
+        ShapeError: shapes differ, or nothing was predicted.
     """
     true = np.asarray(labels, dtype=np.int64)
-    chances = np.asarray(probabilities, dtype=np.float64)
-    if true.shape != chances.shape or true.ndim != 2 or true.shape[1] != len(label_names):
-        raise ShapeError(
-            f"multi-label predictions: labels {true.shape} and probabilities {chances.shape} "
-            f"must both be (n, {len(label_names)})"
-        )
-    check_probabilities(chances, names=tuple(label_names), sums_to_one=False)
+    chances = None if probabilities is None else np.asarray(probabilities, dtype=np.float64)
+    said = None if predicted is None else np.asarray(predicted, dtype=np.int64)
+    for what, array in (("probabilities", chances), ("predicted labels", said)):
+        if array is not None and (true.shape != array.shape or true.ndim != 2 or true.shape[1] != len(label_names)):
+            raise ShapeError(
+                f"multi-label predictions: labels {true.shape} and {what} {array.shape} "
+                f"must both be (n, {len(label_names)})"
+            )
+    if chances is not None:
+        check_probabilities(chances, names=tuple(label_names), sums_to_one=False)
     by_label = {
         name: predictions_from_arrays(
             true[:, k],
             classes=LABEL_CLASSES,
             groups=groups,
-            probabilities=np.stack([1 - chances[:, k], chances[:, k]], axis=1),
+            probabilities=None if chances is None else np.stack([1 - chances[:, k], chances[:, k]], axis=1),
+            predicted=None if said is None else said[:, k],
             clusters=clusters,
             cluster_names=cluster_names,
             ids=ids,
@@ -237,7 +243,8 @@ def check_probabilities(
         row, column = (int(index) for index in np.argwhere(wrong)[0])
         value, name = probabilities[row, column], names[column]
         seen = "empty or no number" if np.isnan(value) else f"{value:g}"
-        raise DataError(f"{source}: {row_name(row, ids)}: prob_{name} is {seen}; probabilities must lie in [0, 1]")
+        how = "" if np.isnan(value) else ", so put logits through a softmax or sigmoid, and divide percentages by 100"
+        raise DataError(f"{source}: {row_name(row, ids)}: prob_{name} is {seen}; probabilities must lie in [0, 1]{how}")
     sums = probabilities.sum(axis=1)
     off = np.abs(sums - 1) > SUM_TOLERANCE
     if sums_to_one and off.any():

@@ -1,7 +1,8 @@
 """The predictions table, CSV or Parquet: a model trained anywhere can be judged from it.
 
 Columns: ``id``, ``label``, one ``prob_<class>`` per class (or ``prediction`` alone), one per attribute, and optionally
-``cluster`` and ``split``. Multi-label: ``label_<name>`` (0 or 1) and ``prob_<name>`` per label.
+``cluster`` and ``split``. Multi-label: ``label_<name>`` (0 or 1) and ``prob_<name>`` per label, or
+``prediction_<name>``, which is taken as it stands where both are there.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mindgap.core.errors import DataError
+from mindgap.core.errors import DataError, near_names
 from mindgap.core.files import atomic_path
 from mindgap.core.groups import Groups
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
@@ -26,6 +27,7 @@ from mindgap.metrics.table_file import PARQUET_SUFFIXES, TableFile, open_table
 from mindgap.metrics.table_predictions import predictions_from_table
 from mindgap.metrics.text_table import TextTable, distinct, first_row, is_word, require_column
 
+_SCORES = frozenset({"prob", "probability", "probabilities", "score", "p", "y_prob", "y_score", "proba"})
 _RESERVED = ("id", "label", "prediction", "cluster", "split")
 
 
@@ -71,7 +73,11 @@ def read_columns(file: TableFile, attributes: Sequence[str], *, cluster: str | N
         if prefix in file.names:
             raise DataError(f"{source}: column {prefix!r} names no {noun}; call it {form}")
     probabilities = [name for name in file.names if name.startswith("prob_")]
-    of_model = [name for name in file.names if name in {"id", "label", "prediction"} or name.startswith("label_")]
+    decided = decision_columns(file.names)
+    own = {"id", "label", "prediction", *decided}
+    of_model = [name for name in file.names if name in own or name.startswith("label_")]
+    if not probabilities and not decided and "prediction" not in file.names:
+        raise DataError(f"{source}: no prob_<class> column and no 'prediction'; {_what_else(file.names)}")
     filled = [*(name for name in of_model if name not in attributes), *probabilities]
     others = [name for name in file.names if name in {"split", cluster or "cluster", *attributes}]
     chosen = dict.fromkeys([*of_model, *probabilities, *others])
@@ -81,6 +87,22 @@ def read_columns(file: TableFile, attributes: Sequence[str], *, cluster: str | N
         filled=frozenset(filled),
         judged=frozenset() if "split" in chosen else frozenset(probabilities),
     )
+
+
+def decision_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Of a table's columns the ``prediction_<name>`` of its labels; others of that form are the user's own."""
+    known = {name.removeprefix("label_") for name in names if name.startswith("label_")}
+    if "label" not in names:
+        known |= {name.removeprefix("prob_") for name in names if name.startswith("prob_")}
+    return tuple(name for name in names if name.startswith("prediction_") and name.removeprefix("prediction_") in known)
+
+
+def _what_else(names: Sequence[str]) -> str:
+    """What to do about a table without probabilities by class."""
+    score = next((name for name in names if name.lower() in _SCORES), None)
+    if score is not None:
+        return f"if {score!r} is that of one of two classes, name it prob_1 after its class, and add prob_0, 1 less it"
+    return near_names("prediction", [name for name in names if name])
 
 
 def refuse_own_column(name: str, source: str) -> None:
@@ -113,7 +135,10 @@ def write_predictions(
     if isinstance(predictions, MultiLabelPredictions):
         for name, part in parts.items():
             columns[f"label_{name}"] = part.labels
-            columns[f"prob_{name}"] = None if part.probabilities is None else part.probabilities[:, 1]
+            if part.probabilities is not None:
+                columns[f"prob_{name}"] = part.probabilities[:, 1]
+            if part.probabilities is None or not np.array_equal(part.predicted, part.probabilities.argmax(axis=1)):
+                columns[f"prediction_{name}"] = part.predicted
     else:
         columns |= _single_label_columns(predictions)
     for attribute, groups in first.groups.items():

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -81,6 +82,35 @@ class ParquetTable:
         del numbers, filled, judged
         with refusals(self._path):
             return TextTable(str(self._path), self._file.read(columns=list(columns)).select(list(columns)))
+
+
+class RenamedTable:
+    """A table some of whose columns go by other names; a column that had such a name is hidden.
+
+    Args:
+        file: the table.
+        names: its own name → the name it goes by.
+    """
+
+    def __init__(self, file: TableFile, names: Mapping[str, str]) -> None:
+        self._file = file
+        taken = set(names.values())
+        self._own = {names.get(own, own): own for own in file.names if own in names or own not in taken}
+        self.names: tuple[str, ...] = tuple(self._own)
+
+    def read(
+        self,
+        columns: Sequence[str],
+        *,
+        numbers: Collection[str],
+        filled: Collection[str],
+        judged: Collection[str] = (),
+    ) -> TextTable:
+        """Reads some columns; see ``TableFile``."""
+        kinds = {"numbers": numbers, "filled": filled, "judged": judged}
+        own = {kind: frozenset(self._own[name] for name in chosen) for kind, chosen in kinds.items()}
+        table = self._file.read([self._own[name] for name in columns], **own)
+        return replace(table, columns=table.columns.rename_columns(list(columns)))
 
 
 def open_table(path: Path | str, *, key: str = "id") -> TableFile:

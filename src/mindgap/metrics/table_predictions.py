@@ -22,9 +22,11 @@ from mindgap.metrics.predictions import (
     predictions_from_arrays,
     row_name,
 )
-from mindgap.metrics.text_table import Cells, TextTable, distinct, first_row, positions, repeated_word
+from mindgap.metrics.text_table import Cells, TextTable, distinct, first_row, pc, positions, repeated_word
 
 _MOST_CLASSES = 1000
+_NO, _YES = ("0", "0.0", "false"), ("1", "1.0", "true")
+"""Answers to a label, as a table of pandas may hold them."""
 
 
 def predictions_from_table(
@@ -87,14 +89,15 @@ def _single_label(
 
 def _classes(table: TextTable, labels: Cells, predicted: Cells | None) -> list[str]:
     classes = [name.removeprefix("prob_") for name in table.names if name.startswith("prob_")]
-    if not classes and predicted is None:
-        known = near_names("prediction", table.names)
-        raise DataError(f"{table.source}: no prob_<class> column and no 'prediction'; {known}")
     if not classes:
         named = {*distinct(labels), *distinct(predicted)}
         classes = sorted(named - {"nan", "NaN"})  # a missing number, not a name
     if len(classes) == 1:
-        raise DataError(f"{table.source}: there is one class only ({classes[0]!r}); a gap needs two classes to confuse")
+        column = f"prob_{classes[0]}"
+        other = f"; of two classes add the other's column too, 1 less {column}" if column in table.names else ""
+        raise DataError(
+            f"{table.source}: there is one class only ({classes[0]!r}); a gap needs two classes to confuse{other}"
+        )
     if len(classes) > _MOST_CLASSES:
         raise DataError(
             f"{table.source}: there are {len(classes)} classes, such as {classes[0]!r} and {classes[1]!r}; an audit "
@@ -110,15 +113,20 @@ def _multi_label(
     names = [c.removeprefix("label_") for c in table.names if c.startswith("label_") and c not in groups]
     if not names:
         raise DataError(f"{source}: no column 'label' and no label_<name>; {near_names('label', table.names)}")
-    for name in names:
-        table.require(f"prob_{name}", purpose=f"probability of {name!r}")
+    decided = [name for name in names if f"prediction_{name}" in table.names]
+    given = [name for name in names if f"prob_{name}" in table.names]
+    for kept, prefix, what in ((decided, "prediction", "decisions"), (given, "prob", "probability")):
+        if kept or (prefix == "prob" and not decided):
+            for name in names:
+                table.require(f"{prefix}_{name}", purpose=f"{what} of {name!r}")
     for name in (c.removeprefix("prob_") for c in table.names if c.startswith("prob_")):
         if name not in names:
             raise DataError(f"{source}: column 'prob_{name}' has no 'label_{name}'; add its labels or leave it out")
     return multi_label_from_arrays(
         np.stack([_binary(table, f"label_{name}", ids) for name in names], axis=1),
-        _probabilities(table, names, ids, sums_to_one=False),
+        _probabilities(table, names, ids, sums_to_one=False) if given or not decided else None,
         label_names=names,
+        predicted=np.stack([_binary(table, f"prediction_{name}", ids) for name in names], axis=1) if decided else None,
         groups=groups,
         clusters=clusters,
         ids=ids,
@@ -128,11 +136,11 @@ def _multi_label(
 def _binary(table: TextTable, name: str, ids: NDArray[Any]) -> NDArray[np.int64]:
     cells = table.text(name)
     refuse_empty(cells, name, ids, table.source)
-    found = positions(cells, ("0", "1"))
+    found = positions(pc.utf8_lower(cells), _NO + _YES)
     if (found < 0).any():
         row = int(np.flatnonzero(found < 0)[0])
         raise DataError(f"{table.source}: {row_name(row, ids)}: {name} is {cells[row].as_py()!r}; it must be 0 or 1")
-    return found
+    return (found >= len(_NO)).astype(np.int64)
 
 
 def _probabilities(
@@ -163,5 +171,7 @@ def _class_numbers(
     if (numbers < 0).any():
         row = int(np.flatnonzero(numbers < 0)[0])
         word = cells[row].as_py()
-        raise DataError(f"{source}: {row_name(row, ids)}: {name} {word!r} is no class; {near_names(word, classes)}")
+        whole = word.removesuffix(".0")
+        how = f"write {whole}, not {word}" if whole != word and whole in classes else near_names(word, classes)
+        raise DataError(f"{source}: {row_name(row, ids)}: {name} {word!r} is no class; {how}")
     return numbers

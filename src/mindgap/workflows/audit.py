@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import ConfigError, near_names
 from mindgap.core.files import jsonable
 from mindgap.core.progress import progress
+from mindgap.core.small_group import SMALL_GROUP
 from mindgap.metrics.predictions import MultiLabelPredictions
 from mindgap.workflows.audit_outputs import Outputs, PathLike
 from mindgap.workflows.audited_table import Audited, Question, read_audited
@@ -20,6 +22,8 @@ from mindgap.workflows.run_predictions import group_order, predictions_of
 log = logging.getLogger(__name__)
 
 _WORDS = {"interval": ("percentile", "bca"), "floor": ("within-class", "all-classes")}
+_MANY = 8
+"""Groups that are numbers, each of few rows, from which on a column is taken for a quantity."""
 _MISSING_WORDS = frozenset({"unknown", "na", "n/a", "nan", "none", "null", "missing", "not available", "?", "-"})
 _DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class", "min_group": 1}
 
@@ -54,8 +58,8 @@ def audit(
         cluster: the column of the patient or lesion, which is resampled as a whole; by default ``cluster``.
         split: the rows of this split; by default ``test`` where there is a column ``split``; ``all`` takes every row.
         table: other tables, whose columns are joined to the predictions by id.
-        id: their id column; by default ``id``.
-        label: their class column, where the predictions have none; by default ``label``.
+        id: their id column, or without other tables that of the predictions; by default ``id``.
+        label: their class column, where the predictions have none, or that of the predictions; by default ``label``.
         json: file for the record; one that is there is replaced.
         html: file for the page; one that is there is replaced.
         bootstrap: resamples behind the intervals; 0 leaves them out.
@@ -90,9 +94,7 @@ def audit(
         return _audit_store(place, attributes, outputs, options=options, unfit=of_tables, of_stores=of_stores)
     for name, value in of_stores.items():
         raise ConfigError(f"{target}: is no store, so --{name} {value} does not fit; leave it out, or audit a store")
-    for name in ("id", "label"):
-        if of_tables[name] is not None and not tables:
-            raise ConfigError(f"--{name} {of_tables[name]}: names a column of --table, which was not given")
+    own = {} if tables else {name: column for name, column in (("id", id), ("label", label)) if column is not None}
     question = Question(
         path=predictions_of(place) if place.is_dir() else place,
         attributes="" if attributes is None and not place.is_dir() else attributes,
@@ -101,6 +103,7 @@ def audit(
         tables=tables,
         id=id or "id",
         label=label,
+        own=own,
     )
     return _audit_predictions(question, outputs, options=options, order=group_order(place))
 
@@ -131,6 +134,16 @@ def _warn(audited: Audited) -> None:
             if group.strip().lower() in _MISSING_WORDS:
                 told = "%s has a group %r of %d rows; if that word means a missing value, empty those cells"
                 log.warning(told, name, group, n)
+        if len(groups.names) >= _MANY and groups.counts().max() < SMALL_GROUP and all(map(_is_number, groups.names)):
+            told = "all %d groups of %s, such as %s, have under %d rows; cut numbers into bands, as %s:bands=0/30/60"
+            log.warning(told, len(groups.names), name, groups.names[0], SMALL_GROUP, name)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def _record(record: dict[str, Any], question: Question, audited: Audited, options: Mapping[str, Any]) -> dict[str, Any]:

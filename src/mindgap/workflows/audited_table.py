@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.groups import Groups
 from mindgap.data.attribute import AttributeSpec, Factor, Grouped, parse_attributes, usable_groups
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
-from mindgap.metrics.predictions_table import read_columns, refuse_own_column, rows_of_split
-from mindgap.metrics.table_file import TableFile, open_table
+from mindgap.metrics.predictions_table import decision_columns, read_columns, refuse_own_column, rows_of_split
+from mindgap.metrics.table_file import RenamedTable, TableFile, open_table
 from mindgap.metrics.table_join import SideTable, join, open_side_tables
 from mindgap.metrics.table_predictions import predictions_from_table
 from mindgap.metrics.text_table import TextTable, listed, require_column
@@ -32,6 +32,7 @@ class Question:
         tables: other tables.
         id: their id column.
         label: their class column.
+        own: columns of the predictions table that stand for ``id`` and ``label``.
         takes_tables: whether the verb can join other tables, which a refusal then suggests.
     """
 
@@ -42,6 +43,7 @@ class Question:
     tables: tuple[Path, ...] = ()
     id: str = "id"
     label: str | None = None
+    own: Mapping[str, str] = field(default_factory=dict[str, str])
     takes_tables: bool = True
 
 
@@ -80,8 +82,7 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
         DataError: a table is refused; the line names the table, the row and the value.
     """
     source = str(question.path)
-    file = open_table(question.path)
-    require_column("id", file.names, purpose="row names", source=source)
+    file = _opened(question)
     sides = open_side_tables(question.tables, key=question.id)
     names = _all_names(file, sides)
     specs = _specs(question, names, file=file)
@@ -93,7 +94,8 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
         try:
             require_column(column, names, purpose=purpose, source=_sources(source, sides))
         except DataError as error:
-            raise DataError(f"{error}{_or_join(question, file)}") from None
+            named = "; name it with --label COLUMN" if column == "label" and question.takes_tables else ""
+            raise DataError(f"{error}{named}{_or_join(question, file)}") from None
     for column in columns:
         refuse_own_column(column, source)
     table, rows = _rows(question, file, sides, columns)
@@ -111,13 +113,31 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
     )
 
 
+def _opened(question: Question) -> TableFile:
+    """The predictions table, with its columns of ids and labels under these names."""
+    source = str(question.path)
+    file = open_table(question.path, key=question.own.get("id", "id"))
+    for name, column in question.own.items():
+        require_column(column, file.names, purpose=f"--{name}", source=source)
+    if len(set(question.own.values())) < len(question.own):
+        raise ConfigError(f"{source}: --id and --label name one column, {question.own['id']!r}; they are two")
+    if question.own:
+        file = RenamedTable(file, {column: name for name, column in question.own.items()})
+    try:
+        require_column("id", file.names, purpose="row names", source=source)
+    except DataError as error:
+        raise DataError(f"{error}{'; or name it with --id COLUMN' if question.takes_tables else ''}") from None
+    return file
+
+
 def candidate_columns(names: Iterable[str]) -> tuple[str, ...]:
     """The columns of a predictions table that could name groups: those it has no other use for."""
-    pandas_index = "__index_level_"
+    names, pandas_index = tuple(names), "__index_level_"
+    decided = decision_columns(names)
     return tuple(
         name
         for name in dict.fromkeys(names)
-        if name and name not in _OWN and not name.startswith(("prob_", "label_", pandas_index))
+        if name and name not in _OWN and name not in decided and not name.startswith(("prob_", "label_", pandas_index))
     )
 
 

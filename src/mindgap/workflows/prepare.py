@@ -250,16 +250,31 @@ def _refuse_dropped(rows: Rows, request: PrepareRequest) -> None:
     reasons = rows.dropped["reason"].value_counts()
     listed = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
     first = f"first: {rows.dropped['id'].iloc[0]!r}" if len(rows.dropped) else "the table has no row"
-    given = ", --split-column" if "no_split" in reasons else ""
+    where = _places([str(reason) for reason in reasons.index], request)
     if not len(rows.table):
-        raise DataError(
-            f"no row left of {rows.total} ({listed or 'none read'}; {first}); check --images{given}, --id and --label"
-        )
+        raise DataError(f"no row left of {rows.total} ({listed or 'none read'}; {first}); check {where}")
     if len(rows.dropped) > request.max_dropped * rows.total:
         raise DataError(
             f"{len(rows.dropped)} of {rows.total} rows dropped ({listed}; {first}), more than "
-            f"--max-dropped {request.max_dropped:g}; check --images{given} and --label, or raise it"
+            f"--max-dropped {request.max_dropped:g}; check {where}, or raise it"
         )
+
+
+def _places(reasons: Sequence[str], request: PrepareRequest) -> str:
+    """Where to look for the cause of dropped rows; all places where there is no reason."""
+    of_label = "--labels" if request.manifest.labels else "--label"
+    by_reason = {
+        "missing_file": ("--images", "--id"),
+        "unreadable": ("the files",),
+        "too_large": ("the files",),
+        "under_16_bits": ("the files, which must use all 16 bits",),
+        "unknown_label": (of_label,),
+        "no_split": ("--split-column",),
+        "duplicate_id": ("--id",),
+    }
+    found = dict.fromkeys(place for reason in reasons for place in by_reason[reason])
+    *most, last = found or ("--images", "--id", of_label)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _clusters(table: pd.DataFrame, manifest: Manifest) -> pd.Series:

@@ -36,9 +36,10 @@ def audit(
         str | None,
         typer.Option("--table", help="Tables whose columns are joined by id: A.csv,B.csv.", show_default=False),
     ] = None,
-    id: Annotated[str | None, typer.Option("--id", help="Id column of --table [default: id].")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Id column, of --table if given [default: id].")] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="Class column of --table, if the predictions have none.")
+        str | None,
+        typer.Option("--label", help="Class column, of --table if given [default: label]."),
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="File for the whole record.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="File for the page.")] = None,
