@@ -18,7 +18,12 @@ from sphinx.util.docutils import SphinxDirective
 from mindgap.metrics.metric import METRICS, AbstractClassGap, AbstractClassRate, AbstractGroupFigure, AbstractMetric
 
 KINDS = ("figures", "gaps", "odds", "scores", "rates")
-INTERVALS = {"percentile": "percentile or BCa", "norm_pivot": "norm pivot", "log": "pivot on the log scale"}
+INTERVALS = {
+    "percentile": "percentile or BCa",
+    "norm_pivot": "norm pivot",
+    "log": "pivot on the log scale",
+    "exact": "exact, on the effective number of rows",
+}
 NEEDS = {
     "counts": "predicted classes",
     "class_counts": "predicted classes",

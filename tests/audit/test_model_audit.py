@@ -34,7 +34,7 @@ CLASS_GAPS = {
     "uei",
     "abroca",
 }
-CLASS_RATES = {"underestimation"}
+CLASS_RATES = {"underestimation", "true_positive_rate", "false_positive_rate"}
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 V_KEYS = {"value", "low", "high", "n", "reason"}
 G_KEYS = V_KEYS | {"noise_mean", "noise_p95", "p_value"}

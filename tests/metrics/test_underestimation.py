@@ -46,8 +46,8 @@ def test_fewer_than_five_rows_of_any_kind_leave_no_interval():
     assert US.no_interval(three, 2, 1) is None
 
 
-def test_the_score_is_the_registered_class_rate():
-    assert [metric.name for metric in class_rates(("x", "y", "z"))] == ["underestimation"]
+def test_the_score_is_a_registered_class_rate():
+    assert "underestimation" in [metric.name for metric in class_rates(("x", "y", "z"))]
 
 
 def test_its_interval_is_symmetric_on_the_log_scale_and_may_lie_above_one():

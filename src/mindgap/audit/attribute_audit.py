@@ -7,13 +7,13 @@ import numpy as np
 from mindgap.audit.few_cells import CellClusters
 from mindgap.audit.gap_records import GapRecords, column
 from mindgap.audit.measured import AuditOptions, Measured, measure_attribute
-from mindgap.audit.record import NO_SCORES, Record, few_clusters, rate_bounds, value_record
+from mindgap.audit.record import NO_SCORES, Record, rate_bounds, value_record
 from mindgap.core.groups import Groups
 from mindgap.core.small_group import SMALL_GROUP
 from mindgap.metrics.class_rate_interval import class_rate_bounds
 from mindgap.metrics.counts import Floats, Integers
 from mindgap.metrics.group_sample import GroupSample
-from mindgap.metrics.interval import MIN_CLUSTERS, no_bounds, undefined_note
+from mindgap.metrics.interval import no_bounds, undefined_note
 from mindgap.metrics.metric import AbstractClassRate, class_rates, gap_metrics, group_metrics
 from mindgap.metrics.predictions import Predictions
 from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
@@ -51,6 +51,8 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
     clusters, by_class = clusters_by_group(resampling.rows), clusters_by_cell(resampling.rows)
     cells = CellClusters.of(resampling.rows, present, groups=observed.counts.groups, classes=resampling.classes)
     gaps = GapRecords(compared, reference, measured, cells)
+    everyone = np.ones_like(present)
+    every = CellClusters.of(resampling.rows, everyone, groups=observed.counts.groups, classes=resampling.classes)
     return {
         "n": int(observed.counts.sizes.sum()),
         "unknown": int((~groups.known).sum()),
@@ -60,7 +62,7 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
             for g, name in enumerate(groups.names)
         },
         "gaps": gaps.overall() if comparable else gaps.undefined(_incomparable(resampling.smallest)),
-        "per_class": _per_class(resampling, measured, gaps, clusters) if comparable else {},
+        "per_class": _per_class(resampling, measured, gaps, every) if comparable else {},
         "notes": _notes(resampling, compared, measured) if comparable else _absent(resampling),
     }
 
@@ -92,7 +94,7 @@ def group_record(
     return record | {"flags": (["small"] if size < SMALL_GROUP else []) + lacking}
 
 
-def _per_class(resampling: Resampling, measured: Measured, gaps: GapRecords, clusters: Integers) -> Record:
+def _per_class(resampling: Resampling, measured: Measured, gaps: GapRecords, clusters: CellClusters) -> Record:
     """For every class its gaps, and the rates of every group."""
     record = gaps.per_class()
     for metric in class_rates(resampling.classes):
@@ -102,18 +104,19 @@ def _per_class(resampling: Resampling, measured: Measured, gaps: GapRecords, clu
 
 
 def class_rate_records(
-    metric: AbstractClassRate, resampling: Resampling, measured: Measured, clusters: Integers
+    metric: AbstractClassRate, resampling: Resampling, measured: Measured, clusters: CellClusters
 ) -> dict[str, Record]:
-    """A V for every class and group; ``clusters`` (G,) of each group."""
+    """A V for every class and group; ``clusters`` are of all groups, compared or not."""
     observed = resampling.observed.counts
     replicates = measured.resampled["rate", metric.name]
-    bounds, rates = class_rate_bounds(metric, observed, replicates), metric.rates(observed)
+    bounds = class_rate_bounds(metric, observed, replicates, clusters=clusters.of_rate(metric))
+    rates = metric.rates(observed)
     found: dict[str, Record] = {name: {} for name in observed.classes}
     for g, group in enumerate(observed.groups):
         for k, name in enumerate(observed.classes):
             value = float(rates[g, k])
-            few = clusters[g] < MIN_CLUSTERS and len(replicates) and not np.isnan(value)
-            own = no_bounds(few_clusters(f"group {group!r}", int(clusters[g]))) if few else bounds[g][k]
+            few = clusters.of_class_rate(metric, g, k) if len(replicates) and not np.isnan(value) else None
+            own = no_bounds(few) if few else bounds[g][k]
             reason = metric.reason(observed, g, k) if np.isnan(value) else ""
             found[name][group] = value_record(value, own, n=metric.rows(observed, g, k), reason=reason)
     return found

@@ -12,7 +12,7 @@ from mindgap.audit.record import few_clusters
 from mindgap.metrics.cluster_types import ClusteredRows, count_tokens
 from mindgap.metrics.counts import Integers
 from mindgap.metrics.interval import MIN_CLUSTERS
-from mindgap.metrics.metric import AbstractClassGap, AbstractGapMetric
+from mindgap.metrics.metric import AbstractClassGap, AbstractClassRate, AbstractGapMetric
 from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 
 
@@ -60,6 +60,21 @@ class CellClusters:
         if cells is None:
             return self.of_groups()
         return self.of_groups() or self._of_cells(cells & (np.arange(len(self.classes)) == index))
+
+    def of_rate(self, metric: AbstractClassRate) -> Integers:
+        """Int64 (G, C): clusters with the rows that a rate of a class in a group is of."""
+        return self.of_others if metric.of_others else self.by_class
+
+    def of_class_rate(self, metric: AbstractClassRate, group: int, index: int) -> str | None:
+        """Why the rate of a class in a group has none: too few clusters of the group, or of what it is a share of."""
+        who, n = f"group {self.groups[group]!r}", int(self.by_group[group])
+        if n < MIN_CLUSTERS:
+            return few_clusters(who, n)
+        cell = int(self.of_rate(metric)[group, index])
+        if metric.interval != "exact" or cell >= MIN_CLUSTERS:
+            return None
+        what = "what is not class" if metric.of_others else "class"
+        return few_clusters(f"{what} {self.classes[index]!r} of {who}", cell)
 
     def _of_cells(self, cells: NDArray[np.bool_] | None) -> str | None:
         if cells is None or not cells.any():

@@ -1,10 +1,11 @@
 """Intervals of class rates, the figures of every class in every group.
 
-A rate is a ratio, so its interval is [x·e^(−c), x·e^c] with c the 95 % quantile over resamples of |log x* − log x̂|. For
-the underestimation score of groups of 30, 100 and 400 rows with 5, 20 and 50 % positives and good, mediocre and poor
-models, 600 samples each, it holds the truth in 94 % or more of those with at least five rows of the class, given the
-class and wrong about it (88 % in one case, where 25 samples have them). Plain percentiles come down to 69 %, and their
-reflection on the log scale to 84 %.
+A share of rows has Korn and Graubard's interval, on the clusters with such rows. Another rate is a ratio, so its
+interval is [x·e^(−c), x·e^c] with c the 95 % quantile over resamples of |log x* − log x̂|. For the underestimation
+score of groups of 30, 100 and 400 rows with 5, 20 and 50 % positives and good, mediocre and poor models, 600 samples
+each, it holds the truth in 94 % or more of those with at least five rows of the class, given the class and wrong about
+it (88 % in one case, where 25 samples have them). Plain percentiles come down to 69 %, and their reflection on the log
+scale to 84 %.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import math
 
 import numpy as np
 
-from mindgap.metrics.counts import Floats, GroupCounts
-from mindgap.metrics.interval import Bounds, interval, no_bounds
+from mindgap.metrics.counts import Floats, GroupCounts, Integers
+from mindgap.metrics.interval import Bounds, interval, korn_graubard_interval, no_bounds
 from mindgap.metrics.metric import AbstractClassRate
 
 OFTEN_ZERO = "no interval: in over 5 % of the resamples the rate is 0"
 
 
 def class_rate_bounds(
-    metric: AbstractClassRate, observed: GroupCounts, replicates: Floats
+    metric: AbstractClassRate, observed: GroupCounts, replicates: Floats, *, clusters: Integers | None = None
 ) -> tuple[tuple[Bounds, ...], ...]:
     """The 95 % interval of every group's every class: low, high, and None or the reason why there is none.
 
@@ -29,6 +30,7 @@ def class_rate_bounds(
         metric: whose rates they are.
         observed: the counts of the real predictions, without replicates.
         replicates: float64 (R, G, C), the metric's rates of R bootstrap replicates; (0, …) if there are none.
+        clusters: int64 (G, C), those with the rows that a rate is a share of; a ratio needs none.
 
     Returns:
         G tuples of C bounds, as ``bounds[group_index][class_index]``; a rate that is undefined has NaN and no reason.
@@ -36,6 +38,16 @@ def class_rate_bounds(
     rates = metric.rates(observed)
     n_groups, n_classes = rates.shape
     replicates = replicates.reshape(-1, n_groups, n_classes)
+    if metric.interval == "exact":
+        if clusters is None:
+            raise TypeError(f"{metric.name} is a share of rows, whose clusters its interval needs")
+        return tuple(
+            tuple(
+                _share(float(rates[g, c]), replicates[:, g, c], metric.rows(observed, g, c), int(clusters[g, c]))
+                for c in range(n_classes)
+            )
+            for g in range(n_groups)
+        )
     return tuple(
         tuple(
             _bounds(float(rates[g, c]), replicates[:, g, c], metric.no_interval(observed, g, c), limits=metric.range)
@@ -43,6 +55,12 @@ def class_rate_bounds(
         )
         for g in range(n_groups)
     )
+
+
+def _share(value: float, replicates: Floats, rows: int, clusters: int) -> Bounds:
+    if math.isnan(value):
+        return no_bounds(None)
+    return korn_graubard_interval(value, replicates, rows=rows, clusters=clusters)
 
 
 def _bounds(value: float, replicates: Floats, doubt: str | None, *, limits: tuple[float, float]) -> Bounds:

@@ -6,7 +6,8 @@
   can have with these groups (``AbstractGapMetric.limits``: G − 1 for U, 1 for a range), which loses no cover.
   (With few clusters it is a little short, as any bootstrap: 93 % where the smallest group has 40 clusters of three.)
 * ``log``, for a ratio min/max: its logarithm is minus a range, so the pivot is there: [x·e^(−c), min(1, x·e^c)].
-* exact (Clopper and Pearson 1934), on clusters, for a rate of a group that is 0 or 1.
+* exact (Clopper and Pearson 1934), on clusters, for a rate of a group that is 0 or 1; for a rate of a class in a group
+  on the effective number of rows (Korn and Graubard 1998).
 
 A replicate in which the metric is undefined is left out; with more than a tenth of them undefined there is no interval.
 Nor is there one for a group of fewer than five clusters, or a gap that compares it: no method says anything then.
@@ -27,13 +28,16 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Any, cast
 
 import numpy as np
+from scipy import special  # pyright: ignore[reportMissingTypeStubs]  (scipy comes without types)
 
 from mindgap.metrics.counts import Floats
 from mindgap.metrics.metric import IntervalKind
 
 LEVEL = 0.95
+_UPPER = (1 + LEVEL) / 2
 MIN_DEFINED = 0.9
 MIN_CLUSTERS = 5
 NO_WIDTH = 1e-12
@@ -57,6 +61,41 @@ def exact_interval(value: float, clusters: int) -> Bounds:
     """
     bound = ((1 - LEVEL) / 2) ** (1 / clusters)
     return (bound, 1.0, None) if value == 1 else (0.0, 1 - bound, None)
+
+
+def korn_graubard_interval(value: float, replicates: Floats, *, rows: int, clusters: int) -> Bounds:
+    """Clopper–Pearson bounds of a share on as many rows as independent ones would vary as much (Korn & Graubard 1998).
+
+    That is n* = x(1 − x) / Var(x*), times the ratio of Student's t for ``rows`` and for ``clusters``, squared, and at
+    most ``rows``; of a share of 0 or 1, which no replicate moves, the clusters. Of 5 to 100 clusters of one to six rows
+    and shares of .5 to .95 it holds the truth in 93 to 100 % of 600 samples, where percentiles do in 23 to 97 %.
+
+    Args:
+        value: the share, in 0..1.
+        replicates: float64 (R,), of bootstrap replicates; NaN where no row is left.
+        rows: that it is a share of.
+        clusters: with such rows.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if _too_few(defined, replicates):
+        return _none(replicates)
+    variance = float(defined.var(ddof=1)) if len(defined) > 1 else 0.0
+    effective = float(clusters) if variance <= NO_WIDTH else value * (1 - value) / variance
+    if clusters < rows:
+        effective *= (_student(rows - 1) / _student(clusters - 1)) ** 2
+    effective = min(effective, rows)
+    hits = value * effective
+    low = _beta(1 - _UPPER, hits, effective - hits + 1) if hits > 0 else 0.0
+    high = _beta(_UPPER, hits + 1, effective - hits) if hits < effective else 1.0
+    return low, high, None
+
+
+def _student(freedom: float) -> float:
+    return float(cast("Any", special).stdtrit(freedom, _UPPER))
+
+
+def _beta(share: float, a: float, b: float) -> float:
+    return float(cast("Any", special).betaincinv(a, b, share))
 
 
 def percentile_interval(value: float, replicates: Floats) -> Bounds:

@@ -23,7 +23,7 @@ from mindgap.metrics.group_roc import GroupRoc
 from mindgap.metrics.group_sample import GroupSample, Statistic
 
 Direction = Literal["larger", "smaller"]
-IntervalKind = Literal["percentile", "log", "norm_pivot"]
+IntervalKind = Literal["percentile", "log", "norm_pivot", "exact"]
 
 
 S = TypeVar("S", bound=GroupCounts | GroupRoc, default=GroupCounts)
@@ -226,7 +226,12 @@ class AbstractClassRate(AbstractMetric):
     """A figure of every class in every group that stands by itself and compares no groups, such as predicted over true.
 
     ``ideal`` is a value to be near, from either side; ``direction`` is the side that is less of a worry.
+
+    Attributes:
+        of_others: whether it rests on the rows of a group that are of other classes, not on those of the class.
     """
+
+    of_others: ClassVar[bool] = False
 
     direction: ClassVar[Direction] = "larger"
     range: ClassVar[tuple[float, float]] = (0.0, math.inf)

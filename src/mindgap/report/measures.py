@@ -128,6 +128,14 @@ _KNOWN = (
         "UEI",
         "distance between predicted and true joint shares of classes and groups; 0 is not few errors",
     ),
+    Measure("true_positive_rate", "True positive rate", "share of the class that is found", 1.0, larger_is_better=None),
+    Measure(
+        "false_positive_rate",
+        "False positive rate",
+        "share of other classes that is given it",
+        0.0,
+        larger_is_better=None,
+    ),
     Measure(
         "underestimation",
         "Underestimation score",

@@ -76,7 +76,8 @@ class MetricConformance:
         assert metric.name == name
         assert metric.statistic in {"counts", "class_counts", "roc", "reliability"}
         assert metric.direction in {"larger", "smaller"}
-        assert metric.interval in {"percentile", "log", "norm_pivot"}
+        kinds = {"log", "exact"} if isinstance(metric, AbstractClassRate) else {"percentile", "log", "norm_pivot"}
+        assert metric.interval in kinds
         assert metric.range[0] <= metric.ideal <= metric.range[1]
         assert inspect.getdoc(type(metric))
 
