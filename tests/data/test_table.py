@@ -109,3 +109,9 @@ def test_a_quote_that_swallows_rows_is_refused(write):
 
 def test_words_are_numbered_in_the_order_given():
     assert numbered(pd.Series(["b", None, "z", "a"], dtype="str"), ("a", "b")).tolist() == [1, -1, -1, 0]
+
+
+def test_parquet_is_named_as_what_it_is(tmp_path):
+    pd.DataFrame({"image_id": ["a", "b"], "dx": ["x", "y"]}).to_parquet(tmp_path / "t.csv")
+    with pytest.raises(DataError, match=r"t\.csv: is a Parquet file; save the table as UTF-8 CSV"):
+        read_table(tmp_path / "t.csv")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mindgap.core.csv_quotes import check_quotes
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
 
+_PARQUET = b"PAR1"
 _AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""], "skip_blank_lines": True}
 
 
@@ -35,6 +36,8 @@ def read_table(path: Path) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: the table is empty; it needs a header and one row per image") from None
     except (pd.errors.ParserError, csv.Error, UnicodeDecodeError) as error:
+        if path.read_bytes()[:4] == _PARQUET:
+            raise DataError(f"{path}: is a Parquet file; save the table as UTF-8 CSV") from None
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a CSV table ({reason}); save it as UTF-8 CSV") from None
     repeated = header.dropna()[header.dropna().duplicated()]
