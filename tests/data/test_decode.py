@@ -235,4 +235,4 @@ def test_twelve_bits_in_sixteen_are_a_fault_and_not_nearly_black(tmp_path, top, 
         with pytest.raises(ImageFault, match="under_16_bits"):
             decode_image(str(tmp_path / "a.png"), SQUASH)
     else:
-        assert decode_image(str(tmp_path / "a.png"), SQUASH).max() <= top >> 8
+        assert decode_image(str(tmp_path / "a.png"), SQUASH).max() == pytest.approx(top >> 8, abs=4)

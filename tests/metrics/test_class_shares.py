@@ -12,10 +12,12 @@ from scipy import stats
 
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.groups import Groups
+from mindgap.metrics.cluster_types import ClusteredRows
 from mindgap.metrics.counts import count_rows
-from mindgap.metrics.interval import korn_graubard_interval
+from mindgap.metrics.interval import exact_interval, korn_graubard_interval
 from mindgap.metrics.metric import METRICS
 from mindgap.metrics.predictions import predictions_from_arrays
+from mindgap.metrics.share_spread import share_spread
 
 
 def test_they_agree_with_fairlearn():
@@ -29,28 +31,72 @@ def test_they_agree_with_fairlearn():
         np.testing.assert_allclose(METRICS.get("false_positive_rate")().rates(counts)[:, k], found["f"])
 
 
-def test_of_independent_rows_the_interval_is_that_of_clopper_and_pearson():
-    # variance x(1 − x)/n of 40 rows in as many clusters: the effective number of rows is 40
-    value, spread = 0.7, np.sqrt(0.7 * 0.3 / 40)
-    replicates = value + spread * np.array([-1.0, 1.0] * 500) * np.sqrt(999 / 1000)
-    low, high, reason = korn_graubard_interval(value, replicates, rows=40, clusters=40)
-    exact = stats.binomtest(28, 40).proportion_ci(method="exact")
-    assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-6)
+def test_of_independent_rows_the_interval_is_nearly_that_of_clopper_and_pearson():
+    # 28 of 40: Σ (h − .7)² = 40·.7·.3 = 8.4, and 40/39 of it makes 39 effective rows
+    low, high, reason = korn_graubard_interval(0.7, spread=8.4, rows=40, clusters=40)
+    assert low == pytest.approx(stats.beta.ppf(0.025, 0.7 * 39, 0.3 * 39 + 1))
+    assert high == pytest.approx(stats.beta.ppf(0.975, 0.7 * 39 + 1, 0.3 * 39))
     assert reason is None
+    exact = stats.binomtest(28, 40).proportion_ci(method="exact")
+    assert (low, high) == pytest.approx((exact.low, exact.high), abs=0.005)
 
 
-@given(share=st.floats(0, 1), rows=st.integers(5, 200), per=st.integers(1, 4), seed=st.integers(0, 9))
+def test_clusters_that_are_all_alike_are_no_more_than_their_rows_and_students_t():
+    low, high, _ = korn_graubard_interval(0.5, spread=0.0, rows=100, clusters=5)
+    effective = 100 * (stats.t.ppf(0.975, 99) / stats.t.ppf(0.975, 4)) ** 2
+    assert low == pytest.approx(stats.beta.ppf(0.025, effective / 2, effective / 2 + 1))
+    nearly = korn_graubard_interval(0.505, spread=0.5, rows=100, clusters=5)
+    assert nearly[:2] == pytest.approx((low, high), abs=0.01)  # no jump where clusters stop being alike
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_rate_that_no_cluster_moves_has_the_exact_interval_of_its_clusters(value: float):
+    assert korn_graubard_interval(value, spread=0.0, rows=30, clusters=5) == exact_interval(value, 5)
+
+
 @settings(deadline=None, derandomize=True, max_examples=60)
-def test_it_holds_its_value_and_is_wider_with_fewer_clusters(share: float, rows: int, per: int, seed: int):
-    right = np.random.default_rng(seed).random((300, rows)) < share
-    value, replicates = float(right[0].mean()), right.mean(axis=1)
-    low, high, _ = korn_graubard_interval(value, replicates, rows=rows, clusters=rows)
-    assert 0 <= low <= value <= high <= 1
-    assert high > low
-    fewer = max(5, rows // per)
-    below, above, _ = korn_graubard_interval(value, replicates, rows=rows, clusters=fewer)
-    assert below <= low + 1e-9
-    assert above >= high - 1e-9
+@given(st.integers(0, 2**32 - 1))
+def test_the_spread_is_that_of_a_loop_over_clusters(seed: int):
+    generator = np.random.default_rng(seed)
+    n, n_classes = int(generator.integers(1, 60)), int(generator.integers(2, 5))
+    labels, predicted = (generator.integers(n_classes, size=n) for _ in range(2))
+    rows = ClusteredRows.of(
+        labels, predicted, generator.integers(-1, 3, size=n), generator.integers(12, size=n), n_groups=3,
+        n_classes=n_classes,
+    )  # fmt: skip
+    for of_others in (False, True):
+        found = share_spread(rows, of_others=of_others)
+        for g in range(3):
+            for c in range(n_classes):
+                held = (rows.group_ids == g) & ((rows.labels == c) != of_others)
+                if not held.any():
+                    assert np.isnan(found[g, c])
+                    continue
+                hit = held & (rows.predicted == c)
+                share = hit.sum() / held.sum()
+                told = sum(
+                    ((hit & (rows.clusters == i)).sum() - share * (held & (rows.clusters == i)).sum()) ** 2
+                    for i in range(rows.n_clusters)
+                )
+                assert found[g, c] == pytest.approx(told, abs=1e-9)
+
+
+def test_a_group_that_is_all_right_or_nearly_is_known_as_well_as_its_rows_allow():
+    """Resamples hold pseudo-clusters for such groups, which have no part in a rate's interval."""
+    for wrong in (0, 1):
+        labels = np.tile(np.repeat([0, 1], 30), 2)
+        predicted = labels.copy()
+        predicted[:wrong] = 1
+        predicted[60:70] = 1
+        predictions = predictions_from_arrays(
+            labels, classes=("no", "yes"), predicted=predicted,
+            groups={"sex": Groups("sex", ("f", "m"), np.repeat([0, 1], 60))},
+        )  # fmt: skip
+        rates = audit_predictions(predictions, bootstrap=50, permutations=0)["attributes"]["sex"]["per_class"]["yes"]
+        found = rates["true_positive_rate"]["f"]
+        assert (found["value"], found["high"]) == (1.0, 1.0)
+        assert found["low"] == pytest.approx(0.025 ** (1 / 30))
+        assert rates["false_positive_rate"]["f"]["high"] < 0.2
 
 
 def rates_of(positives: int, *, found: int) -> dict:

@@ -58,8 +58,8 @@ def test_answers_may_be_written_as_pandas_does(tmp_path: Path, words: list[str])
     [
         ({"prediction_Edema": ["1", "", "0", "1"]}, "id 'q': prediction_Edema is empty"),
         ({"prediction_Edema": [1, 2, 0, 1]}, "id 'q': prediction_Edema is '2'; it must be 0 or 1"),
-        ({"label_Hernia": [1, 0, 1, 0], "prob_Hernia": [0.5] * 4}, "no column 'prediction_Hernia'"),
         ({"label_Hernia": [1, 0, 1, 0], "prediction_Hernia": [1] * 4}, "no column 'prob_Hernia'"),
+        ({"label_Hernia": [1, 0, 1, 0], "prob_Edema": None}, "no column 'prob_Edema'"),
     ],
 )
 def test_decisions_that_are_not_whole_are_refused(tmp_path: Path, changes: dict, said: str):
@@ -71,9 +71,21 @@ def test_a_column_that_only_looks_like_a_decision_is_left_alone(tmp_path: Path):
     assert read(tmp_path, prediction_time=["", "3 s", "", "1 s"]).n == 4
 
 
+def test_labels_without_a_decision_are_cut_at_half(tmp_path: Path):
+    table = TABLE | {"label_Hernia": [1, 0, 1, 0], "prob_Hernia": [0.6, 0.5, 0.4, 0.9]}
+    pd.DataFrame(table).to_csv(tmp_path / "p.csv", index=False)
+    found = read_predictions(tmp_path / "p.csv", attributes=("sex",))
+    assert isinstance(found, MultiLabelPredictions)
+    assert found.by_label["Hernia"].predicted.tolist() == [1, 0, 0, 1]
+    assert found.by_label["Edema"].predicted.tolist() == [1, 0, 1, 1]
+
+
 @pytest.mark.parametrize("left_out", [None, "prob_Edema", "prediction_Edema"])
-def test_decisions_come_back_from_a_written_table(tmp_path: Path, left_out: str | None):
-    columns = {name: cells for name, cells in TABLE.items() if name != left_out}
+@pytest.mark.parametrize("more", [{}, {"label_Hernia": [1, 0, 1, 0], "prob_Hernia": [0.6, 0.4, 0.4, 0.9]}])
+def test_decisions_come_back_from_a_written_table(tmp_path: Path, left_out: str | None, more: dict):
+    columns = {name: cells for name, cells in (TABLE | more).items() if name != left_out}
+    if more and left_out == "prob_Edema":
+        return  # probabilities are of all labels or of none
     pd.DataFrame(columns).to_csv(tmp_path / "a.csv", index=False)
     first = read_predictions(tmp_path / "a.csv", attributes=("sex",))
     write_predictions(tmp_path / "b.parquet", first)

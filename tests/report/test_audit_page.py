@@ -60,7 +60,7 @@ def test_a_worse_group_is_named_first_with_points_interval_and_verdict(make_pred
     assert "Audited: 1 500 rows of the test split of predictions.csv, clusters by lesion_id; 40 resamples, " in said
     assert "40 permutations, seed 3." in said
     assert re.search(r"Rows left out of an attribute's figures: \d+ of unknown sex\.", said)
-    assert "A gap is shown over tone. Over sex none is shown beyond chance and case mix." in said
+    assert "A gap is shown over tone. Over sex none in accuracy is shown beyond chance and case mix." in said
     assert re.search(r"A gap over tone is shown: the model is right for [\d.]+ % of III and [\d.]+ % of I{1,2}\.", said)
     assert re.search(r"[\d.]+ points apart \(95 % interval [\d.]+ to [\d.]+\)\.", said)
     assert said.index("A gap over tone is shown") < said.index("No gap in accuracy over sex shown")

@@ -127,7 +127,7 @@ def test_a_gap_not_shown_is_never_said_to_be_shown(make_train_run) -> None:
         in said
     )
     assert "not distinguishable from chance and case mix at n = 594" in said
-    assert "No gap is shown beyond chance and case mix over sex or age." in said
+    assert "No gap in accuracy is shown beyond chance and case mix over sex or age." in said
     assert "A gap over" not in said
     assert "▲" not in said
 
@@ -291,7 +291,7 @@ def test_a_run_without_intervals_still_has_a_page(make_search_run) -> None:
     write_json(folder / "metrics.json", metrics)
     said = words(write_report(folder).read_text(encoding="utf-8"))
     assert "not judged: no interval (r), n = 594" in said
-    assert "No gap is shown beyond chance and case mix over age. Over sex the gap is not judged." in said
+    assert "No gap in accuracy is shown beyond chance and case mix over age. Over sex the gap is not judged." in said
     assert "A gap over" not in said
 
 

@@ -212,7 +212,11 @@ STRAY = {"female": (0.64, 251), "male": (0.80, 331), "other": (1.0, 1)}
 
 def test_a_stray_row_that_takes_the_interval_from_u_leaves_the_question_open(make_audit) -> None:
     audit = make_audit(shown=False, groups=STRAY)
-    audit["attributes"]["sex"]["gaps"]["unfairness"] |= {"low": None, "high": None, "reason": "no interval: one row"}
+    audit["attributes"]["sex"]["gaps"]["unfairness"] |= {
+        "low": None,
+        "high": None,
+        "reason": "no interval: group 'other' has 1 cluster",
+    }
     first = findings({"": audit}, lead="sex")[0]
     assert first.title == (
         "Whether there is a gap in accuracy over sex is open: other (n\u00a0=\u00a01) is too small, and it counts in "
@@ -220,18 +224,30 @@ def test_a_stray_row_that_takes_the_interval_from_u_leaves_the_question_open(mak
     )
     assert "may itself be chance" not in " ".join(first.details)  # their intervals do not overlap
     assert overview(findings({"": audit}, lead="sex")) == (
-        "No gap is shown beyond chance and case mix over age. Over sex the gap is not judged."
+        "No gap in accuracy is shown beyond chance and case mix over age. Over sex the gap is not judged."
     )
 
 
 def test_small_groups_that_count_are_said_to_count_and_those_left_out_are_not(make_audit) -> None:
     audit = make_audit(shown=False, groups=STRAY)
-    counted = "say anything of: other (n\u00a0=\u00a01). They count in U all the same; `mindgap audit --min-group 30`"
+    counted = "say anything of: other (n\u00a0=\u00a01). other counts in U all the same; `mindgap audit --min-group 30`"
     assert counted in " ".join(findings({"": audit}, lead="sex")[0].details)
     audit["attributes"]["sex"]["left_out"] = ["other"]
     said = " ".join(findings({"": audit}, lead="sex")[0].details)
     assert "say anything of: other (n\u00a0=\u00a01)." in said
-    assert "They count" not in said
+    assert "all the same" not in said
+    audit["attributes"]["sex"] |= {"left_out": []}
+    audit["attributes"]["sex"]["groups"]["other"] |= {"n": 0, "accuracy": {"value": None, "reason": "no rows"}}
+    assert "all the same" not in " ".join(findings({"": audit}, lead="sex")[0].details)  # of no row it is in no gap
+
+
+@pytest.mark.parametrize(
+    "reason", ["no interval: no bootstrap was asked for", "no interval: group 'female' has 4 clusters"]
+)
+def test_a_small_group_is_not_blamed_for_what_another_cause_does(make_audit, reason: str) -> None:
+    audit = make_audit(shown=False, groups=STRAY)
+    audit["attributes"]["sex"]["gaps"]["unfairness"] |= {"low": None, "high": None, "reason": reason}
+    assert findings({"": audit}, lead="sex")[0].title.startswith("No gap in accuracy over sex shown")
 
 
 @pytest.mark.parametrize(("p", "named"), [(0.01, True), (0.03, False)])  # of two gaps that were looked at
@@ -244,6 +260,7 @@ def test_a_gap_in_other_errors_is_named_where_none_in_accuracy_is_shown(make_aud
     assert (said in first.title) == named
     assert ("abs-mean is 0.267" in " ".join(first.details)) == named
     assert first.kind == "not shown"
+    assert ("Over sex one in Equalised odds, abs-mean is shown." in overview(findings({"": audit}))) == named
 
 
 def test_the_leading_attribute_comes_first(make_audit) -> None:

@@ -21,18 +21,18 @@ def test_every_kind_of_finding_has_its_sentence() -> None:
         finding("camera", "not defined"),
     ]
     assert overview(found) == (
-        "A gap is shown over tone and age. Over sex none is shown beyond chance and case mix. "
+        "A gap is shown over tone and age. Over sex none in accuracy is shown beyond chance and case mix. "
         "Over site the gap is not judged. Over camera the gap is not defined."
     )
-    assert overview(found[2:3] * 2) == "No gap is shown beyond chance and case mix over sex or sex."
+    assert overview(found[2:3] * 2) == "No gap in accuracy is shown beyond chance and case mix over sex or sex."
     assert overview(found[:1]) == ""
 
 
 def test_of_many_labels_those_with_a_gap_are_named_and_the_others_counted() -> None:
     found = [finding("sex", "shown", label="naevus"), *(finding("sex", "not shown", label=str(k)) for k in range(30))]
     assert overview(found) == (
-        "A gap is shown over sex (label naevus). Over 30 pairs of label and attribute none is shown beyond chance and "
-        "case mix."
+        "A gap is shown over sex (label naevus). Over 30 pairs of label and attribute none in accuracy is shown beyond "
+        "chance and case mix."
     )
 
 

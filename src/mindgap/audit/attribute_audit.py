@@ -10,7 +10,7 @@ from mindgap.audit.measured import AuditOptions, Measured, measure_attribute
 from mindgap.audit.record import NO_SCORES, Record, rate_bounds, value_record
 from mindgap.core.groups import Groups
 from mindgap.core.small_group import SMALL_GROUP
-from mindgap.metrics.class_rate_interval import class_rate_bounds
+from mindgap.metrics.class_rate_interval import class_rate_bounds, class_share_bounds
 from mindgap.metrics.counts import Floats, Integers
 from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.interval import no_bounds, undefined_note
@@ -18,6 +18,7 @@ from mindgap.metrics.metric import AbstractClassRate, class_rates, gap_metrics, 
 from mindgap.metrics.predictions import Predictions
 from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 from mindgap.metrics.resampling import Resampling
+from mindgap.metrics.share_spread import share_spread
 
 
 def attribute_resampling(predictions: Predictions, groups: Groups, *, smallest: int) -> Resampling:
@@ -109,7 +110,11 @@ def class_rate_records(
     """A V for every class and group; ``clusters`` are of all groups, compared or not."""
     observed = resampling.observed.counts
     replicates = measured.resampled["rate", metric.name]
-    bounds = class_rate_bounds(metric, observed, replicates, clusters=clusters.of_rate(metric))
+    if metric.interval == "exact" and len(replicates):
+        spread = share_spread(resampling.rows, of_others=metric.of_others)
+        bounds = class_share_bounds(metric, observed, spread, clusters=clusters.of_rate(metric))
+    else:
+        bounds = class_rate_bounds(metric, observed, replicates)
     rates = metric.rates(observed)
     found: dict[str, Record] = {name: {} for name in observed.classes}
     for g, group in enumerate(observed.groups):

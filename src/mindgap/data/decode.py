@@ -70,7 +70,7 @@ def decode_mask(path: str, geometry: Geometry) -> NDArray[np.uint8]:
     So masks of 0/1 count as masks of 0/255 do; one of zeros stays empty, and what is transparent is no lesion.
 
     Raises:
-        ImageFault: ``missing_file``, ``unreadable``, ``too_large`` or ``under_16_bits``.
+        ImageFault: ``missing_file``, ``unreadable`` or ``too_large``.
     """
     with _faults():
         grey = np.asarray(_decode(path, _to_full_range, geometry))

@@ -36,7 +36,9 @@ def read_table(path: Path) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: the table is empty; it needs a header and one row per image") from None
     except (pd.errors.ParserError, csv.Error, UnicodeDecodeError) as error:
-        if path.read_bytes()[:4] == _PARQUET:
+        with path.open("rb") as file:
+            is_parquet = file.read(len(_PARQUET)) == _PARQUET
+        if is_parquet:
             raise DataError(f"{path}: is a Parquet file; save the table as UTF-8 CSV") from None
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a CSV table ({reason}); save it as UTF-8 CSV") from None

@@ -15,14 +15,14 @@ import math
 import numpy as np
 
 from mindgap.metrics.counts import Floats, GroupCounts, Integers
-from mindgap.metrics.interval import Bounds, interval, korn_graubard_interval, no_bounds
+from mindgap.metrics.interval import MIN_CLUSTERS, Bounds, interval, korn_graubard_interval, no_bounds
 from mindgap.metrics.metric import AbstractClassRate
 
 OFTEN_ZERO = "no interval: in over 5 % of the resamples the rate is 0"
 
 
 def class_rate_bounds(
-    metric: AbstractClassRate, observed: GroupCounts, replicates: Floats, *, clusters: Integers | None = None
+    metric: AbstractClassRate, observed: GroupCounts, replicates: Floats
 ) -> tuple[tuple[Bounds, ...], ...]:
     """The 95 % interval of every group's every class: low, high, and None or the reason why there is none.
 
@@ -30,7 +30,6 @@ def class_rate_bounds(
         metric: whose rates they are.
         observed: the counts of the real predictions, without replicates.
         replicates: float64 (R, G, C), the metric's rates of R bootstrap replicates; (0, …) if there are none.
-        clusters: int64 (G, C), those with the rows that a rate is a share of; a ratio needs none.
 
     Returns:
         G tuples of C bounds, as ``bounds[group_index][class_index]``; a rate that is undefined has NaN and no reason.
@@ -38,16 +37,6 @@ def class_rate_bounds(
     rates = metric.rates(observed)
     n_groups, n_classes = rates.shape
     replicates = replicates.reshape(-1, n_groups, n_classes)
-    if metric.interval == "exact":
-        if clusters is None:
-            raise TypeError(f"{metric.name} is a share of rows, whose clusters its interval needs")
-        return tuple(
-            tuple(
-                _share(float(rates[g, c]), replicates[:, g, c], metric.rows(observed, g, c), int(clusters[g, c]))
-                for c in range(n_classes)
-            )
-            for g in range(n_groups)
-        )
     return tuple(
         tuple(
             _bounds(float(rates[g, c]), replicates[:, g, c], metric.no_interval(observed, g, c), limits=metric.range)
@@ -57,10 +46,29 @@ def class_rate_bounds(
     )
 
 
-def _share(value: float, replicates: Floats, rows: int, clusters: int) -> Bounds:
-    if math.isnan(value):
-        return no_bounds(None)
-    return korn_graubard_interval(value, replicates, rows=rows, clusters=clusters)
+def class_share_bounds(
+    metric: AbstractClassRate, observed: GroupCounts, spread: Floats, *, clusters: Integers
+) -> tuple[tuple[Bounds, ...], ...]:
+    """The 95 % interval of a rate that is a share of rows, as ``class_rate_bounds``; needs no resamples.
+
+    Args:
+        metric: whose rates they are.
+        observed: the counts of the real predictions.
+        spread: float64 (G, C), of the rows that it is a share of (``mindgap.metrics.share_spread``).
+        clusters: int64 (G, C), with such rows; a rate of fewer than five has no bounds and no reason.
+    """
+    rates = metric.rates(observed)
+    return tuple(
+        tuple(
+            no_bounds(None)
+            if math.isnan(value) or clusters[g, c] < MIN_CLUSTERS
+            else korn_graubard_interval(
+                value, spread=float(spread[g, c]), rows=metric.rows(observed, g, c), clusters=int(clusters[g, c])
+            )
+            for c, value in enumerate(of_group)
+        )
+        for g, of_group in enumerate(rates.tolist())
+    )
 
 
 def _bounds(value: float, replicates: Floats, doubt: str | None, *, limits: tuple[float, float]) -> Bounds:

@@ -86,7 +86,7 @@ class MultiLabelPredictions:
 
     Attributes:
         label_names: the L label names.
-        by_label: for each, binary predictions with the classes ``0`` and ``1``, at threshold .5.
+        by_label: for each, binary predictions with the classes ``0`` and ``1``, at threshold .5 or as decided.
     """
 
     label_names: tuple[str, ...]

@@ -25,6 +25,7 @@ from mindgap.metrics.predictions import (
 from mindgap.metrics.text_table import Cells, TextTable, distinct, first_row, pc, positions, repeated_word
 
 _MOST_CLASSES = 1000
+_HALF = 0.5
 _NO, _YES = ("0", "0.0", "false"), ("1", "1.0", "true")
 """Answers to a label, as a table of pandas may hold them."""
 
@@ -114,19 +115,26 @@ def _multi_label(
     if not names:
         raise DataError(f"{source}: no column 'label' and no label_<name>; {near_names('label', table.names)}")
     decided = [name for name in names if f"prediction_{name}" in table.names]
-    given = [name for name in names if f"prob_{name}" in table.names]
-    for kept, prefix, what in ((decided, "prediction", "decisions"), (given, "prob", "probability")):
-        if kept or (prefix == "prob" and not decided):
-            for name in names:
-                table.require(f"{prefix}_{name}", purpose=f"{what} of {name!r}")
+    if set(decided) < set(names) or any(f"prob_{name}" in table.names for name in names):
+        for name in names:
+            table.require(f"prob_{name}", purpose=f"probability of {name!r}")
+        chances = _probabilities(table, names, ids, sums_to_one=False)
+    else:
+        chances = None
     for name in (c.removeprefix("prob_") for c in table.names if c.startswith("prob_")):
         if name not in names:
             raise DataError(f"{source}: column 'prob_{name}' has no 'label_{name}'; add its labels or leave it out")
+    said = None
+    if decided:
+        blank = np.zeros((len(ids), len(names)), dtype=np.int64)
+        said = blank if chances is None else (chances > _HALF).astype(np.int64)
+        for name in decided:
+            said[:, names.index(name)] = _binary(table, f"prediction_{name}", ids)
     return multi_label_from_arrays(
         np.stack([_binary(table, f"label_{name}", ids) for name in names], axis=1),
-        _probabilities(table, names, ids, sums_to_one=False) if given or not decided else None,
+        chances,
         label_names=names,
-        predicted=np.stack([_binary(table, f"prediction_{name}", ids) for name in names], axis=1) if decided else None,
+        predicted=said,
         groups=groups,
         clusters=clusters,
         ids=ids,

@@ -11,7 +11,7 @@ from mindgap.report.case_mix import case_mix_sentence, split_sentence
 from mindgap.report.estimate import Estimate, count, decimal, listed, p_equals, percent, sentence, size
 from mindgap.report.floor_words import WITHIN_CLASS, FloorWords, floor_words
 from mindgap.report.measures import measure_of
-from mindgap.report.standing import Standing, small_groups
+from mindgap.report.standing import GroupFigure, Standing, small_groups
 from mindgap.report.verdict import LEVEL, Kind, Verdict, judge, of_u, verdicts
 
 OTHERS = ("equalized_odds_abs_mean", "abroca")
@@ -31,6 +31,7 @@ class Finding:
         details: what it rests on, sentence by sentence.
         judged: whether floor, interval and p were there to judge it by.
         beyond: what a shown gap is beyond, in words.
+        others: labels of gaps beside accuracy that are shown, though U is not.
     """
 
     attribute: str
@@ -40,6 +41,7 @@ class Finding:
     label: str = ""
     judged: bool = True
     beyond: str = WITHIN_CLASS.holds
+    others: tuple[str, ...] = ()
 
     @property
     def over(self) -> str:
@@ -92,15 +94,17 @@ def _finding(
     ]
     others = [] if verdict.kind == "shown" else _other_gaps(attribute, judged)
     details[2:2] = [_other_sentence(name, part) for name in others]
-    is_open = _is_open(standing, verdict, gap)
-    title = (
-        _open_title(attribute, standing, others)
-        if is_open
-        else _title(attribute, standing, verdict, gap, words, others)
-    )
-    judged_by_all = not verdict.text.startswith("not judged") and not is_open
+    cause = _cause(standing, verdict, gap)
+    title = _open_title(attribute, cause, others) if cause else _title(attribute, standing, verdict, gap, words, others)
+    judged_by_all = not verdict.text.startswith("not judged") and cause is None
     return Finding(
-        attribute, verdict.kind, title, tuple(filter(None, details)), judged=judged_by_all, beyond=words.floor.holds
+        attribute,
+        verdict.kind,
+        title,
+        tuple(filter(None, details)),
+        judged=judged_by_all,
+        beyond=words.floor.holds,
+        others=tuple(measure_of(name).label for name in others),
     )
 
 
@@ -122,19 +126,18 @@ def _but(others: Sequence[str]) -> str:
     return f", but one in {listed([measure_of(name).label for name in others])}" if others else ""
 
 
-def _is_open(standing: Standing, verdict: Verdict, gap: Estimate) -> bool:
-    """Whether nothing can be said of the larger groups, as a small one takes the interval from U."""
-    unsaid = verdict.kind == "not shown" and not verdict.lacks_only_interval
-    return unsaid and gap.has_floor and not gap.has_interval and bool(standing.left_out)
+def _cause(standing: Standing, verdict: Verdict, gap: Estimate) -> GroupFigure | None:
+    """The group of under 30 images that keeps U from having an interval, so that nothing is said of the larger."""
+    if verdict.kind != "not shown" or verdict.text.startswith("not judged") or not gap.has_floor or gap.has_interval:
+        return None
+    why = gap.reason or ""
+    return next((one for one in standing.left_out if why.startswith(f"no interval: group {one.name!r} has ")), None)
 
 
-def _open_title(attribute: str, standing: Standing, others: Sequence[str]) -> str:
-    small = standing.left_out
-    are, they = ("is", "it counts") if len(small) == 1 else ("are", "they count")
+def _open_title(attribute: str, cause: GroupFigure, others: Sequence[str]) -> str:
     return (
-        f"Whether there is a gap in accuracy over {attribute} is open{_but(others)}: "
-        f"{listed([group.sized for group in small], most=4)} {are} too small, and {they} in U, which has no interval "
-        f"then; {LEAVE_OUT}."
+        f"Whether there is a gap in accuracy over {attribute} is open{_but(others)}: {cause.sized} is too small, and "
+        f"it counts in U, which has no interval then; {LEAVE_OUT}."
     )
 
 
@@ -145,7 +148,8 @@ def _title(
         return f"A gap over {attribute} is shown{_shown_between(standing, words.subject)}."
     small = f"; every group has under {SMALL_GROUP} images" if standing.all_small else ""
     if verdict.kind == "not defined" or verdict.text.startswith("not judged"):
-        return f"The gap over {attribute} is {verdict.text}{small}."
+        shown = f"; one in {listed([measure_of(name).label for name in others])} is shown" if others else ""
+        return f"The gap over {attribute} is {verdict.text}{small}{shown}."
     return (
         f"No gap in accuracy over {attribute} shown{_but(others)}: a U of {decimal(gap.value)} is not distinguishable "
         f"from {words.floor.holds} at this n ({count(gap.n)} images){small}."
@@ -261,6 +265,10 @@ def _small_sentence(part: Mapping[str, Any]) -> str:
     small = small_groups(part)
     if not small:
         return ""
-    counted = len(small) - len(part.get("left_out") or ())
-    how = "" if counted <= 0 or len(small) == len(part["groups"]) else f" They count in U all the same; {LEAVE_OUT}."
-    return f"Too few images to say anything of: {listed(small)}.{how}"
+    left_out = part.get("left_out") or ()
+    sizes = {name: int(group.get("n") or 0) for name, group in part["groups"].items() if name not in left_out}
+    counted = [name for name, n in sizes.items() if 0 < n < SMALL_GROUP]
+    told = f"Too few images to say anything of: {listed(small)}."
+    if not counted or len(counted) == sum(n > 0 for n in sizes.values()):
+        return told
+    return f"{told} {listed(counted)} {'counts' if len(counted) == 1 else 'count'} in U all the same; {LEAVE_OUT}."

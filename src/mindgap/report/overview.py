@@ -8,14 +8,16 @@ from mindgap.report.estimate import count, listed
 from mindgap.report.findings import Finding
 
 OPEN_FINDINGS = 6
+_NAMED = 3
+"""Findings of other gaps that the sentence names at most."""
 
 
 def overview(findings: Sequence[Finding]) -> str:
     """Over which attributes a gap is shown, over which none is; empty for a single finding, which says it itself.
 
     Example:
-        Findings of sex (shown) and age (not shown) give "A gap is shown over sex. Over age none is shown beyond chance
-        and case mix."
+        Findings of sex (shown) and age (not shown) give "A gap is shown over sex. Over age none in accuracy is shown
+        beyond chance and case mix."
     """
     if len(findings) < 2:
         return ""
@@ -29,9 +31,11 @@ def overview(findings: Sequence[Finding]) -> str:
     if shown:
         said.append(f"A gap is shown over {listed(shown)}.")
     if chance and shown:
-        said.append(f"Over {listed(chance)} none is shown beyond {findings[0].beyond}.")
+        said.append(f"Over {listed(chance)} none in accuracy is shown beyond {findings[0].beyond}.")
     elif chance:
-        said.append(f"No gap is shown beyond {findings[0].beyond} over {listed(chance, last='or')}.")
+        said.append(f"No gap in accuracy is shown beyond {findings[0].beyond} over {listed(chance, last='or')}.")
+    elsewhere = {found.over: found.others for found in findings if found.others}
+    said += [f"Over {over} one in {listed(others)} is shown." for over, others in list(elsewhere.items())[:_NAMED]]
     if open_:
         said.append(f"Over {listed(open_)} the gap is not judged.")
     if undefined:

@@ -115,18 +115,21 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
 
 def _opened(question: Question) -> TableFile:
     """The predictions table, with its columns of ids and labels under these names."""
-    source = str(question.path)
-    file = open_table(question.path, key=question.own.get("id", "id"))
-    for name, column in question.own.items():
+    source, own = str(question.path), dict(question.own)
+    file = open_table(question.path, key=own.get("id", "id"))
+    if question.tables and "id" not in file.names and question.id in file.names:
+        own["id"] = question.id  # both tables call it so
+    for name, column in own.items():
         require_column(column, file.names, purpose=f"--{name}", source=source)
-    if len(set(question.own.values())) < len(question.own):
-        raise ConfigError(f"{source}: --id and --label name one column, {question.own['id']!r}; they are two")
-    if question.own:
-        file = RenamedTable(file, {column: name for name, column in question.own.items()})
+    if len(set(own.values())) < len(own):
+        raise ConfigError(f"{source}: --id and --label name one column, {own['id']!r}; they are two")
+    if own:
+        file = RenamedTable(file, {column: name for name, column in own.items()})
     try:
         require_column("id", file.names, purpose="row names", source=source)
     except DataError as error:
-        raise DataError(f"{error}{'; or name it with --id COLUMN' if question.takes_tables else ''}") from None
+        named = "; or name it with --id COLUMN" if question.takes_tables and not question.tables else ""
+        raise DataError(f"{error}{named}") from None
     return file
 
 

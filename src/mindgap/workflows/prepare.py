@@ -267,7 +267,7 @@ def _places(reasons: Sequence[str], request: PrepareRequest) -> str:
         "missing_file": ("--images", "--id"),
         "unreadable": ("the files",),
         "too_large": ("the files",),
-        "under_16_bits": ("the files, which must use all 16 bits",),
+        "under_16_bits": ("the 16-bit files, which must use all bits",),
         "unknown_label": (of_label,),
         "no_split": ("--split-column",),
         "duplicate_id": ("--id",),

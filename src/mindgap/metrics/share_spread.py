@@ -1,0 +1,72 @@
+"""How much the clusters of a group differ in a share of their rows, for the interval of that share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindgap.metrics.cluster_types import ClusteredRows
+from mindgap.metrics.counts import Floats, Integers, divide
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Rows of one class, by cluster and group: ``keys`` (m,) sorted numbers of cluster, group and class, how many."""
+
+    keys: Integers
+    rows: Floats
+    cells: Integers
+
+
+def share_spread(rows: ClusteredRows, *, of_others: bool) -> Floats:
+    """Float64 (G, C): Σ_i (h_i − p·m_i)² over clusters i, of a share p = Σ h_i / Σ m_i; NaN without rows.
+
+    The m_i are the cluster's rows of the group that are of the class, and h_i those of them that are predicted it; or,
+    ``of_others``, its rows of other classes, and those of them that are predicted the class.
+    """
+    held = _held(rows, rows.labels)
+    if not of_others:
+        right = np.flatnonzero(rows.labels == rows.predicted)
+        hits = _held(rows, rows.labels, right)
+        found = _at(hits, held.keys)
+        products = [_sums(rows, held.cells, one) for one in (found * found, found * held.rows, held.rows**2)]
+        return _spread(_sums(rows, held.cells, found), _sums(rows, held.cells, held.rows), *products)
+    owners = np.arange(rows.n_clusters * rows.n_groups)
+    whole = np.bincount(rows.clusters * rows.n_groups + rows.group_ids, minlength=len(owners)).astype(np.float64)
+    by_group = np.bincount(owners % rows.n_groups, weights=whole, minlength=rows.n_groups)
+    squares = np.bincount(owners % rows.n_groups, weights=whole**2, minlength=rows.n_groups)
+    own = whole[held.keys // rows.n_classes]
+    wrong = _held(rows, rows.predicted, np.flatnonzero(rows.labels != rows.predicted))
+    others = whole[wrong.keys // rows.n_classes] - _at(held, wrong.keys)
+    return _spread(
+        _sums(rows, wrong.cells, wrong.rows),
+        by_group[:, None] - _sums(rows, held.cells, held.rows),
+        _sums(rows, wrong.cells, wrong.rows**2),
+        _sums(rows, wrong.cells, wrong.rows * others),
+        squares[:, None] - _sums(rows, held.cells, 2 * own * held.rows - held.rows**2),
+    )
+
+
+def _held(rows: ClusteredRows, classes: Integers, chosen: Integers | None = None) -> _Held:
+    keys = (rows.clusters * rows.n_groups + rows.group_ids) * rows.n_classes + classes
+    found, times = np.unique(keys if chosen is None else keys[chosen], return_counts=True)
+    return _Held(found, times.astype(np.float64), found % (rows.n_groups * rows.n_classes))
+
+
+def _at(held: _Held, keys: Integers) -> Floats:
+    """The rows held under some keys, 0 where there are none."""
+    if not len(held.keys):
+        return np.zeros(len(keys))
+    place = np.minimum(np.searchsorted(held.keys, keys), len(held.keys) - 1)
+    return np.where(held.keys[place] == keys, held.rows[place], 0.0)
+
+
+def _sums(rows: ClusteredRows, cells: Integers, values: Floats) -> Floats:
+    found = np.bincount(cells, weights=values, minlength=rows.n_groups * rows.n_classes)
+    return found.astype(np.float64).reshape(rows.n_groups, rows.n_classes)
+
+
+def _spread(hits: Floats, of: Floats, hits_squared: Floats, product: Floats, of_squared: Floats) -> Floats:
+    share = divide(hits, of)
+    return np.maximum(hits_squared - 2 * share * product + share**2 * of_squared, 0.0)
