@@ -101,6 +101,6 @@ def open_session(path: Path) -> Any:
     except Exception as error:  # noqa: BLE001  (onnxruntime's errors have no common kind of their own)
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{path}: cannot be run ({reason}); give a run, or an ONNX file that mindgap export "
-            "wrote: of another model write a table of its predictions, and audit that"
+            f"{path}: cannot be run ({reason}); give an ONNX file that mindgap export wrote; of "
+            "another model audit a table of its predictions"
         ) from None
