@@ -16,7 +16,6 @@ from mindgap.metrics.group_sample import GroupSample
 from mindgap.metrics.interval import no_bounds, undefined_note
 from mindgap.metrics.metric import AbstractClassRate, class_rates, gap_metrics, group_metrics
 from mindgap.metrics.predictions import Predictions
-from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 from mindgap.metrics.resampling import Resampling
 from mindgap.metrics.share_spread import share_spread
 
@@ -49,21 +48,20 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
     options = options if groups.known.any() else AuditOptions(bootstrap=0, permutations=0)
     measured = measure_attribute(resampling, options, attribute=groups.attribute, gaps=comparable)
     compared, reference = observed.keep(present), resampling.reference.keep(present)
-    clusters, by_class = clusters_by_group(resampling.rows), clusters_by_cell(resampling.rows)
-    cells = CellClusters.of(resampling.rows, present, groups=observed.counts.groups, classes=resampling.classes)
-    gaps = GapRecords(compared, reference, measured, cells)
-    everyone = np.ones_like(present)
-    every = CellClusters.of(resampling.rows, everyone, groups=observed.counts.groups, classes=resampling.classes)
+    clusters = CellClusters.of(resampling.rows, groups=observed.counts.groups, classes=resampling.classes)
+    gaps = GapRecords(compared, reference, measured, clusters.keep(present))
     return {
         "n": int(observed.counts.sizes.sum()),
         "unknown": int((~groups.known).sum()),
         "left_out": [name for name, n in _sizes(resampling).items() if 0 < n < resampling.smallest],
         "groups": {
-            name: group_record(resampling, g, measured, clusters=int(clusters[g]), by_class=by_class[g])
+            name: group_record(
+                resampling, g, measured, clusters=int(clusters.by_group[g]), by_class=clusters.by_class[g]
+            )
             for g, name in enumerate(groups.names)
         },
         "gaps": gaps.overall() if comparable else gaps.undefined(_incomparable(resampling.smallest)),
-        "per_class": _per_class(resampling, measured, gaps, every) if comparable else {},
+        "per_class": _per_class(resampling, measured, gaps, clusters) if comparable else {},
         "notes": _notes(resampling, compared, measured) if comparable else _absent(resampling),
     }
 

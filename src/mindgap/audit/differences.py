@@ -60,7 +60,7 @@ class Differences:
         self.exact = [[view.exact(m, s) for s in of_model] for m, of_model in enumerate(seeds)]
         self.reference = [[view.reference(m, s) for s in of_model] for m, of_model in enumerate(seeds)]
         self.clusters, self.by_class = clusters_by_group(view.any.rows), clusters_by_cell(view.any.rows)
-        self.cells = CellClusters.of(view.any.rows, view.present, groups=view.any.groups, classes=view.any.classes)
+        self.cells = CellClusters.of(view.any.rows, groups=view.any.groups, classes=view.any.classes).keep(view.present)
 
     def of_group(self, metric: AbstractGroupFigure, index: int, beside: Beside) -> Record:
         """The difference of a group's figure: {value, low, high, n, reason, first, second, p_value, better}."""

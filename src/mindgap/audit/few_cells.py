@@ -18,10 +18,10 @@ from mindgap.metrics.pseudo_clusters import clusters_by_cell, clusters_by_group
 
 @dataclass(frozen=True, eq=False)
 class CellClusters:
-    """How many clusters each group compared has, and each class within it.
+    """How many clusters each group has, and each class within it.
 
     Attributes:
-        groups: the G names of the groups compared.
+        groups: the G names of the groups.
         classes: the C names of the classes.
         by_group: int64 (G,), clusters with rows of the group.
         by_class: int64 (G, C), clusters with rows of the class in the group.
@@ -35,13 +35,17 @@ class CellClusters:
     of_others: Integers
 
     @staticmethod
-    def of(
-        rows: ClusteredRows, present: NDArray[np.bool_], *, groups: tuple[str, ...], classes: tuple[str, ...]
-    ) -> CellClusters:
-        """Counts them; ``present`` (G,) are the groups compared among all ``groups``."""
-        names = tuple(name for name, kept in zip(groups, present, strict=True) if kept)
-        by_group, by_class = clusters_by_group(rows)[present], clusters_by_cell(rows)[present]
-        return CellClusters(names, classes, by_group, by_class, by_group[:, None] - _of_one_class(rows)[present])
+    def of(rows: ClusteredRows, *, groups: tuple[str, ...], classes: tuple[str, ...]) -> CellClusters:
+        """Counts those of all ``groups``."""
+        by_group, by_class = clusters_by_group(rows), clusters_by_cell(rows)
+        return CellClusters(groups, classes, by_group, by_class, by_group[:, None] - _of_one_class(rows))
+
+    def keep(self, present: NDArray[np.bool_]) -> CellClusters:
+        """Those of the groups compared, chosen by a bool (G,) mask."""
+        names = tuple(name for name, kept in zip(self.groups, present, strict=True) if kept)
+        return CellClusters(
+            names, self.classes, self.by_group[present], self.by_class[present], self.of_others[present]
+        )
 
     def of_groups(self) -> str | None:
         """Why no gap between the groups has an interval; None if it can have one."""

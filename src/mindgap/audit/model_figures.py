@@ -65,7 +65,7 @@ def _rates(view: View, model: int, replicates: Sequence[Values], name: str) -> l
 
 def _gaps(view: View, model: int, replicates: Sequence[Values]) -> Record:
     known = {metric.name: metric for metric in view.gaps()}
-    cells = CellClusters.of(view.any.rows, view.present, groups=view.any.groups, classes=view.any.classes)
+    cells = CellClusters.of(view.any.rows, groups=view.any.groups, classes=view.any.classes).keep(view.present)
     found: Record = {}
     for name in (name for name in GAPS if name in known):
         values: list[Record] = []

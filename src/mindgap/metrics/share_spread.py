@@ -12,7 +12,7 @@ from mindgap.metrics.counts import Floats, Integers, divide
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """Rows of one class, by cluster and group: ``keys`` (m,) sorted numbers of cluster, group and class, how many."""
+    """How many ``rows`` have each of m sorted ``keys``, of cluster, group and class; ``cells``: less the cluster."""
 
     keys: Integers
     rows: Floats
@@ -32,13 +32,13 @@ def share_spread(rows: ClusteredRows, *, of_others: bool) -> Floats:
         found = _at(hits, held.keys)
         products = [_sums(rows, held.cells, one) for one in (found * found, found * held.rows, held.rows**2)]
         return _spread(_sums(rows, held.cells, found), _sums(rows, held.cells, held.rows), *products)
-    owners = np.arange(rows.n_clusters * rows.n_groups)
-    whole = np.bincount(rows.clusters * rows.n_groups + rows.group_ids, minlength=len(owners)).astype(np.float64)
-    by_group = np.bincount(owners % rows.n_groups, weights=whole, minlength=rows.n_groups)
-    squares = np.bincount(owners % rows.n_groups, weights=whole**2, minlength=rows.n_groups)
-    own = whole[held.keys // rows.n_classes]
+    pairs, times = np.unique(rows.clusters * rows.n_groups + rows.group_ids, return_counts=True)
+    whole = _Held(pairs, times.astype(np.float64), pairs % rows.n_groups)
+    by_group = np.bincount(whole.cells, weights=whole.rows, minlength=rows.n_groups)
+    squares = np.bincount(whole.cells, weights=whole.rows**2, minlength=rows.n_groups)
+    own = _at(whole, held.keys // rows.n_classes)
     wrong = _held(rows, rows.predicted, np.flatnonzero(rows.labels != rows.predicted))
-    others = whole[wrong.keys // rows.n_classes] - _at(held, wrong.keys)
+    others = _at(whole, wrong.keys // rows.n_classes) - _at(held, wrong.keys)
     return _spread(
         _sums(rows, wrong.cells, wrong.rows),
         by_group[:, None] - _sums(rows, held.cells, held.rows),
