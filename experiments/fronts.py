@@ -16,7 +16,9 @@ figures are used. What pruning or heads add is beside it, as validation chose it
 the test figures, the share of the box between the reference (accuracy of the commonest class, 1.1 times the largest U
 in the table) and accuracy 1, U 0; differences are paired by seed; intervals are Student's t over seeds. The last
 columns are of one network per seed: the one of the front with the least U on validation among those that beat the
-commonest class there. Finished arms are rows of ``results/fronts_NAME.csv``; the same command goes on.
+commonest class there, with the interval of the test images beside its U and, after the stroke, the adverse 95 % point
+of the noise floor, all means over seeds. Finished arms are rows of ``results/fronts_NAME.csv``; the same command goes
+on.
 """
 
 from __future__ import annotations
@@ -44,9 +46,10 @@ from mindgap.train.store_predictions import to_predictions
 RESULTS = Path(__file__).parent / "results"
 MAXIMIZE = (True, False)
 FIGURES = ("unfairness", "unfairness_standardized", "worst_group_accuracy")
+OF_U = ("low", "high", "noise_p95")
 OF_NETWORK = (
     "macs", "params", "validation_accuracy", "validation_unfairness", "test_accuracy",
-    *(f"test_{name}" for name in FIGURES),
+    *(f"test_{name}" for name in FIGURES), *(f"test_unfairness_{name}" for name in OF_U),
 )  # fmt: skip
 
 
@@ -109,21 +112,24 @@ def front_rows(store: Store, attribute: str, arm: str, seed: int, spent: Spent) 
     whole |= {"arm_seconds": round(spent.seconds, 1)}
     rows = []
     for one, validation in front:
-        test = figures(store, attribute, one, "test")
+        test = figures(store, attribute, one, "test", bootstrap=2000, permutations=1000)
         cost = count_cost(read_architecture(one.folder / ARCHITECTURE_FILE))
         row = whole | {"macs": cost.macs, "params": cost.params}
         row |= {f"validation_{name}": validation[name] for name in ("accuracy", "unfairness")}
-        row |= {f"test_{name}": test[name] for name in ("accuracy", *FIGURES)}
+        row |= {f"test_{name}": value for name, value in test.items()}
         rows.append({key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()})
     return rows or [whole | dict.fromkeys(OF_NETWORK, "")]
 
 
-def figures(store: Store, attribute: str, one: Candidate, split: str) -> dict[str, float]:
-    """Accuracy and gaps of a candidate on a split, without intervals."""
+def figures(
+    store: Store, attribute: str, one: Candidate, split: str, *, bootstrap: int = 0, permutations: int = 0
+) -> dict[str, float]:
+    """Accuracy and gaps of a candidate on a split, and the interval and noise floor of U; NaN is what there is not."""
     predictions = to_predictions(store, store.rows(split), one.probabilities(store, split))
-    audit = audit_predictions(predictions, bootstrap=0, permutations=0)
+    audit = audit_predictions(predictions, bootstrap=bootstrap, permutations=permutations)
     gaps = audit["attributes"][attribute]["gaps"]
     found = {"accuracy": audit["overall"]["accuracy"]["value"]} | {name: gaps[name]["value"] for name in FIGURES}
+    found |= {f"unfairness_{name}": gaps["unfairness"][name] for name in OF_U}
     return {name: float("nan") if value is None else value for name, value in found.items()}
 
 
@@ -167,7 +173,7 @@ def show(rows: list[dict[str, str]], floors: dict[str, float]) -> None:
         chosen = [one for one in (chosen_of(own, seed, floors["validation"]) for seed in of) if one is not None]
         few = "" if len(chosen) == len(of) else f" ({len(chosen)} of {len(of)} seeds)"
         cells += [mean_of(chosen, "macs", 1e-6, 1) + few, mean_of(chosen, "params", 1e-3, 0)]
-        cells += [mean_of(chosen, f"test_{key}") for key in ("accuracy", "unfairness", "worst_group_accuracy")]
+        cells += [mean_of(chosen, "test_accuracy"), unfairness_of(chosen), mean_of(chosen, "test_worst_group_accuracy")]
         print(f"| {arm}{told(arm)} | {' | '.join(cells)} |")
 
 
@@ -185,6 +191,16 @@ def chosen_of(rows: list[dict[str, str]], seed: str, floor: float) -> dict[str, 
 
 def mean_of(rows: list[dict[str, str]], key: str, scale: float = 1.0, digits: int = 3) -> str:
     return f"{scale * statistics.fmean(float(row[key]) for row in rows):.{digits}f}" if rows else "–"
+
+
+def unfairness_of(rows: list[dict[str, str]]) -> str:
+    """Mean U of networks on the test images, with its interval and noise floor where all have one."""
+    if not rows:
+        return "–"
+    keys = ("test_unfairness", *(f"test_unfairness_{name}" for name in OF_U))
+    value, *ends = (statistics.fmean(float(row[key]) for row in rows) for key in keys)
+    low, high, floor = ("none" if np.isnan(end) else f"{end:.3f}" for end in ends)
+    return f"{value:.3f} [{low}, {high}] / {floor}"
 
 
 def told(arm: str) -> str:

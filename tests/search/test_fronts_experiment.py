@@ -59,10 +59,11 @@ def test_the_commonest_class_is_that_of_training(fronts, tmp_path):
 
 
 def test_the_last_columns_are_of_one_network_that_validation_chose(fronts, capsys):
-    def network(arm, seed, validation, test):
+    def network(arm, seed, validation, test, high=0.4):
         return row(
             arm, seed, *test, validation_accuracy=str(validation[0]), validation_unfairness=str(validation[1]),
             test_worst_group_accuracy="0.6", macs="3e6", params="55207", arm_passes="5000", arm_seconds="120",
+            test_unfairness_low="0.01", test_unfairness_high=str(high), test_unfairness_noise_p95="0.05",
         )  # fmt: skip
 
     rows = [
@@ -70,13 +71,18 @@ def test_the_last_columns_are_of_one_network_that_validation_chose(fronts, capsy
         network("erm", 0, (0.7, 0.2), (0.71, 0.35)),  # chosen: U 0.2 is the least above the floor, whatever test says
         network("erm", 0, (0.5, 0.0), (0.5, 0.0)),
         network("erm", 1, (0.8, 0.3), (0.91, 0.25)),
+        network("groupdro", 0, (0.7, 0.2), (0.7, 0.2), high=0.3),
+        network("groupdro", 1, (0.7, 0.2), (0.7, 0.3), high=0.5),
+        network("reweight", 0, (0.7, 0.2), (0.7, 0.2), high=math.nan),
         network("domainindep", 0, (0.5, 0.0), (0.9, 0.2)),
         row("maxgroup", 0, "", "", validation_accuracy="", macs="", params="", arm_passes="700", arm_seconds="6"),
     ]
     fronts.show(rows, {"validation": 0.6, "test": 0.55})
     table = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[3:]]
-    erm, told, lost = table
-    assert erm[-5:] == ["3.0", "55", "0.810", "0.300", "0.600"]
+    erm, groupdro, reweight, told, lost = table
+    assert erm[-5:] == ["3.0", "55", "0.810", "0.300 [0.010, 0.400] / 0.050", "0.600"]
+    assert groupdro[-2] == "0.250 [0.010, 0.400] / 0.050"  # means over seeds
+    assert reweight[-2] == "0.200 [0.010, none] / 0.050"
     assert told[0] == "domainindep (told each image's group)"
     assert told[-5:] == ["– (0 of 1 seeds)", "–", "–", "–", "–"]
     assert lost[2] == "0.000"  # every run diverged: it holds nothing, and counts
@@ -124,6 +130,10 @@ def test_every_arm_keeps_to_the_budget_and_its_figures_are_of_the_test_split(fro
     for name, make in every.items():
         found = fronts.front_rows(opened, "sex", name, 0, make())
         assert all(one["test_accuracy"] != "" for one in found), name
+        assert all(one["test_unfairness_low"] <= one["test_unfairness"] for one in found), name
+        assert all(one["test_unfairness"] <= one["test_unfairness_high"] for one in found), name
+        right = [one["test_accuracy"] == 1 for one in found]
+        assert [one["test_unfairness_noise_p95"] == 0 for one in found] == right, name  # without errors there is no gap
         rows += found
     passes = {one["arm"]: one["arm_passes"] for one in rows}
     n = len(opened.rows("train"))
