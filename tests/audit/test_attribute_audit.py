@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.groups import Groups
@@ -111,6 +112,21 @@ def test_an_accuracy_of_one_has_an_exact_interval_by_its_clusters():
         assert dark["balanced_accuracy"]["low"] == pytest.approx(0.025 ** (1 / 10))  # ten rows of each class
     wrong = audit_predictions(two_groups(50, 0, 20), permutations=0)["attributes"]["tone"]["groups"]["dark"]
     assert (wrong["accuracy"]["low"], wrong["accuracy"]["high"]) == (0, pytest.approx(1 - 0.025**0.05))
+
+
+def test_an_accuracy_with_few_rows_wrong_is_not_left_to_percentiles_unless_bca_is_asked_for():
+    predictions = two_groups(50, 38, 2)
+    found = {
+        interval: audit_predictions(predictions, permutations=0, interval=interval)["attributes"]["tone"]["groups"]
+        for interval in ("percentile", "bca")
+    }
+    accuracy = found["percentile"]["dark"]["accuracy"]
+    expected = stats.binomtest(38, 40).proportion_ci(0.95, method="exact")
+    assert (accuracy["low"], accuracy["high"]) == pytest.approx((expected.low, expected.high), abs=0.01)
+    of_forty = 40 * found["bca"]["dark"]["accuracy"]["low"]  # the accuracy of a draw of forty rows
+    assert of_forty == pytest.approx(round(of_forty))
+    light = found["percentile"]["light"]["accuracy"]  # half of it is wrong
+    assert light["low"] == pytest.approx(0.5 - 1.96 * 0.05, abs=0.012)
 
 
 def test_a_mean_over_classes_of_one_needs_five_clusters_of_every_class():

@@ -14,7 +14,12 @@ from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.groups import Groups
 from mindgap.metrics.cluster_types import ClusteredRows
 from mindgap.metrics.counts import count_rows
-from mindgap.metrics.interval import exact_interval, korn_graubard_interval
+from mindgap.metrics.interval import (
+    exact_interval,
+    korn_graubard_interval,
+    percentile_interval,
+    rare_share_interval,
+)
 from mindgap.metrics.metric import METRICS
 from mindgap.metrics.predictions import predictions_from_arrays
 from mindgap.metrics.share_spread import share_spread
@@ -140,3 +145,45 @@ def test_clusters_of_several_rows_widen_it():
         found.append(audit["attributes"]["sex"]["per_class"]["yes"]["true_positive_rate"]["f"])
     assert found[0]["value"] == found[1]["value"] == 0.75
     assert found[1]["high"] - found[1]["low"] > 1.4 * (found[0]["high"] - found[0]["low"])
+
+
+def test_a_share_with_few_rows_wrong_has_the_bounds_of_clopper_and_pearson_where_rows_are_their_own_clusters():
+    # replicates of the variance of five wrong rows in a hundred, which are then worth a hundred rows
+    moves = np.sqrt(0.95 * 0.05 / 100 * 99 / 100) * np.tile([-1.0, 1.0], 500)
+    bounds = rare_share_interval(0.95, 0.95 + moves, rows=100, clusters=100)
+    expected = stats.binomtest(95, 100).proportion_ci(0.95, method="exact")
+    assert bounds == (pytest.approx(expected.low), pytest.approx(expected.high), None)
+    wrong = rare_share_interval(0.05, 0.05 + moves, rows=100, clusters=100)
+    assert wrong == (pytest.approx(1 - expected.high), pytest.approx(1 - expected.low), None)
+
+
+def test_a_share_with_ten_rows_wrong_and_right_keeps_its_percentiles():
+    for value, rare in ((0.89, False), (0.91, True), (0.11, False), (0.09, True)):
+        moves = np.sqrt(value * (1 - value) / 100 * 99 / 100) * np.tile([-1.0, 1.0], 500)
+        assert (rare_share_interval(value, value + moves, rows=100, clusters=100) is not None) == rare
+    # twice the variance is half the rows, of which only seven are wrong
+    moves = np.sqrt(2 * 0.86 * 0.14 / 100 * 99 / 100) * np.tile([-1.0, 1.0], 500)
+    assert rare_share_interval(0.86, 0.86 + moves, rows=100, clusters=100) is not None
+
+
+def test_a_share_that_is_undefined_in_many_replicates_has_none_of_these():
+    assert rare_share_interval(0.95, np.where(np.arange(100) < 11, np.nan, 0.95), rows=100, clusters=100) is None
+
+
+def test_an_accuracy_near_one_in_clusters_is_held_where_percentiles_do_not_hold_it():
+    generator, truth, k, samples = np.random.default_rng(0), 0.99, 100, 200
+    held = np.zeros(2)
+    for _ in range(samples):
+        rows = generator.integers(1, 7, k)
+        hits = generator.binomial(rows, generator.beta(truth * 7 / 3, (1 - truth) * 7 / 3, k))  # correlation .3
+        value, drawn = hits.sum() / rows.sum(), generator.multinomial(k, np.full(k, 1 / k), 400)
+        if value == 1:
+            held += exact_interval(1.0, k)[0] <= truth
+            continue
+        replicates = (drawn @ hits) / (drawn @ rows)
+        rare = rare_share_interval(float(value), replicates, rows=int(rows.sum()), clusters=k)
+        for at, bounds in enumerate((rare, percentile_interval(float(value), replicates))):
+            assert bounds is not None
+            held[at] += bounds[0] <= truth <= bounds[1]
+    assert held[0] >= 0.95 * samples
+    assert held[1] <= 0.92 * samples

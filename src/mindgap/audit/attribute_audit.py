@@ -82,6 +82,7 @@ def group_record(
             reference=float(metric.of_groups(reference)[index]),
             replicates=column(measured.resampled["group", metric.name], index),
             jackknife=_optional_column(measured.jackknife.get(("group", metric.name)), index),
+            rows=size,
             clusters=clusters,
             rarest=rarest_class(counts.classes, by_class),
             who=f"group {counts.groups[index]!r}",

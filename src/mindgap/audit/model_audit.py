@@ -150,6 +150,7 @@ def _overall(by_label: Mapping[str, Predictions], options: AuditOptions) -> Reco
             reference=float(metric.of_groups(reference).mean()),
             replicates=_mean(measured.resampled["group", metric.name]),
             jackknife=_mean(measured.jackknife["group", metric.name]) if measured.jackknife else None,
+            rows=len(resampling.rows.labels),
             clusters=resampling.rows.n_clusters,
             rarest=rarest_class(cells, by_class),
             who="the sample",

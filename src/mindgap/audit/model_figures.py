@@ -55,6 +55,7 @@ def _rates(view: View, model: int, replicates: Sequence[Values], name: str) -> l
             value,
             reference=reference,
             replicates=moved[:, 0] if moved.ndim == 2 else moved,
+            rows=len(sample.rows.labels),
             clusters=sample.rows.n_clusters,
             rarest=rarest_class(sample.classes, clusters_by_cell(sample.rows)[0]),
             who="the sample",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mindgap.metrics.counts import Floats
-from mindgap.metrics.interval import MIN_CLUSTERS, Bounds, exact_interval, interval, no_bounds
+from mindgap.metrics.interval import MIN_CLUSTERS, Bounds, exact_interval, interval, no_bounds, rare_share_interval
 from mindgap.metrics.metric import AbstractGroupFigure, AbstractGroupMetric, AbstractMetric
 from mindgap.metrics.noise_floor import noise_floor
 
@@ -38,19 +38,24 @@ def rate_bounds(
     *,
     reference: float,
     replicates: Floats,
+    rows: int,
     clusters: int,
     rarest: tuple[str, int],
     who: str,
     jackknife: Floats | None = None,
 ) -> Bounds:
-    """The interval of a figure of one set of rows: from its replicates (R,), or exact where it is a rate of 0 or 1.
+    """The interval of a figure of one set of rows, from its replicates (R,).
+
+    Exact where it is a rate of 0 or 1, and Korn and Graubard's where it is a share with few rows wrong, or right; the
+    latter not where BCa is asked for.
 
     Args:
         metric: whose value it is.
         value: the observed value, NaN if undefined.
         reference: the same measured as the replicates are, from which it may differ by the binning of scores.
         replicates: float64 (R,), its bootstrap replicates, or their distances.
-        clusters: clusters among the rows.
+        rows: that it is a figure of.
+        clusters: among them.
         rarest: the class with fewest clusters among them, and how many; what a mean over classes rests on.
         who: what a reason calls the rows.
         jackknife: float64 (m,), values without a block of clusters each, for a BCa interval.
@@ -68,9 +73,11 @@ def rate_bounds(
         return bounds
     if doubt := rate_doubt(metric, clusters=clusters, rarest=rarest, who=who):
         return no_bounds(doubt)
-    if value not in {0.0, 1.0} or not isinstance(metric, AbstractGroupMetric):
-        return bounds
-    return exact_interval(value, rarest[1] if metric.averages_classes else clusters)
+    if value in {0.0, 1.0} and isinstance(metric, AbstractGroupMetric):
+        return exact_interval(value, rarest[1] if metric.averages_classes else clusters)
+    if metric.is_share and jackknife is None and bounds[2] is None:
+        return rare_share_interval(value, replicates, rows=rows, clusters=clusters) or bounds
+    return bounds
 
 
 def rate_doubt(metric: AbstractGroupFigure, *, clusters: int, rarest: tuple[str, int], who: str) -> str | None:

@@ -7,7 +7,10 @@
   (With few clusters it is a little short, as any bootstrap: 93 % where the smallest group has 40 clusters of three.)
 * ``log``, for a ratio min/max: its logarithm is minus a range, so the pivot is there: [x·e^(−c), min(1, x·e^c)].
 * exact (Clopper and Pearson 1934), on clusters, for a rate of a group that is 0 or 1; for a rate of a class in a group
-  on the effective number of rows (Korn and Graubard 1998).
+  on the effective number of rows (Korn and Graubard 1998), and for an accuracy too where under ten effective rows are
+  wrong, or right: with clusters of one to six rows that are alike (correlation .3), percentiles hold an accuracy of .99
+  in 84 % of the samples of 100 clusters, of .95 in 86 % of 30, and of .8 in 88 % of ten; these bounds in 99, 98 and
+  98 % (500 samples each).
 
 A replicate in which the metric is undefined is left out; with more than a tenth of them undefined there is no interval.
 Nor is there one for a group of fewer than five clusters, or a gap that compares it: no method says anything then.
@@ -43,6 +46,9 @@ MIN_CLUSTERS = 5
 NO_WIDTH = 1e-12
 """Above the rounding of a rate, and far below what one row among millions moves it."""
 
+FEW_ROWS = 10
+"""Effective rows that are wrong, or right, under which percentiles of a share are too short."""
+
 UNMOVED = "no interval: almost no resample moves this value"
 
 Bounds = tuple[float, float, str | None]
@@ -77,11 +83,38 @@ def korn_graubard_interval(value: float, *, spread: float, rows: int, clusters: 
     """
     if value in {0.0, 1.0}:
         return exact_interval(value, clusters)
-    variance = spread * clusters / (clusters - 1) / rows**2
-    effective = min(rows, value * (1 - value) / variance) if variance > 0 else float(rows)
+    effective = _effective_rows(value, spread=spread, rows=rows, clusters=clusters)
     effective *= (_student(rows - 1) / _student(clusters - 1)) ** 2
     hits = value * effective
     return _beta(1 - _UPPER, hits, effective - hits + 1), _beta(_UPPER, hits + 1, effective - hits), None
+
+
+def rare_share_interval(value: float, replicates: Floats, *, rows: int, clusters: int) -> Bounds | None:
+    """Korn and Graubard's bounds of a share where it, or the rest, is of under ten effective rows; None elsewhere.
+
+    The spread of its clusters is that of the replicates. An accuracy of .95 of 100 rows, each a cluster, has bounds as
+    five of 100 are wrong; one of .85 has none.
+
+    Args:
+        value: the share, above 0 and below 1.
+        replicates: float64 (R,), its bootstrap replicates.
+        rows: which it is a share of.
+        clusters: among them, at least 2.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if _too_few(defined, replicates):
+        return None
+    spread = float(defined.var()) * rows**2
+    effective = _effective_rows(value, spread=spread, rows=rows, clusters=clusters)
+    if min(value, 1 - value) * effective >= FEW_ROWS:
+        return None
+    return korn_graubard_interval(value, spread=spread, rows=rows, clusters=clusters)
+
+
+def _effective_rows(value: float, *, spread: float, rows: int, clusters: int) -> float:
+    """How many independent rows would vary as much, at most ``rows``; see ``korn_graubard_interval``."""
+    variance = spread * clusters / (clusters - 1) / rows**2
+    return min(rows, value * (1 - value) / variance) if variance > 0 else float(rows)
 
 
 def _student(freedom: float) -> float:

@@ -59,6 +59,7 @@ class AbstractGroupFigure(AbstractMetric):
 
     Attributes:
         averages_classes: whether every class weighs the same, so that the rarest class limits what is known.
+        is_share: whether it is a share of the rows.
     """
 
     direction: ClassVar[Direction] = "larger"
@@ -66,6 +67,7 @@ class AbstractGroupFigure(AbstractMetric):
     ideal: ClassVar[float] = 1.0
     interval: ClassVar[IntervalKind] = "percentile"
     averages_classes: ClassVar[bool] = False
+    is_share: ClassVar[bool] = False
 
     @abstractmethod
     def of_groups(self, sample: GroupSample) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from mindgap.metrics.counts import Floats, divide
@@ -16,6 +18,7 @@ class Accuracy(AbstractGroupMetric):
     """
 
     name = "accuracy"
+    is_share: ClassVar[bool] = True
 
     def value(self, confusion: Floats) -> Floats:
         """Float64 (...) of confusion counts (..., C, C)."""
