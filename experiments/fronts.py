@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,9 @@ def figures(
     store: Store, attribute: str, one: Candidate, split: str, *, bootstrap: int = 0, permutations: int = 0
 ) -> dict[str, float]:
     """Accuracy and gaps of a candidate on a split, and the interval and noise floor of U; NaN is what there is not."""
-    predictions = to_predictions(store, store.rows(split), one.probabilities(store, split))
+    whole = to_predictions(store, store.rows(split), one.probabilities(store, split))
+    # without scores, which none of these figures needs and whose resamples take most of the time
+    predictions = replace(whole, probabilities=None, groups={attribute: whole.groups[attribute]})
     audit = audit_predictions(predictions, bootstrap=bootstrap, permutations=permutations)
     gaps = audit["attributes"][attribute]["gaps"]
     found = {"accuracy": audit["overall"]["accuracy"]["value"]} | {name: gaps[name]["value"] for name in FIGURES}
