@@ -30,7 +30,10 @@ def test_the_summary_names_groups_sizes_and_both_gaps():
 
 def test_a_search_without_a_chosen_network_is_said_plainly():
     record = {"trials": [{"slot": 0, "state": "rejected"}], "excluded_groups": ["dark"], "chosen": None}
-    assert search_lines(record) == ["1 trials: 1 rejected", "groups too small to steer the search: dark"]
+    assert search_lines(record) == [
+        "1 trials: 1 rejected",
+        "groups too small to steer the search, left out of U but not of batches: dark",
+    ]
 
 
 def test_an_arbitrary_choice_among_networks_below_the_floor_is_cautioned_of():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mindgap.report.cautions import cautions
+from dataclasses import replace
+
+from mindgap.report.cautions import cautions, run_cautions
+from mindgap.report.leading import crowded_batches
+from mindgap.report.run_files import RunFiles, read_run
 from mindgap.report.verdict import verdicts
 
 
@@ -50,3 +54,27 @@ def test_permutations_that_could_show_nothing_are_said_to_be_too_few(make_audit)
     assert verdicts(audits)["a"]["sex", "unfairness"].text.startswith("not judged: too few permutations")
     enough = {label: audit | {"settings": {"permutations": 80}} for label, audit in audits.items()}
     assert cautions(enough, {}) == []
+
+
+def test_a_few_images_that_fill_batches_are_warned_of(make_search_run) -> None:
+    """One image of 301 that is .25 of each batch is seen 75 times as often as by its share."""
+    run = read_run(make_search_run())
+    groups = [{"name": "most", "train": 300}, {"name": "one", "train": 1}]
+    store = run.store | {"attributes": {"sex": {"groups": groups}}}
+    slot = run.search["chosen"]
+
+    def with_share(share: float, images: int) -> RunFiles:
+        groups[1]["train"] = images
+        trials = [
+            trial | ({"ratios": {"most": 1 - share, "one": share}} if trial["slot"] == slot else {})
+            for trial in run.search["trials"]
+        ]
+        return replace(run, store=store, search=run.search | {"trials": trials})
+
+    said = (
+        "Batches repeat a few images: one (1 training image) is 25.0\u202f% of each batch, 75 times its natural share."
+    )
+    assert any(line.startswith(said) for line in run_cautions(with_share(0.25, 1)))
+    for share, images in ((0.02, 1), (0.5, 30), (0.25, 20)):  # a share near its own; enough images; 5 times its own
+        assert crowded_batches(with_share(share, images)) == "", (share, images)
+    assert crowded_batches(replace(run, store={})) == ""

@@ -10,6 +10,7 @@ import pytest
 from mindgap.api import report, train
 from mindgap.core.files import read_json
 from mindgap.report.estimate import percent
+from mindgap.report.findings import findings
 from mindgap.report.model_card import model_card, not_tested, plain
 from mindgap.report.run_files import RunFiles, read_run
 from mindgap.testing.tiny_store import write_tiny_store
@@ -106,3 +107,16 @@ def test_report_writes_it_again(run: Path) -> None:
     (run / "model_card.md").unlink()
     report([run])
     assert (run / "model_card.md").read_text(encoding="utf-8") == before
+
+
+def test_it_says_what_the_page_says_and_that_p_is_not_adjusted(run: Path) -> None:
+    read = read_run(run)
+    card = model_card(read)
+    assert "| gap over sex | value | interval | floor | p (not adjusted) |" in card
+    parts = {"": read.metrics["test"]}
+    (finding,) = findings(parts)
+    assert f"- {plain(finding.title)}" in card.splitlines()
+    useless = {"value": 0.5, "low": 0.45, "high": 0.55, "n": 60, "reason": None}
+    audit = read.metrics["test"] | {"overall": read.metrics["test"]["overall"] | {"balanced_accuracy": useless}}
+    worse = model_card(replace(read, metrics=read.metrics | {"test": audit}))
+    assert "- **Caution**: It is not shown to be better than naming one class for everyone" in worse

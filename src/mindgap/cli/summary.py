@@ -90,7 +90,8 @@ def search_lines(record: Record) -> list[str]:
     lines = [f"{len(trials)} trials: {counted_states(trial['state'] for trial in record['trials'])}"]
     lines += rung_lines(record.get("rungs"))
     if record["excluded_groups"]:
-        lines.append(f"groups too small to steer the search: {', '.join(record['excluded_groups'])}")
+        small = ", ".join(record["excluded_groups"])
+        lines.append(f"groups too small to steer the search, left out of U but not of batches: {small}")
     chosen = trials.get(record["chosen"])
     if chosen is not None:
         cost = f"{chosen['macs'] / 1e6:.1f} M MACs, {chosen['params'] / 1e3:.0f} k parameters"

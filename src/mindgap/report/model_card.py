@@ -8,11 +8,16 @@ from typing import Any
 
 from mindgap.core.files import write_text
 from mindgap.report.audited import single_label_audits
-from mindgap.report.estimate import Estimate, amount, count, decimal, interval, listed, p_text, percent, size
+from mindgap.report.cautions import run_cautions
+from mindgap.report.estimate import Estimate, amount, count, decimal, interval, listed, named, p_text, percent, size
+from mindgap.report.findings import findings
+from mindgap.report.leading import leading_attribute
 from mindgap.report.limits import data_limits
 from mindgap.report.measures import measure_of
 from mindgap.report.origin import commands
+from mindgap.report.prune_section import prune_findings, summary_sentences
 from mindgap.report.run_files import RunFiles
+from mindgap.report.tune_words import tune_findings
 
 CARD = "model_card.md"
 GAPS = ("unfairness", "unfairness_standardized", "worst_group_accuracy", "equalized_odds_abs_mean", "uei")
@@ -83,7 +88,6 @@ def not_tested(run: RunFiles) -> list[str]:
 
 def _model(run: RunFiles) -> list[str]:
     cost = run.metrics.get("cost") or {}
-    settings = run.provenance.get("trained_with") or run.options
     latency = cost.get("latency_ms")
     timed = "" if latency is None else f", {decimal(latency, 1)} ms for one image on the machine it was made on"
     name = run.architecture.get("name") or run.options.get("network") or "not recorded"
@@ -91,11 +95,23 @@ def _model(run: RunFiles) -> list[str]:
         f"An image classifier, {_VERBS[run.verb]}: network {plain(name)}, {amount(cost.get('params'))} parameters, "
         f"{amount(cost.get('macs'))} multiply-adds{timed}."
     )
-    how = [plain(_told(settings.get(key, "not recorded"))) for key in ("mitigation", "ratios", "epochs")]
-    lines = [what, "", f"Trained with the mitigation {how[0]}; batches: {how[1]}; epochs: {how[2]}."]
+    lines = [what, "", _trained(run)]
     if run.metrics.get("without_groups") is not None:
         lines += ["", "**It predicts by each image's group**, which has to be known; without it, see the report."]
     return lines
+
+
+def _trained(run: RunFiles) -> str:
+    """How it was trained; of a pruned network how it was fine-tuned, and what was taken from it."""
+    settings = run.provenance.get("trained_with") or run.options
+    how = [plain(_told(settings.get(key, "not recorded"))) for key in ("mitigation", "ratios", "epochs")]
+    done = f"the mitigation {how[0]}; batches: {how[1]}; epochs: {how[2]}"
+    if not run.prune:
+        return f"Trained with {done}."
+    before = plain(Path(run.prune["run"]).name)
+    said = " ".join(plain(line) for line in summary_sentences(run.prune))
+    tuned = f"After each iteration it was fine-tuned with {done}."
+    return f"Pruned from {before}, whose own card says how it was trained. {said} {tuned}"
 
 
 def _told(value: object) -> str:
@@ -120,7 +136,7 @@ def _data(run: RunFiles) -> Iterator[str]:
         "patient or lesion, where the table names them, is in two of these."
     )
     yield ""
-    yield f"Classes: {plain(listed(store.get('classes') or []))}."
+    yield f"Classes: {plain(named(store.get('classes') or []))}."
     for name, attribute in (store.get("attributes") or {}).items():
         groups = listed([f"{group['name']} {count(group['n'])}" for group in attribute["groups"]])
         yield ""
@@ -134,8 +150,18 @@ def _figures(run: RunFiles) -> Iterator[str]:
         return
     where = "held-out folds" if run.metrics.get("folds") else f"the {split} split"
     reads = f", read {run.test_reads} times" if run.test_reads > 1 else ""
-    yield f"On {where}, {size(audit.get('n'))}{reads}. Intervals are 95 %; a floor is what chance reaches in 1 of 20."
-    for label, part in single_label_audits(audit).items():
+    yield f"On {where}, {size(audit.get('n'))}{reads}. Intervals are 95 %; a floor is what chance reaches in 1 of 20. "
+    yield "What is called shown is so by p after Holm; p in the tables is not adjusted."
+    parts = single_label_audits(audit)
+    yield ""
+    for caution in run_cautions(run):
+        yield f"- **Caution**: {plain(caution)}"
+    for finding in findings(parts, lead=leading_attribute(run)):
+        yield f"- {plain(finding.title)}"
+    beside = [*(prune_findings(run.prune) if run.prune else ()), *(tune_findings(run.tune) if run.tune else ())]
+    for finding in beside:
+        yield f"- {plain(finding.title)}"
+    for label, part in parts.items():
         if label:
             yield ""
             yield f"### {plain(label)}"
@@ -170,7 +196,7 @@ def _attribute(name: str, attribute: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     known = {gap: Estimate.read(attribute["gaps"][gap]) for gap in GAPS if gap in attribute["gaps"]}
     yield from _table(
-        [f"gap over {plain(name)}", "value", "interval", "floor", "p"],
+        [f"gap over {plain(name)}", "value", "interval", "floor", "p (not adjusted)"],
         [
             [
                 plain(measure_of(gap).label),

@@ -10,7 +10,7 @@ from mindgap.metrics.predictions import read_predictions
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.blend_section import blend_sections
 from mindgap.report.blend_settings import blended_sentence, blends
-from mindgap.report.cautions import cautions
+from mindgap.report.cautions import run_cautions
 from mindgap.report.drawn_predictions import drawn_sections
 from mindgap.report.estimate import Estimate, amount, decimal, size
 from mindgap.report.findings import findings
@@ -18,10 +18,11 @@ from mindgap.report.floor_words import floor_words
 from mindgap.report.folds import fold_table
 from mindgap.report.front import candidates, draw_front, drawn_points
 from mindgap.report.key_figures import attribute_figures, rate_figure
+from mindgap.report.leading import leading_attribute, shares_of_batches, training_counts
 from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
 from mindgap.report.mitigation_figures import mitigation_sections
-from mindgap.report.network_drawing import batch_shares, draw_network, ratio_rows, read_architecture
+from mindgap.report.network_drawing import draw_network, ratio_rows, read_architecture
 from mindgap.report.origin import commands, option_rows, origin_rows
 from mindgap.report.overview import fold, overview
 from mindgap.report.page import KeyFigure, Section
@@ -88,17 +89,6 @@ def _drawn(run: RunFiles) -> list[Section]:
     return drawn_sections(parts, predictions) if predictions.n == audit.get("n") else []
 
 
-def leading_attribute(run: RunFiles) -> str | None:
-    """The attribute the run worked on: the one asked for, else the store's default, else the audit's first."""
-    _, audit = run.audit
-    first = next(iter(single_label_audits(audit).values()), {})
-    known = list(first.get("attributes", {}))
-    for name in (run.search.get("attribute"), run.options.get("attribute"), run.store.get("default_attribute")):
-        if name in known:
-            return name
-    return known[0] if known else None
-
-
 def _summary(run: RunFiles) -> dict[str, Any]:
     split, audit = run.audit
     subject = "chosen network" if run.verb == "search" else "network"
@@ -108,7 +98,7 @@ def _summary(run: RunFiles) -> dict[str, Any]:
     first, more = fold(found)
     return {
         "split_note": note,
-        "cautions": cautions(single_label_audits(audit), run.search),
+        "cautions": run_cautions(run),
         "overview": overview(found),
         "findings": first,
         "more_findings": more,
@@ -217,18 +207,13 @@ def _network(run: RunFiles) -> dict[str, Any]:
             f"{architecture.name}: {len(architecture.blocks)} blocks for images of {architecture.input_px} px "
             f"and {architecture.num_classes} classes."
         )
-    lead = leading_attribute(run)
-    counts = {
-        str(g["name"]): int(g.get("train") or 0)
-        for g in run.store.get("attributes", {}).get(lead, {}).get("groups", [])
-    }
-    ratios = batch_shares(run.chosen.get("ratios") or (run.metrics.get("training") or {}).get("ratios"), counts)
+    counts, ratios = training_counts(run), shares_of_batches(run)
     return {
         "blocks": blocks,
         "network_says": says,
         "network_missing": missing,
         "ratio_rows": ratio_rows(ratios, counts) if ratios or counts else [],
-        "ratio_note": _ratio_note(lead, ratios),
+        "ratio_note": _ratio_note(leading_attribute(run), ratios),
     }
 
 

@@ -51,6 +51,10 @@ def test_the_result_is_a_run_of_a_smaller_network(pruned: Path, run: Path, tmp_p
     np.testing.assert_allclose(again["prob_red"], kept["prob_red"], atol=1e-5)
     assert after.settings.lr == pytest.approx(0.001)
     assert report([pruned])[0].read_text(encoding="utf-8").count("fine-tuned only") > 1
+    card = (pruned / "model_card.md").read_text(encoding="utf-8")
+    assert f"Pruned from {run.name}, whose own card says how it was trained. " in card
+    assert "After each iteration it was fine-tuned with the mitigation erm; batches: natural; epochs: " in card
+    assert "between pruned and fine-tuned only is shown" in card
 
 
 def test_params_fall_at_every_step_and_audits_have_intervals_and_floors(pruned: Path) -> None:
