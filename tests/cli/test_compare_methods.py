@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mindgap.audit.method_figures import difference_over_seeds
 from mindgap.cli.main import run
 from mindgap.cli.methods_lines import methods_lines
 from mindgap.report.methods_page import render_methods
@@ -84,3 +85,11 @@ def test_a_mistake_is_one_line_and_exit_2(tmp_path: Path, options, said, capsys:
 def test_what_training_again_might_not_show_is_said(low, high, shown, tail):
     apart = {"value": -0.2, "low": low, "high": high, "n_seeds": 5, "reason": None}
     assert over_seeds_sentence(apart, shown=shown).endswith(tail)
+
+
+def test_seeds_that_differ_alike_are_not_called_one_seed():
+    apart = difference_over_seeds([0.25, 0.5], [0.5, 0.75])
+    said = over_seeds_sentence(apart, shown=False)
+    assert said == "Over 2 seeds the gap differs by +0.250; no interval over seeds: all give the same value."
+    said = over_seeds_sentence(difference_over_seeds([0.25], [0.5]), shown=False)
+    assert said == "From one seed it is not known how much training again moves the gap."

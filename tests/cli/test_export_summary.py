@@ -8,7 +8,14 @@ from mindgap.cli.verbs.export import export_lines
 from mindgap.cli.verbs.predict import predict_lines
 
 STEERING = "\x1b[2J\n\u202ex"
-_EITHER = {"n": 3, "skipped": {}, "precision": "float32", "predicts_by": None}
+_EITHER = {
+    "task": "single-label",
+    "classes": ["a", "b"],
+    "n": 3,
+    "skipped": {},
+    "precision": "float32",
+    "predicts_by": None,
+}
 OF_STORE = _EITHER | {"source": "store", "split": "test", "attributes": ["sex"]}
 OF_FOLDER = _EITHER | {"source": "folder", "split": None, "attributes": []}
 
@@ -67,3 +74,12 @@ def test_it_is_said_by_what_a_run_predicts_and_what_form_was_exported():
     assert len(export_lines(record | {"without_groups": None})) == 2
     *_, said = export_lines(record | {"without_groups": "fairadabn"})
     assert said.startswith("it is the form of fairadabn that needs no image's group; what that costs is under")
+
+
+def test_of_several_labels_in_a_folder_the_next_command_asks_for_no_class_column():
+    record = OF_FOLDER | {"task": "multi-label", "classes": ["big", "dark"], "file": "a.csv"}
+    *_, needs, command = predict_lines(record)
+    assert needs == "to audit it, another table needs a column of 0 and 1 for each label: label_big, label_dark"
+    assert "--label" not in command
+    assert "--label COLUMN" in predict_lines(OF_FOLDER | {"file": "a.csv"})[-1]
+    assert len(predict_lines(OF_STORE | {"task": "multi-label", "file": "a.csv"})) == 2  # a store has its labels

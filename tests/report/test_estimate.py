@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mindgap.report.estimate import Estimate, amount, count, decimal, interval, p_text, percent, sentence
+from mindgap.report.estimate import Estimate, amount, count, decimal, interval, named, p_text, percent, sentence
 
 
 def test_a_sentence_carries_interval_and_n() -> None:
@@ -40,3 +40,8 @@ def test_signs_and_small_numbers() -> None:
     assert decimal(-0.0421) == "−0.042"
     assert decimal(-0.0001) == "0.000"
     assert decimal(math.nan) == decimal(None) == percent(None) == count(None) == "–"
+
+
+def test_a_name_with_a_comma_is_not_read_as_two() -> None:
+    assert named(["melanoma, invasive", "nevus"]) == "“melanoma, invasive” and nevus"
+    assert named(["melanoma", "nevus"]) == "melanoma and nevus"

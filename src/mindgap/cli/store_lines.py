@@ -30,4 +30,4 @@ def store_lines(record: Record) -> list[str]:
 
 def _finding_lines(finding: StoreFinding) -> list[str]:
     title = f"caution: {finding.title}" if finding.kind == "shown" else finding.title
-    return [printable(title), *("  " + printable(detail) for detail in finding.details[:2])]
+    return [printable(title), *("  " + printable(detail) for detail in finding.details)]

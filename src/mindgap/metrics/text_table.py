@@ -126,9 +126,10 @@ def require_column(name: str, names: tuple[str, ...], *, purpose: str, source: s
 
 
 def listed(names: tuple[str, ...] | list[str]) -> str:
-    """The first names in words, and how many more there are."""
+    """The first names in words, those that hold a comma in quotes, and how many more there are."""
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    known = [repr(name) if "," in name else name for name in names[:_NAMED]]
+    return ", ".join(known) + (f" and {more} more" if more > 0 else "")
 
 
 def positions(cells: Cells, names: Cells | tuple[str, ...]) -> NDArray[np.int64]:

@@ -164,5 +164,15 @@ def listed(names: Iterable[str], *, most: int = 12, last: str = "and") -> str:
     return f" {last} ".join(filter(None, [", ".join(known[:-1]), *known[-1:]]))
 
 
+def named(names: Iterable[str], *, most: int = 12) -> str:
+    """Names of classes or groups, listed; one that holds a comma in quotes, so that it is not read as two.
+
+    Example:
+        >>> named(["melanoma, invasive", "nevus"])
+        '“melanoma, invasive” and nevus'
+    """
+    return listed([f"“{name}”" if "," in name else name for name in names], most=most)
+
+
 def _some(value: float | None) -> float:
     return math.nan if value is None else value

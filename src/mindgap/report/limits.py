@@ -7,7 +7,7 @@ from typing import Any
 
 from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.cautions import classes_that_occur
-from mindgap.report.estimate import Estimate, count, listed
+from mindgap.report.estimate import Estimate, count, listed, named
 from mindgap.report.measures import measure_of
 from mindgap.report.standing import small_groups
 
@@ -69,7 +69,7 @@ def _without_positives(split: str, audit: Audit) -> list[str]:
             classes = [name_of_class for kind, _, name_of_class in flags if kind == "no_positives"]
             if classes:
                 lines.append(
-                    f"{attribute} = {name}, {split}: no image of class {listed(classes)}; "
+                    f"{attribute} = {name}, {split}: no image of class {named(classes)}; "
                     f"whether {'that class is' if len(classes) == 1 else 'those are'} found in this group is unknown."
                 )
     return lines
@@ -95,7 +95,7 @@ def _undefined(split: str, audit: Audit) -> list[str]:
 def _absent_classes(split: str, audit: Audit) -> list[str]:
     occur = classes_that_occur(audit)
     absent = [name for name in audit.get("classes") or () if name not in occur]
-    return [f"No image of class {listed(absent)} in the {split}: no figure speaks of it."] if absent else []
+    return [f"No image of class {named(absent)} in the {split}: no figure speaks of it."] if absent else []
 
 
 def _unknown(audits: Mapping[str, Audit]) -> dict[str, dict[str, tuple[int, int]]]:

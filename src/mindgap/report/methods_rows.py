@@ -240,6 +240,8 @@ def over_seeds_sentence(apart: Record, *, shown: bool, what: str = "the gap") ->
     """
     if apart["value"] is None:
         return f"Over seeds the difference of {what} is not defined: {apart['reason']}."
+    if apart["low"] is None and apart["n_seeds"] > 1:
+        return f"Over {apart['n_seeds']} seeds {what} differs by {signed(apart['value'])}; {apart['reason']}."
     if apart["low"] is None:
         return f"From one seed it is not known how much training again moves {what}."
     told = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindgap.core.small_group import SMALL_GROUP
-from mindgap.report.estimate import count, decimal, listed, p_equals, percent, size
+from mindgap.report.estimate import count, decimal, listed, named, p_equals, percent, size
 from mindgap.report.store_drawing import points
 
 Record = Mapping[str, Any]
@@ -186,8 +186,8 @@ def standardized_sentence(part: Record) -> str:
     if not standard["left_out"]:
         return ""
     return (
-        f"With the case mix held equal, U speaks of {listed(standard['classes'])} "
-        f"({percent(standard['covered'])} of the images); {listed(standard['left_out'])} "
+        f"With the case mix held equal, U speaks of {named(standard['classes'])} "
+        f"({percent(standard['covered'])} of the images); {named(standard['left_out'])} "
         f"{'is' if len(standard['left_out']) == 1 else 'are'} left out, having under {standard['min_cell']} images in "
         "a group."
     )

@@ -233,9 +233,10 @@ def _joined(
     labels = [name.replace("prob_", "label_", 1) for name in table.names if name.startswith("prob_")]
     if labels and all(label in there for label in labels):
         return wanted | {label: label for label in labels}
+    several = f" (or give, of several yes-or-no labels, {listed(labels)})" if labels else ""
     raise DataError(
-        f"{_sources(table.source, sides)}: no column 'label' in any; name the class column of the table with --label; "
-        f"columns there: {listed(there)}"
+        f"{_sources(table.source, sides)}: no column 'label' in any; name the class column of the table with --label"
+        f"{several}; columns there: {listed(there)}"
     )
 
 

@@ -93,8 +93,8 @@ def predict(
         force: replaces a file that is there.
 
     Returns:
-        ``file``, ``n``, ``classes``, ``source`` (``store`` or ``folder``), ``split``, ``attributes``, ``precision``,
-        ``predicts_by`` (the attribute whose groups were used, or None) and ``skipped``: file → reason.
+        ``file``, ``n``, ``classes``, ``task``, ``source`` (``store`` or ``folder``), ``split``, ``attributes``,
+        ``precision``, ``predicts_by`` (the attribute whose groups were used, or None) and ``skipped``: file → reason.
 
     Raises:
         MindgapError: the model, the images, an option or the disk is wrong; no file is left.
@@ -116,6 +116,7 @@ def predict(
     return record | {
         "file": str(target),
         "classes": list(facts.classes),
+        "task": facts.task,
         "precision": predictor.precision,
         "predicts_by": predictor.predicts_by,
     }

@@ -68,6 +68,7 @@ def predict(
 def predict_lines(record: dict[str, Any]) -> list[str]:
     """What was skipped, what was written, and the audit of it."""
     lines, skipped = [], record["skipped"]
+    several = record["task"] == "multi-label"
     if skipped:
         named = [f"{file} ({reason})" for file, reason in list(skipped.items())[:_MOST_NAMED]]
         more = [f"and {len(skipped) - _MOST_NAMED} more"] if len(skipped) > _MOST_NAMED else []
@@ -78,7 +79,11 @@ def predict_lines(record: dict[str, Any]) -> list[str]:
         audit += ["--attributes", ",".join(record["attributes"]), "--split", record["split"]]
     else:
         where = "no labels"
-        audit += ["--table", "metadata.csv", "--id", "COLUMN", "--label", "COLUMN", "--attributes", "COLUMN"]
+        audit += ["--table", "metadata.csv", "--id", "COLUMN"]
+        audit += ["--attributes", "COLUMN"] if several else ["--label", "COLUMN", "--attributes", "COLUMN"]
     by = f", by their groups of {record['predicts_by']}" if record["predicts_by"] else ""
     lines.append(f"{record['file']}: {record['n']} images, {where}, computed in {record['precision']}{by}")
+    if several and record["source"] != "store":
+        labels = ", ".join(f"label_{name}" for name in record["classes"])
+        lines.append(f"to audit it, another table needs a column of 0 and 1 for each label: {labels}")
     return [printable(line, most=_LONGEST) for line in [*lines, f"next: {shlex.join(audit)}"]]
