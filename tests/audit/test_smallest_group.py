@@ -52,6 +52,17 @@ def test_gaps_and_floors_are_those_without_the_rows_and_small_groups_keep_their_
     assert asked["gaps"]["unfairness"]["low"] is not None
 
 
+def test_an_attribute_may_have_a_number_of_its_own():
+    whole = sample([200, 150, 6, 4], [0.8, 0.7, 1.0, 0.2])
+    whole = replace(whole, groups=dict(whole.groups, h=Groups("h", whole.groups["g"].names, whole.groups["g"].ids)))
+    few = {"bootstrap": 20, "permutations": 20}
+    asked = audit_predictions(whole, **few, min_group_of={"h": 5})
+    assert [asked["attributes"][name]["left_out"] for name in "gh"] == [[], ["g03"]]
+    assert asked["settings"]["min_group"] == 1
+    assert asked["attributes"]["g"] == audit_predictions(whole, **few)["attributes"]["g"]
+    assert asked["attributes"]["h"] == audit_predictions(whole, **few, min_group=5)["attributes"]["h"]
+
+
 def test_two_groups_alike_are_not_called_different_because_many_small_ones_differ():
     p_values = []
     for seed in range(40):

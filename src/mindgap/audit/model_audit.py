@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, cast, get_args
 
@@ -35,6 +35,7 @@ def audit_predictions(
     interval: IntervalName = "percentile",
     floor: FloorName = "within-class",
     min_group: int = 1,
+    min_group_of: Mapping[str, int] | None = None,
     attribute_done: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Audits predictions: overall, per group, and the gaps between the groups of every attribute.
@@ -51,6 +52,7 @@ def audit_predictions(
             ``all-classes`` moves labels among all clusters: no effect of the group, and no difference in case mix.
         min_group: rows under which a group is left out of every gap (its own figures stay), so that a handful of rows
             does not keep a whole attribute from being judged. A is then over the rows of the groups compared.
+        min_group_of: attribute → the same, of attributes that have a number of their own.
         attribute_done: called with the name of each attribute (of each label) when it is done.
 
     Returns:
@@ -63,10 +65,10 @@ def audit_predictions(
     if not predictions.n:
         raise DataError("audit: the predictions have no rows; give at least one")
     options = checked_options(bootstrap, permutations, seed=seed, interval=interval, floor=floor, min_group=min_group)
-    done = attribute_done or (lambda _: None)
+    done, of_attributes = attribute_done or (lambda _: None), min_group_of or {}
     if isinstance(predictions, MultiLabelPredictions):
-        return _multi_label(predictions, options, done)
-    return _single_label(predictions, options, done)
+        return _multi_label(predictions, options, done, of_attributes)
+    return _single_label(predictions, options, done, of_attributes)
 
 
 def checked_options(
@@ -90,9 +92,12 @@ def checked_options(
     )
 
 
-def _single_label(predictions: Predictions, options: AuditOptions, done: Callable[[str], None]) -> dict[str, Any]:
+def _single_label(
+    predictions: Predictions, options: AuditOptions, done: Callable[[str], None], min_group_of: Mapping[str, int]
+) -> dict[str, Any]:
     def audit(name: str, groups: Groups) -> Record:
-        record = audit_attribute(predictions, groups, options)
+        smallest = min_group_of.get(name, options.min_group)
+        record = audit_attribute(predictions, groups, replace(options, min_group=smallest))
         done(name)
         return record
 
@@ -120,7 +125,10 @@ def _in_threads(jobs: Sequence[Callable[[], Record]], *, rows: int) -> list[Reco
 
 
 def _multi_label(
-    predictions: MultiLabelPredictions, options: AuditOptions, done: Callable[[str], None]
+    predictions: MultiLabelPredictions,
+    options: AuditOptions,
+    done: Callable[[str], None],
+    min_group_of: Mapping[str, int],
 ) -> dict[str, Any]:
     parts = {name: predictions.by_label[name] for name in predictions.label_names}
     return {
@@ -128,7 +136,7 @@ def _multi_label(
         "task": "multi-label",
         "n": predictions.n,
         "settings": asdict(options),
-        "labels": {name: _single_label(part, options, done) for name, part in parts.items()},
+        "labels": {name: _single_label(part, options, done, min_group_of) for name, part in parts.items()},
         "overall": _overall(parts, options),
     }
 
