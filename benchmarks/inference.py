@@ -132,7 +132,8 @@ def onnx_files(case: Case, folder: Path) -> dict[str, Predict]:
     )
     wide, narrow = folder / "float32.onnx", folder / "int8.onnx"
     classifier = ImageClassifier(case.network, facts)
-    print("  exported:", export_checked(exporter, classifier, wide, facts=facts, images=store.images[case.rows[:64]]))
+    found, _ = export_checked(exporter, classifier, wide, facts=facts, images=store.images[case.rows[:64]])
+    print("  exported:", found)
     exporter.quantize(wide, narrow, calibration_batches(store), facts=facts)
     return {
         name: functools.partial(OnnxModel(file).probabilities, store.images)

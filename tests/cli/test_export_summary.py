@@ -49,12 +49,18 @@ def test_names_of_labels_groups_and_exported_files_steer_no_terminal():
         "bytes": 10,
         "facts": {"input_px": 64, "classes": ["a", "b"]},
         "agreement": agreement,
+        "recorded": {"types": STEERING, "n": 3, "decisions": 3, "otherwise": 1, "recorded": 0.8, "exported": 0.7}
+        | {"change": value, "reason": None},
         "attribute": STEERING,
         "without_groups": STEERING,
-        "int8": agreement | {"float32": audit, "int8": audit, "change": {"labels": {STEERING: change}}},
+        "int8": agreement
+        | {"float32": audit, "int8": audit, "change": {"labels": {STEERING: change}}}
+        | {"left_out": {STEERING: [STEERING] * 200}},
     }
     lines = export_lines(record)
-    assert len(lines) == 10
+    assert len(lines) == 11
+    assert sum(" and 194 more), " in line for line in lines) == 3
+    assert lines[-1].endswith("+0.8000 [+0.7500, +0.8500]")
     assert all(line.isprintable() for line in lines)
 
 
@@ -69,6 +75,7 @@ def test_it_is_said_by_what_a_run_predicts_and_what_form_was_exported():
         "bytes": 10,
         "facts": {"input_px": 64, "classes": ["a", "b"]},
         "agreement": {"n": 3, "images": "random", "max_difference": 0.1, "flipped": 0.0},
+        "recorded": {"reason": "the run's store is gone"},
         "int8": None,
     }
     assert len(export_lines(record | {"without_groups": None})) == 2

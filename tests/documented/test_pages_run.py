@@ -43,6 +43,7 @@ SMALL: Mapping[str, Mapping[str, str]] = {
     "prune": {"--epochs": "1", "--iterations": "1", "--weight-steps": "1", **QUICK},
     "tune": {"--budget": "100", "--min-rows": "3", **QUICK},
     "explain": QUICK,
+    "export": QUICK,
     "reproduce": QUICK,
 }
 OF_RECIPES = {"seeds": 2, "epochs": 1, "trials": 1, "budget": 100, "iterations": 1, "folds": 2}

@@ -49,7 +49,8 @@ class TestAgreementCheck(ExporterConformance):
         return Recorder(0.0)
 
     def test_a_file_that_agrees_is_kept(self, classifier, facts, images, tmp_path):
-        found = export_checked(Recorder(5e-4), classifier, tmp_path / "a.bin", facts=facts, images=images)
+        found, theirs = export_checked(Recorder(5e-4), classifier, tmp_path / "a.bin", facts=facts, images=images)
+        assert theirs.shape == (found.n, 3)
         assert found.n == len(images)
         assert found.max_difference == pytest.approx(5e-4)
         assert (tmp_path / "a.bin").read_bytes() == b"network"

@@ -67,6 +67,21 @@ def test_nothing_that_changed_has_no_interval():
         assert record["reason"].startswith("no interval: every image that was right is right")
 
 
+def test_u_without_small_groups_is_that_without_their_rows():
+    """Group b: 2/4 right, then 4/4; c: 4/4 both times; a, of one row, is out. U: .25 + .25 over b and c, then 0."""
+    labels, groups, names = [0] * 9, [0] + [1] * 4 + [2] * 4, ("a", "b", "c")
+    before, after = (
+        predictions_from_arrays(
+            labels, classes=("x", "y"), predicted=chosen, groups={"sex": Groups("sex", names, np.array(groups))}
+        )
+        for chosen in ([0, 0, 0, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 0])
+    )
+    found = paired_changes(before, after, replicates=100, min_group_of={"sex": 2, "age": 7})
+    assert found["unfairness"]["sex"]["value"] == pytest.approx(-0.5)
+    assert found["unfairness"]["sex"]["n"] == 8
+    assert found["accuracy"]["n"] == 9
+
+
 def test_a_group_without_an_image_has_no_change_of_u():
     before, after = drawn()
     rows = np.flatnonzero(before.groups["sex"].ids == 0)

@@ -11,7 +11,8 @@ from mindgap.core.errors import CapacityError, ConfigError, RunError
 _OF_A_FOLDER = frozenset({
     "store.json", "table.parquet", "images.bin", "masks.bin", "twins.bin", "dropped.csv", "config.toml",
     "provenance.json", "metrics.json", "search.json", "compare.json", "prune.json", "tune.json", "predictions.parquet",
-    "architecture.json", "weights.safetensors", "lesion_unet.safetensors", "log.jsonl", "ledger.db", "report.html",
+    "architecture.json", "mitigation.json", "weights.safetensors", "lesion_unet.safetensors", "log.jsonl", "ledger.db",
+    "report.html",
 })  # fmt: skip
 """Files of a store or a run, which a verb that reads it may not replace."""
 

@@ -1,4 +1,4 @@
-"""What must be known of a classifier to use it rightly: which images it takes, and what its outputs mean."""
+"""What must be known of a classifier: which images it takes, what its outputs mean, and where it comes from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Channels = tuple[float, float, float]
 
 
 class ClassifierFacts(StrictModel):
-    """A classifier's task and its input.
+    """A classifier's task, its input and, where it is known, its origin.
 
     Attributes:
         architecture: name of the network.
@@ -24,6 +24,8 @@ class ClassifierFacts(StrictModel):
         constancy: what was done to its colours.
         mean: per-channel mean of pixel/255 that is taken off.
         std: per-channel standard deviation of pixel/255 that is divided by.
+        store_fingerprint: of the data of the store that it was trained on.
+        weights_sha256: of the run's ``weights.safetensors``, in hexadecimal.
     """
 
     architecture: str
@@ -34,6 +36,8 @@ class ClassifierFacts(StrictModel):
     constancy: Constancy = "none"
     mean: Channels
     std: Channels
+    store_fingerprint: str | None = None
+    weights_sha256: str | None = None
 
     @property
     def geometry(self) -> Geometry:

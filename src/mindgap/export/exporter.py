@@ -87,7 +87,7 @@ EXPORTERS: Registry[type[AbstractExporter]] = Registry("exporters", package="min
 
 def export_checked(
     exporter: AbstractExporter, classifier: ImageClassifier, path: Path, *, facts: ClassifierFacts, images: Images
-) -> Agreement:
+) -> tuple[Agreement, NDArray[np.float64]]:
     """Exports a classifier, runs the file on images, and keeps it only if it agrees with the classifier.
 
     Args:
@@ -96,6 +96,9 @@ def export_checked(
         path: of the file; it is replaced as a whole or not at all.
         facts: of the classifier.
         images: uint8 (n, S, S, 3), n > 0.
+
+    Returns:
+        How far they agree, and the file's probabilities, float64 (n, C).
 
     Raises:
         DataError: a probability differs by more than ``TOLERANCE``; nothing is written.
@@ -110,7 +113,7 @@ def export_checked(
                 f"predict {found.flipped:.1%} of {found.n} images otherwise; over {TOLERANCE:g} no file is left: "
                 "export with another version of the packages"
             )
-    return found
+    return found, theirs
 
 
 def network_probabilities(classifier: ImageClassifier, images: Images, *, batch_size: int = 64) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from mindgap.core.errors import DataError
 from mindgap.core.seed import numpy_generator
 from mindgap.data.image_store import Store
 from mindgap.export.agreement import Probabilities, agreement
+from mindgap.export.left_out import least_group_sizes, left_out
 from mindgap.export.paired_change import paired_changes
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
 from mindgap.train.store_predictions import to_predictions
@@ -42,9 +44,17 @@ def refuse_without_images(store: Store) -> None:
 
 
 def compare_int8(
-    store: Store, float32: Probabilities, int8: Probabilities, *, bootstrap: int, permutations: int
+    store: Store,
+    float32: Probabilities,
+    int8: Probabilities,
+    *,
+    bootstrap: int,
+    permutations: int,
+    told: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """The record of an int8 file: how far it agrees with the float32 one, an AUDIT of each, and the paired changes.
+
+    ``left_out`` names the groups that are in no gap, by attribute: see ``least_group_sizes``.
 
     Args:
         store: whose validation images were predicted.
@@ -52,21 +62,30 @@ def compare_int8(
         int8: float64 (n, C).
         bootstrap: replicates of the intervals.
         permutations: of the noise floors.
+        told: attribute → groups that the run left out of U.
     """
     rows = store.rows("validation")
+    groups = {name: store.groups(name).take(rows) for name in store.attributes}
+    sizes = least_group_sizes(groups, told=told)
     wide, narrow = (to_predictions(store, rows, chances) for chances in (float32, int8))
     audits = {
-        name: audit_predictions(predictions, bootstrap=bootstrap, permutations=permutations)
+        name: audit_predictions(predictions, bootstrap=bootstrap, permutations=permutations, min_group_of=sizes)
         for name, predictions in (("float32", wide), ("int8", narrow))
     }
     found = agreement(float32, int8, task=store.task).to_record()
-    return found | audits | {"change": _change(wide, narrow, replicates=bootstrap)}
+    change = _change(wide, narrow, replicates=bootstrap, sizes=sizes)
+    return found | audits | {"change": change, "left_out": left_out(groups, sizes)}
 
 
-def _change(wide: AnyPredictions, narrow: AnyPredictions, *, replicates: int) -> dict[str, Any]:
+def _change(
+    wide: AnyPredictions, narrow: AnyPredictions, *, replicates: int, sizes: Mapping[str, int]
+) -> dict[str, Any]:
     if isinstance(wide, Predictions) and isinstance(narrow, Predictions):
-        return paired_changes(wide, narrow, replicates=replicates)
+        return paired_changes(wide, narrow, replicates=replicates, min_group_of=sizes)
     if isinstance(wide, MultiLabelPredictions) and isinstance(narrow, MultiLabelPredictions):
         parts = {name: (wide.by_label[name], narrow.by_label[name]) for name in wide.label_names}
-        return {"labels": {name: paired_changes(*pair, replicates=replicates) for name, pair in parts.items()}}
+        changes = {
+            name: paired_changes(*pair, replicates=replicates, min_group_of=sizes) for name, pair in parts.items()
+        }
+        return {"labels": changes}
     raise TypeError("predictions of two different tasks")

@@ -17,18 +17,18 @@ _NEEDED = tuple(name for name, field in ClassifierFacts.model_fields.items() if 
 
 
 def to_metadata(facts: ClassifierFacts, *, weights: str) -> dict[str, str]:
-    """The facts as ``mindgap.<field>``, each a JSON value in ASCII, whatever letters a class name has.
+    """The facts that are known as ``mindgap.<field>``, each a JSON value in ASCII, whatever letters a class name has.
 
     Args:
         facts: of the classifier.
         weights: ``float32`` or ``int8``.
     """
-    values = facts.model_dump(mode="json") | {"version": __version__, _WEIGHTS: weights}
+    values = facts.model_dump(mode="json", exclude_none=True) | {"version": __version__, _WEIGHTS: weights}
     return {PREFIX + name: json.dumps(value) for name, value in values.items()}
 
 
 def from_metadata(metadata: Mapping[str, str], *, source: str) -> ClassifierFacts:
-    """Reads the facts back; other entries are let go.
+    """Reads the facts back; other entries are let go. An earlier version's file says nothing of its origin.
 
     Raises:
         DataError: one is missing, which is so of a file that another program wrote, or does not fit.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ _STATES = 4
 _UNCHANGED = "no interval: every image that was right is right, and every one that was wrong is wrong"
 
 
-def paired_changes(before: Predictions, after: Predictions, *, replicates: int) -> dict[str, Any]:
+def paired_changes(
+    before: Predictions, after: Predictions, *, replicates: int, min_group_of: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """Accuracy and, for every attribute, U = Σ_g |A_g − A| after, less the same before.
 
     Clusters are drawn with replacement as for an audit; a resample holds the same images both times, so what the two
@@ -33,19 +35,29 @@ def paired_changes(before: Predictions, after: Predictions, *, replicates: int) 
         before: predictions of some images.
         after: of the same images, in the same order.
         replicates: of the bootstrap; 0 leaves the intervals out.
+        min_group_of: attribute → rows under which a group is left out of U, and its rows out of A in it.
 
     Returns:
         ``accuracy`` and ``unfairness``: attribute → V, a value with its interval; None where a group has no image.
     """
     states = 2 * (before.predicted != before.labels) + (after.predicted != after.labels)
     everyone = Groups("everyone", ("everyone",), np.zeros(before.n, dtype=np.int64))
+    smallest = min_group_of or {}
     return {
         "accuracy": _change(states, everyone, before.clusters, replicates, of=_accuracy),
         "unfairness": {
-            name: _change(states, groups, before.clusters, replicates, of=_unfairness)
+            name: _change(states, _compared(groups, smallest.get(name, 0)), before.clusters, replicates, of=_unfairness)
             for name, groups in before.groups.items()
         },
     }
+
+
+def _compared(groups: Groups, smallest: int) -> Groups:
+    """The groups of that many rows or more; rows of the others are of unknown group."""
+    kept = groups.counts() >= smallest
+    numbers = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
+    names = tuple(name for name, keep in zip(groups.names, kept, strict=True) if keep)
+    return Groups(groups.attribute, names, numbers[groups.ids])
 
 
 def _change(states: Integers, groups: Groups, clusters: Integers, replicates: int, *, of: Figure) -> Record:

@@ -33,6 +33,12 @@ def is_narrow(mode: Mode) -> bool:
     return mode.startswith("bf16")
 
 
+def types_of(modes: Sequence[Mode]) -> str:
+    """The types that parts in these modes are computed in: ``float32``, ``bfloat16``, or both."""
+    narrow = [is_narrow(mode) for mode in modes]
+    return " and ".join([*["float32"] * (not all(narrow)), *["bfloat16"] * any(narrow)])
+
+
 def is_mended(mode: Mode) -> bool:
     """Whether depthwise convolutions have mended gradients (``depthwise.py``)."""
     return "-mended" in mode

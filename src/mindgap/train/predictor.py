@@ -20,7 +20,7 @@ from mindgap.space.network import Network
 from mindgap.train.device import choose_device
 from mindgap.train.evaluate import predict_probabilities
 from mindgap.train.inference import inference_modes
-from mindgap.train.modes import Mode, is_narrow
+from mindgap.train.modes import Mode, types_of
 from mindgap.train.precision import Precision
 from mindgap.train.trained_model import TrainedModel
 
@@ -86,8 +86,7 @@ class NetworkPredictor:
     @property
     def precision(self) -> str:
         """The types that the network's parts are computed in: ``float32``, ``bfloat16``, or both."""
-        narrow = [is_narrow(mode) for mode in self.modes]
-        return " and ".join([*["float32"] * (not all(narrow)), *["bfloat16"] * any(narrow)])
+        return types_of(self.modes)
 
     def probabilities(
         self, images: NDArray[np.uint8], rows: NDArray[np.int64], *, on_batch: Callable[[int], None] = lambda _: None

@@ -126,10 +126,15 @@ class TrainedModel:
         return store
 
 
-def weights_digest(run: Path) -> str:
-    """The first half of the SHA-256 digest of a run's weights, in hexadecimal."""
+def weights_sha256(run: Path) -> str:
+    """The SHA-256 digest of a run's file of weights, 64 hexadecimal digits."""
     with (run / WEIGHTS_FILE).open("rb") as weights:
-        return hashlib.file_digest(weights, "sha256").hexdigest()[:32]
+        return hashlib.file_digest(weights, "sha256").hexdigest()
+
+
+def weights_digest(run: Path) -> str:
+    """The first half of that digest."""
+    return weights_sha256(run)[:32]
 
 
 def read_trained_model(run: Path | str) -> TrainedModel:

@@ -1,4 +1,4 @@
-"""Where ``audit`` writes: checked before the work begins, so that an hour of it is not lost to a wrong name."""
+"""Where verbs write their record and page: checked before the work, so that an hour of it is not lost to a name."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Outputs:
             raise ConfigError(f"--json and --html are both {places['--json']}; give two names")
         return cls(places.get("--json"), places.get("--html"))
 
-    def write(self, record: Mapping[str, Any], *, page: Callable[[Path], object]) -> None:
+    def write(self, record: Mapping[str, Any], *, page: Callable[[Path], object] | None = None) -> None:
         """Writes what was asked for; where a file cannot be written, no new folder stays.
 
         Args:
             record: for the JSON file.
-            page: writes the HTML file.
+            page: writes the HTML file; None of a verb that has no page.
 
         Raises:
             CapacityError: a file cannot be written.
@@ -51,6 +51,6 @@ class Outputs:
         if self.json is not None:
             with no_new_parents_on_failure(self.json):
                 write_json(self.json, record)
-        if self.html is not None:
+        if self.html is not None and page is not None:
             with no_new_parents_on_failure(self.html):
                 page(self.html)

@@ -57,7 +57,7 @@ def test_8_bit_integers_say_what_they_change(run, store, exported, tmp_path):
     gaps = [compared[name]["attributes"]["sex"]["gaps"]["unfairness"]["value"] for name in ("float32", "int8")]
     assert compared["change"]["unfairness"]["sex"]["value"] == pytest.approx(gaps[1] - gaps[0])
     lines = export_lines(record)
-    assert [line.partition(":")[0].strip() for line in lines[3:]] == [
+    assert [line.partition(":")[0].strip() for line in lines[4:]] == [
         f"{figure}, {of}" for figure in ("accuracy", "U (sex)") for of in ("float32", "int8", "change")
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
@@ -104,8 +104,8 @@ def test_int8_is_refused_where_the_store_changed_or_has_no_validation_images(run
     table.to_parquet(other / "table.parquet")
     with pytest.raises(DataError, match="has no validation images, which --int8 needs"):
         export(copied, out=tmp_path / "a.onnx", int8=True)
-    kind, images = images_to_compare(Store.open(other), size_px=SIZE_PX)
-    assert (kind, images.shape) == ("training", (72, SIZE_PX, SIZE_PX, 3))
+    compared = images_to_compare(Store.open(other), size_px=SIZE_PX)
+    assert (compared.kind, compared.images.shape) == ("training", (72, SIZE_PX, SIZE_PX, 3))
 
 
 def test_an_unknown_format_names_the_near_one(run, tmp_path):

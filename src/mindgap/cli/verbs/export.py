@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from mindgap.cli.options import BootstrapOption, ForceFileOption, PermutationsOption
-from mindgap.cli.summary import gap, number, printable
+from mindgap.cli.summary import gap, number, printable, written_lines
+
+_MOST = 6
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,6 +26,7 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit integers, calibrated on training images, measured on validation ones.")
     ] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="File for the whole record.")] = None,
     bootstrap: BootstrapOption = 2000,
     permutations: PermutationsOption = 1000,
     force: ForceFileOption = False,
@@ -31,13 +34,14 @@ def export(
     """Write a run's network as a file that needs nothing beside it, and check that it agrees."""
     from mindgap.api import export as write
 
-    record = write(run, out=out, format=format, int8=int8, bootstrap=bootstrap, permutations=permutations, force=force)
-    for line in export_lines(record):
+    resamples = {"bootstrap": bootstrap, "permutations": permutations}
+    record = write(run, out=out, format=format, int8=int8, json=json, **resamples, force=force)
+    for line in [*export_lines(record), *written_lines(json=json, html=None)]:
         typer.echo(line)
 
 
 def export_lines(record: dict[str, Any]) -> list[str]:
-    """What was written, how far it agrees, and what 8-bit integers changed."""
+    """What was written, how far it agrees with the network and the run's record, and what 8-bit integers changed."""
     return [printable(line) for line in _lines(record)]
 
 
@@ -48,6 +52,8 @@ def _lines(record: dict[str, Any]) -> list[str]:
         f"{record['file']}: {record['bytes'] / 1e6:.1f} MB, uint8 images (n, {px}, {px}, 3) to {count} probabilities",
         f"float32 file against the network, {found['n']} {found['images']} images: {_agreement(found)}",
     ]
+    if record["recorded"]["reason"] is None:
+        lines.append(_recorded(record["recorded"]))
     if record["without_groups"] is not None:
         lines.append(
             f"it is the form of {record['without_groups']} that needs no image's group; what that costs is under "
@@ -58,21 +64,45 @@ def _lines(record: dict[str, Any]) -> list[str]:
         return lines
     lines.append(f"int8 against float32, {compared['n']} validation images: {_agreement(compared)}")
     audits, change = (compared["float32"], compared["int8"]), compared["change"]
+    attribute, left_out = record["attribute"], compared["left_out"].get(record["attribute"], [])
     for name in change.get("labels", {}):
         parts = [audit["labels"][name] for audit in audits]
-        lines += _label_lines(record["attribute"], parts, change["labels"][name], title=f"label {name}: ")
-    return lines if "labels" in change else lines + _label_lines(record["attribute"], audits, change)
+        lines += _label_lines(attribute, parts, change["labels"][name], left_out=left_out, title=f"label {name}: ")
+    return lines if "labels" in change else lines + _label_lines(attribute, audits, change, left_out=left_out)
+
+
+def _recorded(found: dict[str, Any]) -> str:
+    """What the file predicts otherwise than the run recorded."""
+    types = "" if found["types"] is None else f" in {found['types']}"
+    of = f"{found['n']} validation images"
+    of += "" if found["decisions"] == found["n"] else f", {found['decisions']} labels of them"
+    return (
+        f"the file against what the run recorded{types}, {of}: {found['otherwise']} predicted otherwise, accuracy "
+        f"{found['recorded']:.3f} recorded, {found['exported']:.3f} exported, change {_signed(found['change'])}"
+    )
 
 
 def _label_lines(
-    attribute: str, audits: Sequence[dict[str, Any]], change: dict[str, Any], *, title: str = ""
+    attribute: str,
+    audits: Sequence[dict[str, Any]],
+    change: dict[str, Any],
+    *,
+    left_out: Sequence[str],
+    title: str = "",
 ) -> list[str]:
     accuracies = [audit["overall"]["accuracy"] for audit in audits]
     lines = _change(f"{title}accuracy", accuracies, change["accuracy"], show=number)
     if any(attribute not in audit["attributes"] for audit in audits):
         return lines
     gaps = [audit["attributes"][attribute]["gaps"]["unfairness"] for audit in audits]
-    return lines + _change(f"{title}U ({attribute})", gaps, change["unfairness"][attribute], show=gap)
+    of = f"{attribute} without {_names(left_out)}" if left_out else attribute
+    return lines + _change(f"{title}U ({of})", gaps, change["unfairness"][attribute], show=gap)
+
+
+def _names(groups: Sequence[str]) -> str:
+    """The groups' names, of many the first."""
+    named = ", ".join(printable(name, most=40) for name in groups[:_MOST])
+    return named if len(groups) <= _MOST else f"{named} and {len(groups) - _MOST} more"
 
 
 def _change(title: str, figures: Sequence[Any], change: Any, *, show: Callable[[Any], str]) -> list[str]:
