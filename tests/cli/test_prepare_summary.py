@@ -5,8 +5,8 @@ from pathlib import Path
 from mindgap.cli.verbs.prepare import summary
 
 
-def group(name: str, n: int, *flags: str) -> dict:
-    return {"name": name, "n": n, "flags": list(flags)}
+def group(name: str, n: int, *flags: str, test: int = 0) -> dict:
+    return {"name": name, "n": n, "test": test, "flags": list(flags)}
 
 
 def attribute(*groups: dict, spec: str = "a", unknown: int = 0, out_of_range: int = 0) -> dict:
@@ -18,7 +18,8 @@ def lines(**changed: object) -> list[str]:
         "n": 100,
         "size_px": 64,
         "classes": ["a", "b"],
-        "attributes": {"sex": attribute(group("f", 50), group("m", 49), spec="sex", unknown=1)},
+        "attributes": {"sex": attribute(group("f", 50, test=30), group("m", 49, test=30), spec="sex", unknown=1)},
+        "split": {"counts": {"train": 20, "validation": 20, "test": 60}},
         "masks": None,
         "duplicates": {"pairs_across_splits": 0},
         "notes": [],
@@ -47,23 +48,46 @@ def test_what_may_leak_and_what_is_wrong_with_masks_is_said():
 
 def test_values_out_of_range_and_groups_without_a_test_image_are_named():
     age = attribute(
-        group("0-30", 60), group("30-60", 1, "single_image", "not_in_test"),
+        group("0-30", 60, test=30), group("30-60", 1, "single_image", "not_in_test"),
         spec="age:bands=0/30/60", unknown=39, out_of_range=5,
     )  # fmt: skip
     assert lines(attributes={"age": age})[1:] == [
         "  age: 0-30 60, 30-60 1; unknown 39, of which 5 are no number or out of range",
-        "  note: age=30-60 has 1 image: too few for its own figure",
         "  note: no test image of age=30-60",
     ]
 
 
+def test_a_group_is_small_by_its_test_images_as_gaps_are_read_on_them():
+    sex = attribute(group("d", 40, test=1), group("f", 190, test=29), group("m", 200, test=30), spec="sex")
+    assert lines(attributes={"sex": sex})[2:] == [
+        "  note: sex=d has 1 test image: too few for its own figure",
+        "  note: sex=f has 29 test images: too few for its own figure",
+    ]
+
+
+def test_without_a_test_split_a_group_is_small_by_all_its_images():
+    sex = attribute(group("f", 190), group("m", 20), spec="sex")
+    split = {"counts": {"train": 200, "validation": 10, "test": 0}}
+    assert lines(attributes={"sex": sex}, split=split)[2:] == [
+        "  note: sex=m has 20 images: too few for its own figure"
+    ]
+
+
+def test_a_group_whose_name_may_mean_a_missing_value_is_pointed_out_as_audit_does():
+    sex = attribute(group("N/A", 1, test=40), group("f", 190, test=40), group("unknown", 80, test=40), spec="sex")
+    assert lines(attributes={"sex": sex})[2:] == [
+        "  note: sex has a group 'N/A' of 1 row; if that word means a missing value, empty those cells",
+        "  note: sex has a group 'unknown' of 80 rows; if that word means a missing value, empty those cells",
+    ]
+
+
 def test_many_small_groups_take_one_line():
-    large = [group(str(n), 40, "not_in_test") for n in range(3)]
+    large = [group(str(n), 40, test=30) for n in range(3)]
     single = [group(str(n), 1, "not_in_test", "single_image") for n in range(3, 30)]
     age = attribute(*large, *single, spec="age")
     assert lines(attributes={"age": age})[1:] == [
         "  age: 0 40, 1 40, 2 40, 3 1, 4 1, 5 1, 6 1, 7 1, 8 1, 9 1, 10 1, 11 1 and 18 more; unknown 0",
-        "  note: 27 of 30 groups of age have under 30 images; cut numbers with age:bands=…",
-        "  note: no test image of age=0, 1, 2 and 27 more",
+        "  note: 27 of 30 groups of age have under 30 test images; cut numbers with age:bands=…",
+        "  note: no test image of age=3, 4, 5 and 24 more",
         "  note: one image only of age=3, 4, 5 and 24 more",
     ]

@@ -11,6 +11,7 @@ from typing import Any
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import ConfigError, near_names
 from mindgap.core.files import jsonable
+from mindgap.core.missing_words import missing_word_notes
 from mindgap.core.progress import progress
 from mindgap.core.small_group import SMALL_GROUP
 from mindgap.metrics.predictions import MultiLabelPredictions
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 _WORDS = {"interval": ("percentile", "bca"), "floor": ("within-class", "all-classes")}
 _MANY = 8
 """Groups that are numbers, each of few rows, from which on a column is taken for a quantity."""
-_MISSING_WORDS = frozenset({"unknown", "na", "n/a", "nan", "none", "null", "missing", "not available", "?", "-"})
 _DEFAULTS = {"bootstrap": 2000, "interval": "percentile", "floor": "within-class", "min_group": 1}
 
 
@@ -130,10 +130,8 @@ def _warn(audited: Audited) -> None:
     if isinstance(first, MultiLabelPredictions):
         first = first.by_label[first.label_names[0]]
     for name, groups in first.groups.items():
-        for group, n in zip(groups.names, groups.counts().tolist(), strict=True):
-            if group.strip().lower() in _MISSING_WORDS:
-                told = "%s has a group %r of %d rows; if that word means a missing value, empty those cells"
-                log.warning(told, name, group, n)
+        for told in missing_word_notes(name, zip(groups.names, groups.counts().tolist(), strict=True)):
+            log.warning("%s", told)
         if len(groups.names) >= _MANY and groups.counts().max() < SMALL_GROUP and all(map(_is_number, groups.names)):
             told = "all %d groups of %s, such as %s, have under %d rows; cut numbers into bands, as %s:bands=0/30/60"
             log.warning(told, len(groups.names), name, groups.names[0], SMALL_GROUP, name)

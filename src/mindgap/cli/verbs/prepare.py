@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mindgap.cli.options import ForceOption, OutOption, SeedOption, comma_list, finished_at, say_if_nothing_was_done
+from mindgap.core.missing_words import missing_word_notes
 from mindgap.core.small_group import SMALL_GROUP
 
 _LISTED, _NAMED = 12, 3
@@ -91,8 +92,9 @@ def prepare(
 def summary(out: Path, record: dict) -> list[str]:
     """Lines that say what the store holds, what was dropped, and what may leak from one split into another."""
     lines = [f"{out}: {record['n']} images of {record['size_px']} px, classes {', '.join(record['classes'])}"]
+    judged_on = "test" if record["split"]["counts"]["test"] else None
     for name, attribute in record["attributes"].items():
-        lines += _attribute_lines(name, attribute)
+        lines += _attribute_lines(name, attribute, judged_on)
     if record["masks"] is not None:
         masks = record["masks"]
         faults = ", ".join(f"{masks.get(key, 0)} {key}" for key in ("missing", "unreadable", "empty"))
@@ -107,21 +109,26 @@ def summary(out: Path, record: dict) -> list[str]:
     return lines
 
 
-def _attribute_lines(name: str, attribute: dict) -> list[str]:
+def _attribute_lines(name: str, attribute: dict, judged_on: str | None) -> list[str]:
+    """Lines of one attribute; its groups are judged by the images of a split, or by all where there is none."""
     groups = attribute["groups"]
     unknown = f"unknown {attribute['unknown']}"
     if attribute["out_of_range"]:
         unknown += f", of which {attribute['out_of_range']} are no number or out of range"
     counts = [f"{group['name']} {group['n']}" for group in groups]
     lines = [f"  {name}: {_few(counts, _LISTED)}; {unknown}"]
-    small = [group for group in groups if group["n"] < SMALL_GROUP]
+    lines += [f"  note: {told}" for told in missing_word_notes(name, ((group["name"], group["n"]) for group in groups))]
+    image = f"{judged_on} image" if judged_on else "image"
+    sizes = {group["name"]: group[judged_on or "n"] for group in groups}
+    small = {group: n for group, n in sizes.items() if n < SMALL_GROUP}
     if len(small) > _NAMED:
         cut = "; cut numbers with age:bands=…" if ":" not in attribute["spec"] else ""
-        lines.append(f"  note: {len(small)} of {len(groups)} groups of {name} have under {SMALL_GROUP} images{cut}")
+        lines.append(f"  note: {len(small)} of {len(groups)} groups of {name} have under {SMALL_GROUP} {image}s{cut}")
     else:
         lines += [
-            f"  note: {name}={group['name']} has {group['n']} image{'s'[: group['n'] - 1]}: too few for its own figure"
-            for group in small
+            f"  note: {name}={group} has {n} {image}{'s'[: n - 1]}: too few for its own figure"
+            for group, n in small.items()
+            if n  # without any, the next note says so
         ]
     absent = [group["name"] for group in groups if "not_in_test" in group["flags"]]
     if absent:
