@@ -67,6 +67,18 @@ def test_an_intersection_counts_a_row_out_of_range_once():
     assert result.out_of_range == 3
 
 
+def test_values_that_differ_by_outer_blanks_only_are_refused():
+    said = r"^attribute 'x': 'female' and 'female ' differ by blanks only; clean the column$"
+    for spec in ("x", "x*y"):
+        with pytest.raises(DataError, match=said):
+            grouped(spec, x=["male", "female ", "female", None], y=["a", "b", "a", "b"])
+
+
+def test_outer_blanks_that_collide_with_nothing_are_kept_and_numbers_are_cut_without_them():
+    assert grouped("x", x=["male", " female", "fe male", None]).groups.names == (" female", "fe male", "male")
+    assert named(grouped("age:bands=0/30/60", age=["10", "10 ", " 40"])) == ["0-30", "0-30", "30-60"]
+
+
 def test_two_groups_of_an_intersection_that_would_have_one_name_are_refused():
     said = (
         r"attribute 'u\*v': the groups \(u='a', v='b\*c'\) and \(u='a\*b', v='c'\) would both be named 'a\*b\*c'; "
@@ -120,6 +132,42 @@ def test_faulty_syntax_is_refused_in_one_line(text, said):
 def test_a_missing_column_is_refused_with_the_near_name():
     with pytest.raises(UnknownNameError, match="did you mean 'sex'"):
         grouped("sexx", sex=["f"])
+
+
+def test_a_header_with_outer_blanks_is_named_without_them():
+    result = grouped("Sex ", **{" Sex ": ["f", "m"], "Sexes": ["x", "y"]})
+    assert (result.groups.attribute, result.groups.names) == ("Sex", ("f", "m"))
+    assert grouped("Sex", **{"Sex ": ["f", "m"], "Sex": ["x", "y"]}).groups.names == ("x", "y")
+
+
+def test_a_colon_in_a_name_is_refused_with_what_to_do():
+    said = (
+        "^attribute 'Sex: at birth': no option ' at birth'; known: bands, quantiles; rename a column with a ':' in its "
+        "name$"
+    )
+    with pytest.raises(ConfigError, match=said):
+        parse_attributes("Sex: at birth")
+
+
+@pytest.mark.parametrize(
+    ("spec", "header", "said"),
+    [
+        ("Sex", "Sex, at birth", "rename the column 'Sex, at birth': with a ',' in its name it cannot be given here"),
+        ("Sex", "Sex: at birth", "rename the column 'Sex: at birth': with a ':' in its name it cannot be given here"),
+        ("Sex*age", "Sex*age", r"rename the column 'Sex\*age': with a '\*' in its name it cannot be given here"),
+        ("Sex at birth", "Sex, at birth", "rename the column 'Sex, at birth': with a ','"),
+    ],
+)
+def test_a_column_whose_name_cannot_be_written_is_to_be_renamed_and_never_advised(spec, header, said):
+    with pytest.raises(UnknownNameError, match=f"^no column .* for the attribute; {said}.*; known: id$") as error:
+        grouped(spec, **{header: ["f", "m"], "id": ["x", "y"]})
+    assert "did you mean" not in str(error.value)
+
+
+def test_of_two_columns_that_differ_by_blanks_none_is_taken_or_advised():
+    said = r"^no column 'Sex' .*; rename one of the columns ' Sex' and 'Sex ': they differ by blanks only; known: id$"
+    with pytest.raises(UnknownNameError, match=said):
+        grouped("Sex", **{"Sex ": ["f", "m"], " Sex": ["f", "m"], "id": ["x", "y"]})
 
 
 @pytest.mark.parametrize("spec", ["tone", "ita_degrees:quantiles=5", "sex*tone"])

@@ -38,6 +38,18 @@ def test_columns_of_the_source_can_be_cut_and_crossed(folder):
     assert found["sex*site"].groups.names[0] == "a*x"
 
 
+def test_a_kept_column_whose_header_has_outer_blanks_is_named_without_them(folder):
+    change(folder, lambda table: table.rename(columns={"meta_site": "meta_site "}))
+    assert store_attributes(Store.open(folder), "site ,sex*site")["site"].groups.names == ("x", "y", "z")
+
+
+def test_a_column_that_cannot_be_named_is_to_be_renamed(folder):
+    change(folder, lambda table: table.rename(columns={"meta_site": "meta_site, body"}))
+    said = r"no attribute 'site'; rename the column 'site, body': with a ',' .* given here; known: age, sex$"
+    with pytest.raises(UnknownNameError, match=said):
+        store_attributes(Store.open(folder), "site")
+
+
 def test_unknown_and_unmeasured_columns_are_refused_with_the_near_name(folder):
     store = Store.open(folder)
     with pytest.raises(UnknownNameError, match="did you mean 'site'"):

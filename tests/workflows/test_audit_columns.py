@@ -57,6 +57,26 @@ def test_without_ids_the_line_says_how_to_name_them(table: Path):
         audit(table, attributes="sex", **FEW)
 
 
+def test_a_header_with_outer_blanks_is_named_without_them(table: Path, tmp_path: Path):
+    own = {"id": "image", "label": "dx"}
+    plain = audit(table, attributes="sex,age:bands=0/50/60,sex*age", **own, **FEW)
+    pd.read_csv(table, sep=";").rename(columns={"sex": " sex", "age": "age "}).to_csv(table, sep=";", index=False)
+    record = audit(table, attributes="sex,age :bands=0/50/60,sex*age", **own, **FEW)
+    assert record == plain
+    frame = pd.read_csv(table, sep=";")
+    frame[["image", " sex", "age "]].to_csv(tmp_path / "m.csv", index=False)
+    frame.drop(columns=[" sex", "age ", "id"]).rename(columns={"dx": "label"}).to_csv(table, index=False)
+    joined = audit(table, attributes="sex,age:bands=0/50/60,sex*age", table=tmp_path / "m.csv", id="image", **FEW)
+    assert joined["attributes"] == plain["attributes"]
+
+
+def test_a_column_named_as_an_intersection_may_have_outer_blanks_too(table: Path):
+    frame = pd.read_csv(table, sep=";")
+    frame.assign(**{"a*b ": frame["sex"]}).to_csv(table, sep=";", index=False)
+    record = audit(table, attributes="a*b", id="image", label="dx", **FEW)
+    assert list(record["attributes"]["a*b"]["groups"]) == ["f", "m"]
+
+
 def test_numbers_as_groups_are_told_of_bands(table: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         audit(table, attributes="age", id="image", label="dx", **FEW)

@@ -103,6 +103,17 @@ def test_a_full_disk_leaves_nothing_half_written(table, small_disk, made):
          "FILE: attribute 'age' is missing in every row (239 values fit no group); "),
         ({}, {"attributes": "id*sex"}, "FILE: 'id' is no attribute"),
         ({"sex": "a"}, {}, "FILE: attribute 'sex' has one group only, 'a'; a gap needs two"),
+        ({"sex": ["f", "m", "f "] * 80}, {},
+         "FILE: attribute 'sex': 'f' and 'f ' differ by blanks only; clean the column"),
+        ({"at, birth": "a"}, {"attributes": "at, birth"},
+         ("FILE: no column 'at' for the attribute; rename the column 'at, birth': with a ',' in its name it cannot be "
+         "given here; known: age, id, label, patient, prob_bcc, prob_mel, prob_nv, sex; or join")),
+        ({"at: birth": "a"}, {"attributes": "at: birth"},
+         "attribute 'at: birth': no option ' birth'; known: bands, quantiles; rename a column with a ':' in its name"),
+        ({"Sex ": "a", " Sex": "a"}, {"attributes": "Sex "},
+         ("FILE: no column 'Sex' for the attribute; rename one of the columns ' Sex' and 'Sex ': they differ by blanks "
+         "only; did you mean 'sex'? known: age, id, ")),
+        ({"label ": "a"}, {"attributes": "label "}, "FILE: 'label' is no attribute but a column of the predictions; "),
         ({"sex": ""}, {}, "FILE: attribute 'sex' is missing in every row (every cell is empty); "),
         ({"sex": [f"g{k}" for k in range(240)]}, {}, "FILE: attribute 'sex' makes a group of each image, 240 groups "),
         ({}, {"cluster": "patients"}, "FILE: no column 'patients' for the clusters; did you mean 'patient'?"),
@@ -124,6 +135,13 @@ def test_where_a_table_was_joined_no_other_is_suggested(table, made):
     other = table({"id": made()["id"], "site": ["x", "y"] * 120}, name="m.csv")
     assert "metadata.csv" not in refusal(table(), attributes="tone", table=other)
     assert "metadata.csv" not in refusal(table(label=None), attributes="site", table=other)
+
+
+def test_values_of_a_joined_table_that_differ_by_blanks_only_are_one_line(table, made, tmp_path):
+    other = table({"id": made()["id"], "site": ["x", "y", "x "] * 80}, name="m.csv")
+    said = refusal(table(), attributes="site", table=other, json=tmp_path / "new" / "audit.json")
+    assert said == "FILE: attribute 'site': 'x' and 'x ' differ by blanks only; clean the column"
+    assert sorted(os.listdir(tmp_path)) == ["m.csv", "predictions.csv"]
 
 
 def test_too_many_groups_are_one_line(table, made):

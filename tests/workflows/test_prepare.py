@@ -60,6 +60,28 @@ def build(source, **options):
     return prepare(**plain | options)
 
 
+def test_a_header_with_outer_blanks_goes_by_its_name_without_them(source):
+    plain = build(source)
+    headers = {"sex": "sex ", "age": " age"}
+    write(source / "table.csv", {headers.get(name, name): cells for name, cells in columns().items()})
+    record = build(source, out=source / "blank")
+    assert record["attributes"] == plain["attributes"]
+    assert record["fingerprint"] == plain["fingerprint"]
+    pd.testing.assert_frame_equal(Store.open(source / "blank").table, Store.open(source / "store").table)
+
+
+def test_label_columns_with_outer_blanks_go_by_their_names_too(source):
+    write(source / "table.csv", columns(**{"wet ": ["0", "1"] * 30, "red": ["1", "0", "0"] * 20}))
+    assert build(source, label=None, labels="wet,red")["classes"] == ["wet", "red"]
+
+
+def test_outer_blanks_of_a_value_stay_where_no_other_is_like_it(source):
+    write(source / "table.csv", columns(sex=["f ", "m"] * 30, dx=[" mel", "nv", "nv"] * 20))
+    record = build(source, attributes="sex")
+    assert [group["name"] for group in record["attributes"]["sex"]["groups"]] == ["f ", "m"]
+    assert record["classes"] == [" mel", "nv"]
+
+
 def test_a_store_holds_what_the_contract_says(source):
     record = build(source)
     store = Store.open(source / "store")

@@ -20,9 +20,10 @@ def source(tmp_path):
         Image.fromarray(np.full((9, 9, 3), 10 * row, dtype=np.uint8)).save(tmp_path / "images" / f"{row}.png")
     with (tmp_path / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["image_id", "dx", "sex", "age", "same", "none", "label", "few"])
+        writer.writerow(["image_id", "dx", "sex", "age", "same", "none", "label", "few", "ragged", "at, birth"])
         for row in range(ROWS):
-            writer.writerow([row, "ab"[row % 2], "fm"[row // 2 % 2], row, "x", "", row % 2, "y" if row > 20 else ""])
+            words = [row, "ab"[row % 2], "fm"[row // 2 % 2], row, "x", "", row % 2, "y" if row > 20 else ""]
+            writer.writerow([*words, ["u", "v", "u "][row % 3], row % 2])
     return tmp_path
 
 
@@ -52,6 +53,10 @@ REFUSALS = [
     ({"attributes": "label"}, ConfigError, "needs this name itself"),
     ({"attributes": ""}, ConfigError, "empty name"),
     ({"label": "same"}, DataError, "one class only, 'x'"),
+    ({"attributes": "sex,ragged"}, DataError, "attribute 'ragged': 'u' and 'u ' differ by blanks only; clean the"),
+    ({"label": "ragged"}, DataError, "column 'ragged': 'u' and 'u ' differ by blanks only; clean the column"),
+    ({"attributes": "at, birth"}, UnknownNameError, "no column 'at' for the attribute; rename the column 'at, birth'"),
+    ({"label": None, "labels": "at, birth"}, UnknownNameError, "no column 'at'; rename the column 'at, birth'"),
     ({"label": None, "labels": "label,same"}, DataError, "label column 'same' holds 'x', never 0 or 1"),
     ({"label": None, "labels": "none"}, DataError, "no row left of 24 .unknown_label 24"),
     ({"attributes": "image_id"}, DataError, "'image_id' makes a group of each image, 24 groups such as '0'"),

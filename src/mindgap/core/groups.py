@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgap.core.errors import ShapeError
+from mindgap.core.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,3 +61,20 @@ class Groups:
     def take(self, rows: NDArray[np.int64]) -> Groups:
         """The groups of some rows, in that order; names and numbers stay."""
         return Groups(self.attribute, self.names, self.ids[rows])
+
+
+def refuse_alike_but_for_blanks(words: Iterable[str], *, column: str) -> None:
+    """Checks that no two values of a column would make two groups, or classes, of what a reader takes for one.
+
+    Args:
+        words: the different values, each once.
+        column: what an error message calls the column.
+
+    Raises:
+        DataError: two differ by outer blanks only.
+    """
+    bare: dict[str, str] = {}
+    for word in words:
+        other = bare.setdefault(word.strip(), word)
+        if other != word:
+            raise DataError(f"{column}: {other!r} and {word!r} differ by blanks only; clean the column")

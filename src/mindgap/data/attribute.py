@@ -18,7 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError, DataError, UnknownNameError, near_names
-from mindgap.core.groups import Groups
+from mindgap.core.groups import Groups, refuse_alike_but_for_blanks
+from mindgap.data.column_names import column_meant, columns_instead
 from mindgap.data.table import column_of, numbered
 
 MEASURED = dict.fromkeys(("tone", "ita_degrees"), "mindgap tone") | {"tone_quantile": "mindgap tone --quantiles 3"}
@@ -68,21 +69,24 @@ class Factor:
 
     def groups(self, columns: pd.DataFrame) -> Grouped:
         """Cuts the column; see ``AttributeSpec.groups``."""
-        if self.column not in columns.columns:
+        names = list(map(str, columns.columns))
+        column = column_meant(self.column, names)
+        if column is None:
             if self.column in MEASURED:
                 raise UnknownNameError(
                     f"no column {self.column!r}: it exists only after `{MEASURED[self.column]}`, which measures it in "
                     "a prepared store; leave it out of --attributes"
                 )
-            names = near_names(self.column, map(str, columns.columns))
-            raise UnknownNameError(f"no column {self.column!r} for the attribute; {names}")
-        values = column_of(columns, self.column)
+            instead = columns_instead(self.column, names)
+            raise UnknownNameError(f"no column {self.column!r} for the attribute; {instead}")
+        values = column_of(columns, column)
         if self.edges:
             return self._bands(values)
         return self._quantiles(values) if self.quantiles else self._categories(values)
 
     def _categories(self, values: pd.Series) -> Grouped:
         names = sorted(values.dropna().unique().tolist())
+        refuse_alike_but_for_blanks(map(str, names), column=f"attribute {self.column!r}")
         ids = numbered(values, names)
         return Grouped(Groups(self.column, tuple(names), ids), np.zeros(len(values), dtype=np.bool_))
 
@@ -139,7 +143,7 @@ class AttributeSpec:
 
         Raises:
             UnknownNameError: a column is not there.
-            DataError: two groups of an intersection would have one name.
+            DataError: two values differ by outer blanks only, or two groups of an intersection would have one name.
         """
         parts = [factor.groups(columns) for factor in self.factors]
         if len(parts) == 1:
@@ -214,7 +218,8 @@ def usable_groups(grouped: Grouped) -> Groups:
 
 
 def _parse_factor(text: str, item: str) -> Factor:
-    column, colon, option = text.partition(":")
+    header, colon, option = text.partition(":")
+    column = header.strip()
     key, _, value = option.partition("=")
     if not column:
         raise ConfigError(f"attribute {item!r} has an empty name; write it as sex*age")
@@ -226,7 +231,8 @@ def _parse_factor(text: str, item: str) -> Factor:
         if not value.isascii() or not value.isdigit() or int(value) < 2:
             raise ConfigError(f"attribute {item!r}: quantiles={value!r} is not a whole number of at least 2")
         return Factor(column, quantiles=int(value))
-    raise ConfigError(f"attribute {item!r}: no option {key!r}; {near_names(key, ['bands', 'quantiles'])}")
+    known = near_names(key, ["bands", "quantiles"])
+    raise ConfigError(f"attribute {item!r}: no option {key!r}; {known}; rename a column with a ':' in its name")
 
 
 def _parse_edges(value: str, item: str) -> tuple[str, ...]:

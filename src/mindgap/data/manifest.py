@@ -9,7 +9,8 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from mindgap.core.errors import ConfigError, DataError
+from mindgap.core.errors import ConfigError, DataError, UnknownNameError
+from mindgap.data.column_names import columns_instead
 from mindgap.data.table import column_of, require_column
 
 YES_NO: dict[str, str] = {"1": "1", "1.0": "1", "true": "1", "0": "0", "0.0": "0", "false": "0"}
@@ -112,9 +113,13 @@ def apply_words(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     table = table.copy()
     if manifest.one_hot:
         table = _fold_one_hot(table, manifest)
-    named = (manifest.id, manifest.label, *manifest.labels, manifest.cluster, manifest.split)
-    for column in (name for name in named if name is not None):
-        require_column(table, column, source="metadata")
+    for column in (manifest.id, manifest.label, manifest.cluster, manifest.split):
+        if column is not None:
+            require_column(table, column, source="metadata")
+    for column in manifest.labels:
+        if column not in table.columns:
+            instead = columns_instead(column, list(map(str, table.columns)), marks=",")
+            raise UnknownNameError(f"metadata: no column {column!r}; {instead}")
     for column in table.columns:
         words = dict(manifest.values.get(str(column), {}))
         if column != manifest.id:

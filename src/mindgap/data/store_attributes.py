@@ -10,6 +10,7 @@ import pandas as pd
 from mindgap.core.errors import DataError, UnknownNameError, near_names
 from mindgap.core.groups import Groups
 from mindgap.data.attribute import MEASURED, AttributeSpec, parse_attributes, usable_groups
+from mindgap.data.column_names import column_meant, nameable, to_rename
 from mindgap.data.image_store import Store
 from mindgap.data.table import column_of
 
@@ -71,13 +72,17 @@ def _cut(store: Store, spec: AttributeSpec) -> StoreAttribute:
 def _columns(store: Store, spec: AttributeSpec) -> Mapping[str, pd.Series]:
     """The columns that an attribute is cut from, by the names it uses."""
     found: dict[str, pd.Series] = {}
+    kept = [name.removeprefix("meta_") for name in map(str, store.table.columns) if name.startswith("meta_")]
     for factor in spec.factors:
         raw, plain = f"meta_{factor.column}", factor.column
         places = [raw, plain] if factor.edges or factor.quantiles else [plain, raw]
         there = [place for place in places if place in store.table.columns and place not in _OWN]
         if there:
-            found[factor.column] = column_of(store.table, there[0])
-        elif factor.column not in MEASURED:
-            known = [name.removeprefix("meta_") for name in map(str, store.table.columns) if name not in _OWN]
-            raise UnknownNameError(f"{store.path}: no attribute {factor.column!r}; {near_names(factor.column, known)}")
+            found[plain] = column_of(store.table, there[0])
+        elif (meant := column_meant(plain, kept)) is not None:
+            found[plain] = column_of(store.table, f"meta_{meant}")
+        elif plain not in MEASURED:
+            own = [name for name in map(str, store.table.columns) if name not in _OWN and not name.startswith("meta_")]
+            instead = to_rename(plain, kept) + near_names(plain, [*own, *nameable(kept)])
+            raise UnknownNameError(f"{store.path}: no attribute {plain!r}; {instead}")
     return found

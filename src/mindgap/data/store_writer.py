@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.files import atomic_path, jsonable, write_json
+from mindgap.core.groups import refuse_alike_but_for_blanks
 from mindgap.data.attribute import AttributeSpec, Grouped, usable_groups
 from mindgap.data.image_store import VERSION, AttributeInfo, GroupInfo
 from mindgap.data.manifest import Manifest, Rows, binary_labels
@@ -36,7 +37,7 @@ def read_labels(table: pd.DataFrame, manifest: Manifest) -> Labels:
     """Numbers the labels; classes are sorted by name.
 
     Raises:
-        DataError: there is one class only, or a label that is always the same.
+        DataError: there is one class only, a label that is always the same, or classes that differ by blanks only.
     """
     if manifest.labels:
         values = binary_labels(table, manifest.labels)
@@ -46,6 +47,7 @@ def read_labels(table: pd.DataFrame, manifest: Manifest) -> Labels:
         return Labels("multi-label", manifest.labels, values)
     column = column_of(table, manifest.label)
     names = sorted(set(column))
+    refuse_alike_but_for_blanks(names, column=f"column {manifest.label!r}")
     if len(names) < 2:
         raise DataError(f"column {manifest.label!r} holds one class only, {names[0]!r}; a classifier needs two")
     return Labels("single-label", tuple(names), numbered(column, names))
@@ -56,7 +58,7 @@ def read_attributes(table: pd.DataFrame, specs: Sequence[AttributeSpec]) -> dict
 
     Raises:
         ConfigError: an attribute's name is one the store's table needs itself.
-        DataError: an attribute has fewer than two groups.
+        DataError: an attribute has fewer than two groups, or values that differ by outer blanks only.
         UnknownNameError: a column is not there.
     """
     for spec in specs:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ import pyarrow.compute
 from numpy.typing import NDArray
 
 from mindgap.core.errors import DataError
-from mindgap.metrics.table_file import TableFile, open_table
+from mindgap.metrics.table_file import RenamedTable, TableFile, open_table
 from mindgap.metrics.text_table import Cells, TextTable, first_row, positions, repeated_word, require_column
 
 pc = cast("Any", pyarrow.compute)
@@ -37,6 +37,12 @@ class SideTable:
     names: tuple[str, ...]
     files: tuple[TableFile, ...]
     key: str
+
+    def renamed(self, names: Mapping[str, str]) -> SideTable:
+        """The same rows, some columns going by other names: its own name → the name it goes by."""
+        files = tuple(RenamedTable(file, names) for file in self.files)
+        mine = tuple(names.get(name, name) for name in self.names)
+        return replace(self, names=mine, files=files, key=names.get(self.key, self.key))
 
     def read(self, columns: Sequence[str]) -> TextTable:
         """The rows that have an id, the columns and the key being text.

@@ -9,6 +9,7 @@ from pathlib import Path
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.groups import Groups
 from mindgap.data.attribute import AttributeSpec, Factor, Grouped, parse_attributes, usable_groups
+from mindgap.data.column_names import MARKS, column_meant, nameable, to_rename
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
 from mindgap.metrics.predictions_table import decision_columns, read_columns, refuse_own_column, rows_of_split
 from mindgap.metrics.table_file import RenamedTable, TableFile, open_table
@@ -18,6 +19,8 @@ from mindgap.metrics.text_table import TextTable, listed, require_column
 
 _OWN = frozenset({"id", "label", "prediction", "cluster", "split"})
 _MOST_GROUPS = 1000
+_MARKS = MARKS.replace("*", "")
+"""What no name of a column can hold here; ``sex*age`` may be one, of an earlier run."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,18 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
     needed = dict.fromkeys(columns, "attribute")
     if not sides and not _has_labels(file):
         needed["label"] = "classes, and no label_<name>"
+    meant = {column: column_meant(column, names) or column for column in columns}
     for column, purpose in needed.items():
         try:
-            require_column(column, names, purpose=purpose, source=_sources(source, sides))
+            _require(meant.get(column, column), names, purpose=purpose, source=_sources(source, sides))
         except DataError as error:
             named = "; name it with --label COLUMN" if column == "label" and question.takes_tables else ""
             raise DataError(f"{error}{named}{_or_join(question, file)}") from None
     for column in columns:
         refuse_own_column(column, source)
+    renamed = {header: column for column, header in meant.items() if header != column}
+    if renamed:
+        file, sides = RenamedTable(file, renamed), [side.renamed(renamed) for side in sides]
     table, rows = _rows(question, file, sides, columns)
     grouped, left_out = _grouped(specs, table, asked=question.attributes is not None)
     groups = {name: one.groups.in_order((order or {}).get(name, ())) for name, one in grouped.items()}
@@ -155,6 +162,14 @@ def _or_join(question: Question, file: TableFile) -> str:
     return "; or join it with --table metadata.csv --id COLUMN" + ("" if _has_labels(file) else " --label COLUMN")
 
 
+def _require(column: str, names: tuple[str, ...], *, purpose: str, source: str) -> None:
+    """Checks that a column is there; where it is not, an attribute may only be another that can be written."""
+    if purpose == "attribute" and column not in names:
+        purpose = f"attribute; {to_rename(column, names, marks=_MARKS)}".removesuffix("; ")
+        names = nameable(names, marks=_MARKS)
+    require_column(column, names, purpose=purpose, source=source)
+
+
 def _all_names(file: TableFile, sides: Sequence[SideTable]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*filter(None, file.names), *(name for side in sides for name in side.names)]))
 
@@ -181,7 +196,7 @@ def _specs(question: Question, names: tuple[str, ...], *, file: TableFile) -> tu
             + (f"from: {found}" if found else f"but there is no column for it: add one{_or_join(question, file)}")
         )
     specs: dict[str, AttributeSpec] = {}
-    parsed = [item for item in items if item not in names or "*" not in item]
+    parsed = [item for item in items if "*" not in item or column_meant(item, names) is None]
     for spec in parse_attributes(parsed) if parsed else ():
         specs[spec.name] = spec
     for item in items:

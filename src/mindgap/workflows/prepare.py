@@ -16,6 +16,7 @@ from mindgap.core.processors import available_cores
 from mindgap.core.replacement import end_killed_replacement, put_in_place
 from mindgap.core.run import RunFolder
 from mindgap.data.attribute import Grouped
+from mindgap.data.column_names import with_names
 from mindgap.data.dataset import DATASETS
 from mindgap.data.decoder import DecoderDied
 from mindgap.data.duplicates import near_duplicates
@@ -183,7 +184,8 @@ def _read(request: PrepareRequest) -> tuple[PrepareRequest, pd.DataFrame, list[s
     if manifest.cluster and not request.asked_cluster and manifest.cluster not in table.columns:
         notes.append(f"no column {manifest.cluster!r}: every image is a cluster of its own")
         manifest = replace(manifest, cluster=None)
-    table = apply_words(table, manifest)
+    columns = [factor.column for spec in request.specs for factor in spec.factors]
+    table = apply_words(with_names(table, [*manifest.labels, *columns]), manifest)
     if signed := minus_one_labels(table, manifest):
         notes.append(f"labels written -1 and 1, with -1 read as 0: {', '.join(signed)}")
     return replace(request, manifest=manifest), table, notes
