@@ -70,3 +70,22 @@ def test_a_header_with_outer_blanks_can_be_named_and_both_verbs_tell_of_missing_
             assert run(call(verb, table, attributes, *more)) == 0
             captured = capsys.readouterr()
             assert told in captured.out + captured.err
+
+
+@pytest.mark.parametrize("verb", ["prepare", "audit"])
+def test_one_patient_in_two_spellings_cannot_be_in_two_splits(
+    verb: str, table: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(call(verb, table, "Sex", "--cluster", "ragged")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("column 'ragged': 'female' and 'female ' differ by blanks only; clean the column")
+    assert not (table.parent / "made").exists()
+    assert not (table.parent / "audit.json").exists()
+
+
+def test_decisions_of_classes_alike_but_for_blanks_are_refused(table: Path, capsys: pytest.CaptureFixture[str]):
+    decided = pd.read_csv(table)
+    decided.loc[0, "prediction"] += " "
+    decided.to_csv(table, index=False)
+    assert run(call("audit", table, "Sex")) == 2
+    assert "label and prediction: 'mel' and 'mel ' differ by blanks only" in capsys.readouterr().err

@@ -53,6 +53,17 @@ def read_labels(table: pd.DataFrame, manifest: Manifest) -> Labels:
     return Labels("single-label", tuple(names), numbered(column, names))
 
 
+def refuse_ragged_clusters(table: pd.DataFrame, manifest: Manifest) -> None:
+    """Checks that no patient or lesion is written in two ways, as it could then lie in two splits.
+
+    Raises:
+        DataError: two clusters differ by outer blanks only.
+    """
+    if manifest.cluster:
+        names = column_of(table, manifest.cluster).dropna().unique()
+        refuse_alike_but_for_blanks(map(str, names), column=f"column {manifest.cluster!r}")
+
+
 def read_attributes(table: pd.DataFrame, specs: Sequence[AttributeSpec]) -> dict[str, Grouped]:
     """Groups of every attribute.
 

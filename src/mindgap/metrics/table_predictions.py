@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgap.core.errors import DataError, near_names
-from mindgap.core.groups import Groups
+from mindgap.core.groups import Groups, refuse_alike_but_for_blanks
 from mindgap.metrics.predictions import (
     MultiLabelPredictions,
     Predictions,
@@ -61,6 +61,7 @@ def _clusters(table: TextTable, cluster: str | None) -> NDArray[np.int64] | None
     name = cluster or "cluster"
     table.require(name, purpose="clusters")
     codes, names = table.codes(name)
+    refuse_alike_but_for_blanks(names, column=f"column {name!r}")
     alone = codes < 0
     codes = codes.copy()
     codes[alone] = len(names) + np.arange(alone.sum())
@@ -93,6 +94,7 @@ def _classes(table: TextTable, labels: Cells, predicted: Cells | None) -> list[s
     if not classes:
         named = {*distinct(labels), *distinct(predicted)}
         classes = sorted(named - {"nan", "NaN"})  # a missing number, not a name
+        refuse_alike_but_for_blanks(classes, column="label and prediction")
     if len(classes) == 1:
         column = f"prob_{classes[0]}"
         other = f"; of two classes add the other's column too, 1 less {column}" if column in table.names else ""

@@ -31,6 +31,7 @@ from mindgap.data.store_writer import (
     attribute_info,
     read_attributes,
     read_labels,
+    refuse_ragged_clusters,
     split_info,
     store_table,
     write_store,
@@ -212,6 +213,7 @@ def _find_files(rows: Rows, request: PrepareRequest) -> tuple[Rows, Sources]:
 
 def _check_labels_and_groups(rows: Rows, request: PrepareRequest) -> None:
     """Refuses now what would be refused after decoding everything."""
+    refuse_ragged_clusters(rows.table, request.manifest)
     labels = read_labels(rows.table, request.manifest)
     attributes = read_attributes(rows.table, request.specs)
     if request.manifest.split:
