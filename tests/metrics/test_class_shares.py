@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import fairlearn.metrics as fl
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from mindgap.metrics.interval import (
 )
 from mindgap.metrics.metric import METRICS
 from mindgap.metrics.predictions import predictions_from_arrays
-from mindgap.metrics.share_spread import share_spread
+from mindgap.metrics.share_spread import Share, share_spread, shares_right
 
 
 def test_they_agree_with_fairlearn():
@@ -147,43 +149,73 @@ def test_clusters_of_several_rows_widen_it():
     assert found[1]["high"] - found[1]["low"] > 1.4 * (found[0]["high"] - found[0]["low"])
 
 
+def alone(value, rows):
+    """A share of rows, each its own cluster."""
+    return Share(
+        rows=rows, spread=rows * value * (1 - value), clusters=rows, right=round(value * rows),
+        wrong=round((1 - value) * rows),
+    )  # fmt: skip
+
+
+def test_the_clusters_of_a_group_differ_as_by_hand():
+    # group 0: clusters of 1 1 0 and 1; group 1: 0 0; a cluster in both groups counts in each
+    right, ids, clusters = [1, 1, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1]
+    rows = ClusteredRows.of(
+        np.ones(6, dtype=np.int64), np.array(right), np.array(ids), np.array(clusters), n_groups=3, n_classes=2
+    )
+    first, second, empty = shares_right(rows)
+    assert first == Share(rows=4, spread=pytest.approx(0.125), clusters=2, right=2, wrong=1)
+    assert second == Share(rows=2, spread=0.0, clusters=1, right=0, wrong=1)
+    assert empty == Share(rows=0, spread=0.0, clusters=0, right=0, wrong=0)
+    # as one: clusters of 2 in 3 and 1 in 3, p = .5
+    assert shares_right(rows, by_group=False) == (Share(rows=6, spread=0.5, clusters=2, right=2, wrong=2),)
+
+
 def test_a_share_with_few_rows_wrong_has_the_bounds_of_clopper_and_pearson_where_rows_are_their_own_clusters():
-    # replicates of the variance of five wrong rows in a hundred, which are then worth a hundred rows
-    moves = np.sqrt(0.95 * 0.05 / 100 * 99 / 100) * np.tile([-1.0, 1.0], 500)
-    bounds = rare_share_interval(0.95, 0.95 + moves, rows=100, clusters=100)
+    # 101 to 100 is k/(k - 1) of the variance, so that 95 of 100 are worth 99
+    bounds = rare_share_interval(0.95, alone(0.95, 100))
     expected = stats.binomtest(95, 100).proportion_ci(0.95, method="exact")
-    assert bounds == (pytest.approx(expected.low), pytest.approx(expected.high), None)
-    wrong = rare_share_interval(0.05, 0.05 + moves, rows=100, clusters=100)
-    assert wrong == (pytest.approx(1 - expected.high), pytest.approx(1 - expected.low), None)
+    assert bounds == (pytest.approx(expected.low, abs=0.001), pytest.approx(expected.high, abs=0.001), None)
+    wrong = rare_share_interval(0.05, alone(0.05, 100))
+    assert wrong == (pytest.approx(1 - expected.high, abs=0.001), pytest.approx(1 - expected.low, abs=0.001), None)
 
 
 def test_a_share_with_ten_rows_wrong_and_right_keeps_its_percentiles():
     for value, rare in ((0.89, False), (0.91, True), (0.11, False), (0.09, True)):
-        moves = np.sqrt(value * (1 - value) / 100 * 99 / 100) * np.tile([-1.0, 1.0], 500)
-        assert (rare_share_interval(value, value + moves, rows=100, clusters=100) is not None) == rare
+        assert (rare_share_interval(value, alone(value, 100)) is not None) == rare
     # twice the variance is half the rows, of which only seven are wrong
-    moves = np.sqrt(2 * 0.86 * 0.14 / 100 * 99 / 100) * np.tile([-1.0, 1.0], 500)
-    assert rare_share_interval(0.86, 0.86 + moves, rows=100, clusters=100) is not None
+    twice = replace(alone(0.86, 100), spread=2 * 100 * 0.86 * 0.14)
+    assert rare_share_interval(0.86, twice) is not None
 
 
-def test_a_share_that_is_undefined_in_many_replicates_has_none_of_these():
-    assert rare_share_interval(0.95, np.where(np.arange(100) < 11, np.nan, 0.95), rows=100, clusters=100) is None
+def test_one_wrong_row_does_not_say_that_rows_of_a_cluster_are_strangers():
+    # 20 clusters of 50 rows, all right: [.832, 1]. With one row wrong the rows would be worth 1,000, and the bounds
+    # [.994, 1]; the error of one cluster cannot tell that.
+    spread = 0.999**2 + 0.001**2 * 49
+    share = Share(rows=1000, spread=spread, clusters=20, right=20, wrong=1)
+    bounds = rare_share_interval(0.999, share)
+    assert bounds is not None
+    assert exact_interval(1.0, 20)[0] - 0.03 < bounds[0] < exact_interval(1.0, 20)[0]
+    many = rare_share_interval(0.995, replace(share, wrong=5, spread=5.0))
+    assert many is not None
+    assert many[0] > 0.98
 
 
-def test_an_accuracy_near_one_in_clusters_is_held_where_percentiles_do_not_hold_it():
-    generator, truth, k, samples = np.random.default_rng(0), 0.99, 100, 200
+@pytest.mark.parametrize(("most", "k", "truth"), [(6, 100, 0.99), (6, 30, 0.95), (50, 20, 0.95)])
+def test_an_accuracy_near_one_in_clusters_is_held_where_percentiles_do_not_hold_it(most, k, truth):
+    generator, samples = np.random.default_rng(0), 200
     held = np.zeros(2)
     for _ in range(samples):
-        rows = generator.integers(1, 7, k)
+        rows = generator.integers(1, 7, k) if most == 6 else np.full(k, most)
         hits = generator.binomial(rows, generator.beta(truth * 7 / 3, (1 - truth) * 7 / 3, k))  # correlation .3
-        value, drawn = hits.sum() / rows.sum(), generator.multinomial(k, np.full(k, 1 / k), 400)
+        value, drawn = float(hits.sum() / rows.sum()), generator.multinomial(k, np.full(k, 1 / k), 400)
         if value == 1:
             held += exact_interval(1.0, k)[0] <= truth
             continue
-        replicates = (drawn @ hits) / (drawn @ rows)
-        rare = rare_share_interval(float(value), replicates, rows=int(rows.sum()), clusters=k)
-        for at, bounds in enumerate((rare, percentile_interval(float(value), replicates))):
-            assert bounds is not None
+        spread = float(((hits - value * rows) ** 2).sum())
+        share = Share(int(rows.sum()), spread, k, int((hits > 0).sum()), int((hits < rows).sum()))
+        percentile = percentile_interval(value, (drawn @ hits) / (drawn @ rows))
+        for at, bounds in enumerate((rare_share_interval(value, share) or percentile, percentile)):
             held[at] += bounds[0] <= truth <= bounds[1]
-    assert held[0] >= 0.95 * samples
-    assert held[1] <= 0.92 * samples
+    assert held[0] >= 0.92 * samples
+    assert held[1] <= 0.90 * samples

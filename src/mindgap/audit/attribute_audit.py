@@ -17,7 +17,7 @@ from mindgap.metrics.interval import no_bounds, undefined_note
 from mindgap.metrics.metric import AbstractClassRate, class_rates, gap_metrics, group_metrics
 from mindgap.metrics.predictions import Predictions
 from mindgap.metrics.resampling import Resampling
-from mindgap.metrics.share_spread import share_spread
+from mindgap.metrics.share_spread import Share, share_spread, shares_right
 
 
 def attribute_resampling(predictions: Predictions, groups: Groups, *, smallest: int) -> Resampling:
@@ -50,13 +50,19 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
     compared, reference = observed.keep(present), resampling.reference.keep(present)
     clusters = CellClusters.of(resampling.rows, groups=observed.counts.groups, classes=resampling.classes)
     gaps = GapRecords(compared, reference, measured, clusters.keep(present))
+    shares = shares_right(resampling.rows)
     return {
         "n": int(observed.counts.sizes.sum()),
         "unknown": int((~groups.known).sum()),
         "left_out": [name for name, n in _sizes(resampling).items() if 0 < n < resampling.smallest],
         "groups": {
             name: group_record(
-                resampling, g, measured, clusters=int(clusters.by_group[g]), by_class=clusters.by_class[g]
+                resampling,
+                g,
+                measured,
+                share=shares[g],
+                clusters=int(clusters.by_group[g]),
+                by_class=clusters.by_class[g],
             )
             for g, name in enumerate(groups.names)
         },
@@ -67,7 +73,7 @@ def audit_attribute(predictions: Predictions, groups: Groups, options: AuditOpti
 
 
 def group_record(
-    resampling: Resampling, index: int, measured: Measured, *, clusters: int, by_class: Integers
+    resampling: Resampling, index: int, measured: Measured, *, share: Share, clusters: int, by_class: Integers
 ) -> Record:
     """The figures of one group: n, one V per group figure, flags; ``by_class`` (C,) are the clusters of each class."""
     observed, reference = resampling.observed, resampling.reference
@@ -82,7 +88,7 @@ def group_record(
             reference=float(metric.of_groups(reference)[index]),
             replicates=column(measured.resampled["group", metric.name], index),
             jackknife=_optional_column(measured.jackknife.get(("group", metric.name)), index),
-            rows=size,
+            share=share,
             clusters=clusters,
             rarest=rarest_class(counts.classes, by_class),
             who=f"group {counts.groups[index]!r}",

@@ -21,6 +21,7 @@ from mindgap.metrics.metric import group_metrics
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
 from mindgap.metrics.pseudo_clusters import clusters_by_cell
 from mindgap.metrics.resampling import Resampling
+from mindgap.metrics.share_spread import shares_right
 
 MANY_ROWS = 20_000
 SCHEMA = 1
@@ -72,7 +73,13 @@ def audit_predictions(
 
 
 def checked_options(
-    bootstrap: int, permutations: int, *, seed: int, interval: str, floor: str, min_group: int
+    bootstrap: int,
+    permutations: int,
+    *,
+    seed: int = 0,
+    interval: str = "percentile",
+    floor: str = "within-class",
+    min_group: int = 1,
 ) -> AuditOptions:
     """The options of an audit.
 
@@ -148,6 +155,7 @@ def _overall(by_label: Mapping[str, Predictions], options: AuditOptions) -> Reco
     observed, reference = resampling.observed, resampling.reference
     by_class = np.concatenate(list(clusters_by_cell(resampling.rows)))
     n = next(iter(by_label.values())).n
+    (share,) = shares_right(resampling.rows, by_group=False)
     record: Record = {}
     for metric in group_metrics(resampling.classes):
         of_labels = metric.of_groups(observed)
@@ -158,7 +166,7 @@ def _overall(by_label: Mapping[str, Predictions], options: AuditOptions) -> Reco
             reference=float(metric.of_groups(reference).mean()),
             replicates=_mean(measured.resampled["group", metric.name]),
             jackknife=_mean(measured.jackknife["group", metric.name]) if measured.jackknife else None,
-            rows=len(resampling.rows.labels),
+            share=share,
             clusters=resampling.rows.n_clusters,
             rarest=rarest_class(cells, by_class),
             who="the sample",

@@ -12,6 +12,7 @@ from mindgap.audit.measured import Measured
 from mindgap.audit.paired_measures import Values, View
 from mindgap.audit.record import Record, rate_bounds, value_record
 from mindgap.metrics.pseudo_clusters import clusters_by_cell
+from mindgap.metrics.share_spread import shares_right
 
 OVERALL = ("accuracy",)
 GAPS = ("worst_group_accuracy", "unfairness", "unfairness_standardized", "equalized_odds_abs_mean", "abroca")
@@ -55,7 +56,7 @@ def _rates(view: View, model: int, replicates: Sequence[Values], name: str) -> l
             value,
             reference=reference,
             replicates=moved[:, 0] if moved.ndim == 2 else moved,
-            rows=len(sample.rows.labels),
+            share=shares_right(sample.rows, by_group=False)[0],
             clusters=sample.rows.n_clusters,
             rarest=rarest_class(sample.classes, clusters_by_cell(sample.rows)[0]),
             who="the sample",

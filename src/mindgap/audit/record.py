@@ -11,6 +11,7 @@ from mindgap.metrics.counts import Floats
 from mindgap.metrics.interval import MIN_CLUSTERS, Bounds, exact_interval, interval, no_bounds, rare_share_interval
 from mindgap.metrics.metric import AbstractGroupFigure, AbstractGroupMetric, AbstractMetric
 from mindgap.metrics.noise_floor import noise_floor
+from mindgap.metrics.share_spread import Share
 
 Record = dict[str, Any]
 
@@ -38,7 +39,7 @@ def rate_bounds(
     *,
     reference: float,
     replicates: Floats,
-    rows: int,
+    share: Share,
     clusters: int,
     rarest: tuple[str, int],
     who: str,
@@ -54,8 +55,8 @@ def rate_bounds(
         value: the observed value, NaN if undefined.
         reference: the same measured as the replicates are, from which it may differ by the binning of scores.
         replicates: float64 (R,), its bootstrap replicates, or their distances.
-        rows: that it is a figure of.
-        clusters: among them.
+        share: of the rows, that is right.
+        clusters: among the rows.
         rarest: the class with fewest clusters among them, and how many; what a mean over classes rests on.
         who: what a reason calls the rows.
         jackknife: float64 (m,), values without a block of clusters each, for a BCa interval.
@@ -76,7 +77,7 @@ def rate_bounds(
     if value in {0.0, 1.0} and isinstance(metric, AbstractGroupMetric):
         return exact_interval(value, rarest[1] if metric.averages_classes else clusters)
     if metric.is_share and jackknife is None and bounds[2] is None:
-        return rare_share_interval(value, replicates, rows=rows, clusters=clusters) or bounds
+        return rare_share_interval(value, share) or bounds
     return bounds
 
 

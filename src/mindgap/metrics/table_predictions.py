@@ -61,7 +61,6 @@ def _clusters(table: TextTable, cluster: str | None) -> NDArray[np.int64] | None
     name = cluster or "cluster"
     table.require(name, purpose="clusters")
     codes, names = table.codes(name)
-    refuse_alike_but_for_blanks(names, column=f"column {name!r}")
     alone = codes < 0
     codes = codes.copy()
     codes[alone] = len(names) + np.arange(alone.sum())
