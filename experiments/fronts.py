@@ -80,6 +80,8 @@ def check_rows(rows: list[dict[str, str]], asked: dict[str, str], table: Path) -
         ConfigError: a row is of another attribute or store, or with blended tones where these are without.
     """
     for row in rows:
+        if not set(OF_NETWORK) <= set(row):
+            raise ConfigError(f"{table}: its rows are of an earlier version of this script; take another --name")
         if odd := [key for key, value in asked.items() if row[key] != value]:
             raise ConfigError(
                 f"{table}: its rows are of {odd[0]}={row[odd[0]]}, not {asked[odd[0]]}; take another --name"

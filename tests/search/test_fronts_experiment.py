@@ -113,10 +113,14 @@ def test_a_search_has_the_budget_of_the_rivals(arms):
 
 def test_rows_of_another_question_are_refused(fronts, tmp_path):
     asked = {"attribute": "age", "blend": "False", "fingerprint": "f"}
-    fronts.check_rows([asked], asked, tmp_path)
+    whole = asked | dict.fromkeys(fronts.OF_NETWORK, "1")
+    fronts.check_rows([whole], asked, tmp_path)
     for key in asked:
         with pytest.raises(fronts.ConfigError, match=f"its rows are of {key}=other"):
-            fronts.check_rows([asked | {key: "other"}], asked, tmp_path)
+            fronts.check_rows([whole | {key: "other"}], asked, tmp_path)
+    del whole["test_unfairness_noise_p95"]
+    with pytest.raises(fronts.ConfigError, match="of an earlier version of this script"):
+        fronts.check_rows([whole], asked, tmp_path)
 
 
 @pytest.mark.slow
