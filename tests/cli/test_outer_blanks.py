@@ -89,3 +89,8 @@ def test_decisions_of_classes_alike_but_for_blanks_are_refused(table: Path, caps
     decided.to_csv(table, index=False)
     assert run(call("audit", table, "Sex")) == 2
     assert "label and prediction: 'mel' and 'mel ' differ by blanks only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["prepare", "audit"])
+def test_a_cluster_column_with_an_outer_blank_may_be_an_attribute_too(verb: str, table: Path):
+    assert run(call(verb, table, "Sex", "--cluster", "Sex ")) == 0

@@ -82,9 +82,18 @@ def test_u_without_small_groups_is_that_without_their_rows():
     assert found["accuracy"]["n"] == 9
 
 
-def test_a_group_without_an_image_has_no_change_of_u():
-    before, after = drawn()
-    rows = np.flatnonzero(before.groups["sex"].ids == 0)
-    found = paired_changes(before.take(rows), after.take(rows), replicates=100)["unfairness"]["sex"]
+def test_a_group_without_an_image_is_left_out_and_one_group_has_no_change_of_u():
+    """Of groups b and c there are images, of a none: the change is that of b and c, as their U's are."""
+    labels, groups = [0] * 8, [1] * 4 + [2] * 4
+    before, after = (
+        predictions_from_arrays(
+            labels, classes=("x", "y"), predicted=chosen,
+            groups={"sex": Groups("sex", ("a", "b", "c"), np.array(groups))},
+        )
+        for chosen in ([0, 0, 1, 1, 0, 0, 0, 0], [0] * 8)
+    )  # fmt: skip
+    assert paired_changes(before, after, replicates=100)["unfairness"]["sex"]["value"] == pytest.approx(-0.5)
+    first = np.arange(4)
+    found = paired_changes(before.take(first), after.take(first), replicates=100)["unfairness"]["sex"]
     assert found["value"] is None
-    assert found["reason"] == "a group has no image"
+    assert found["reason"] == "fewer than two groups have images"

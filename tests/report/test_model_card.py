@@ -11,6 +11,7 @@ from mindgap.api import report, train
 from mindgap.core.files import read_json
 from mindgap.report.estimate import percent
 from mindgap.report.findings import findings
+from mindgap.report.leading import shares_of_batches
 from mindgap.report.model_card import model_card, not_tested, plain
 from mindgap.report.run_files import RunFiles, read_run
 from mindgap.testing.tiny_store import write_tiny_store
@@ -120,3 +121,15 @@ def test_it_says_what_the_page_says_and_that_p_is_not_adjusted(run: Path) -> Non
     audit = read.metrics["test"] | {"overall": read.metrics["test"]["overall"] | {"balanced_accuracy": useless}}
     worse = model_card(replace(read, metrics=read.metrics | {"test": audit}))
     assert "- **Caution**: It is not shown to be better than naming one class for everyone" in worse
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_batches_that_a_mitigation_chose_are_not_called_natural(run: Path, tmp_path: Path, folds: int | None) -> None:
+    options = {"network": run.parent / "small.json", "epochs": 1, "bootstrap": 0, "permutations": 0}
+    train(run.parent / "store", out=tmp_path / "run", mitigation="resample", folds=folds, **options)
+    read = read_run(tmp_path / "run")
+    assert shares_of_batches(read) == {"a": 0.5, "b": 0.5}
+    assert "Batches followed the natural shares" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert shares_of_batches(read_run(run)) is None
+    tuned = replace(read, metrics=read.metrics | {"training": {}}, provenance={"trained_with": {"ratios": "uniform"}})
+    assert shares_of_batches(tuned) == {"a": 0.5, "b": 0.5}

@@ -38,7 +38,8 @@ def paired_changes(
         min_group_of: attribute → rows under which a group is left out of U, and its rows out of A in it.
 
     Returns:
-        ``accuracy`` and ``unfairness``: attribute → V, a value with its interval; None where a group has no image.
+        ``accuracy`` and ``unfairness``: attribute → V, a value with its interval; a group without an
+        image is in none, and the value is None where fewer than two groups have images.
     """
     states = 2 * (before.predicted != before.labels) + (after.predicted != after.labels)
     everyone = Groups("everyone", ("everyone",), np.zeros(before.n, dtype=np.int64))
@@ -46,7 +47,7 @@ def paired_changes(
     return {
         "accuracy": _change(states, everyone, before.clusters, replicates, of=_accuracy),
         "unfairness": {
-            name: _change(states, _compared(groups, smallest.get(name, 0)), before.clusters, replicates, of=_unfairness)
+            name: _change(states, _compared(groups, smallest.get(name, 1)), before.clusters, replicates, of=_unfairness)
             for name, groups in before.groups.items()
         },
     }
@@ -69,7 +70,7 @@ def _change(states: Integers, groups: Groups, clusters: Integers, replicates: in
     value = float(_difference(counts.reshape(1, *rows.shape), of)[0])
     moved = bool(np.isin(states[known], (1, 2)).any())
     bounds = _bounds(value, rows, replicates, of) if moved else no_bounds(_UNCHANGED)
-    return value_record(value, bounds, n=int(known.sum()), reason="a group has no image")
+    return value_record(value, bounds, n=int(known.sum()), reason="fewer than two groups have images")
 
 
 def _bounds(value: float, rows: ClusteredRows, replicates: int, of: Figure) -> Bounds:
@@ -91,5 +92,7 @@ def _accuracy(right: Floats, sizes: Floats) -> Floats:
 
 
 def _unfairness(right: Floats, sizes: Floats) -> Floats:
+    if right.shape[-1] < 2:
+        return np.full(right.shape[:-1], np.nan)
     overall = _accuracy(right, sizes)
     return np.abs(divide(right, sizes) - overall[..., None]).sum(axis=-1)

@@ -30,8 +30,12 @@ def training_counts(run: RunFiles) -> dict[str, int]:
 
 
 def shares_of_batches(run: RunFiles) -> dict[str, float] | None:
-    """Share of a batch by group; None where batches were natural."""
+    """Share of a batch by group; None where batches were natural.
+
+    Of a pruned or tuned network they are those that it was trained with, as far as its settings say.
+    """
     told = run.chosen.get("ratios") or (run.metrics.get("training") or {}).get("ratios")
+    told = told or (run.provenance.get("trained_with") or {}).get("ratios")
     return batch_shares(told, training_counts(run))
 
 

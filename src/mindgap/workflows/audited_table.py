@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mindgap.core.errors import ConfigError, DataError
-from mindgap.core.groups import Groups
+from mindgap.core.groups import Groups, refuse_alike_but_for_blanks
 from mindgap.data.attribute import AttributeSpec, Factor, Grouped, parse_attributes, usable_groups
 from mindgap.data.column_names import MARKS, column_meant, nameable, to_rename
 from mindgap.metrics.predictions import MultiLabelPredictions, Predictions
@@ -105,10 +105,13 @@ def read_audited(question: Question, *, order: Mapping[str, Sequence[str]] | Non
     renamed = {header: column for column, header in meant.items() if header != column}
     if renamed:
         file, sides = RenamedTable(file, renamed), [side.renamed(renamed) for side in sides]
+        question = replace(question, cluster=renamed.get(question.cluster or "", question.cluster))
     table, rows = _rows(question, file, sides, columns)
     grouped, left_out = _grouped(specs, table, asked=question.attributes is not None)
     groups = {name: one.groups.in_order((order or {}).get(name, ())) for name, one in grouped.items()}
     cluster = question.cluster or ("cluster" if "cluster" in table.names else None)
+    if cluster in table.names:
+        refuse_alike_but_for_blanks(table.codes(cluster)[1], column=f"column {cluster!r}")
     return Audited(
         predictions=predictions_from_table(table, groups=groups, cluster=cluster),
         rows=rows,

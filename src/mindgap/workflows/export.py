@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from mindgap.audit.model_audit import checked_options
 from mindgap.core.errors import ConfigError, DataError
 from mindgap.core.files import atomic_path, jsonable, no_new_parents_on_failure
 from mindgap.core.out_file import check_out_file
@@ -64,6 +65,7 @@ def export(
     """
     exporter = EXPORTERS.get(format)()
     exporter.check()
+    checked_options(bootstrap, permutations)
     target = check_out_file(out, suffixes=(exporter.suffix,), force=force, inputs=(Path(run),))
     model = read_trained_model(run)
     outputs = _outputs(json, target, model)

@@ -186,7 +186,11 @@ def _read(request: PrepareRequest) -> tuple[PrepareRequest, pd.DataFrame, list[s
         notes.append(f"no column {manifest.cluster!r}: every image is a cluster of its own")
         manifest = replace(manifest, cluster=None)
     columns = [factor.column for spec in request.specs for factor in spec.factors]
-    table = apply_words(with_names(table, [*manifest.labels, *columns]), manifest)
+    renamed = with_names(table, [*manifest.labels, *columns])
+    if manifest.cluster and manifest.cluster not in renamed.columns and manifest.cluster in table.columns:
+        # it is an attribute too
+        manifest = replace(manifest, cluster=manifest.cluster.strip())
+    table = apply_words(renamed, manifest)
     if signed := minus_one_labels(table, manifest):
         notes.append(f"labels written -1 and 1, with -1 read as 0: {', '.join(signed)}")
     return replace(request, manifest=manifest), table, notes

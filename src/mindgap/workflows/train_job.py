@@ -34,7 +34,13 @@ from mindgap.train.freezing import check_freeze
 from mindgap.train.kept_mitigation import keep_mitigation
 from mindgap.train.loop import EpochRecord, TrainingRun, TrainResult, TrainSettings, train_network
 from mindgap.train.loss import make_loss
-from mindgap.train.mitigation import AttributeFacts, TrainingFacts, make_mitigation, refuse_several_attributes
+from mindgap.train.mitigation import (
+    AbstractMitigation,
+    AttributeFacts,
+    TrainingFacts,
+    make_mitigation,
+    refuse_several_attributes,
+)
 from mindgap.train.own_figure import figure_records
 from mindgap.train.store_predictions import to_predictions
 
@@ -249,10 +255,13 @@ class TrainJob:
         latency = measure_latency_ms(network, self.architecture.input_px)
         return {"params": cost.params, "macs": cost.macs, "latency_ms": latency}
 
-    def training(self, *, image_passes: int, seconds: float, figures: Records) -> dict[str, Any]:
-        """What training took, with what, and what the mitigation measured itself."""
+    def training(
+        self, *, image_passes: int, seconds: float, figures: Records, mitigation: AbstractMitigation | None = None
+    ) -> dict[str, Any]:
+        """What training took, with what, and what the mitigation measured itself, which may have chosen the batches."""
         settings, groups = self.settings, self.groups.take(self.store.rows("train"))
-        ratios = batch_ratios(settings.ratios, groups)
+        wished = None if mitigation is None else mitigation.batches(groups).ratios
+        ratios = batch_ratios(settings.ratios, groups) if wished is None else wished
         return {
             "image_passes": image_passes,
             "seconds": seconds,

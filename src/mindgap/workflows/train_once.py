@@ -39,7 +39,10 @@ def train_once(job: TrainJob, folder: Path) -> dict[str, Any]:
     write_predictions(folder / "predictions.parquet", to_predictions(store, rows, chances), split=splits.tolist())
     audits = {split: job.audit(part, chances[splits == split]) for split, part in parts.items()}
     training = job.training(
-        image_passes=result.image_passes, seconds=result.seconds, figures=mitigation_figures(result)
+        image_passes=result.image_passes,
+        seconds=result.seconds,
+        figures=mitigation_figures(result),
+        mitigation=result.mitigation,
     )
     metrics = audits | {"cost": job.cost(), "training": training}
     if (alone := job.probabilities_without_groups(result, rows)) is not None:
@@ -77,7 +80,7 @@ def train_folds(job: TrainJob, folder: Path, number: Rows) -> dict[str, Any]:
         image_passes=sum(record["training"]["image_passes"] for record in records),
         seconds=sum(record["training"]["seconds"] for record in records),
         figures=[figure | {"fold": fold} for fold, record in enumerate(records, 1) for figure in _figures(record)],
-    )
+    ) | {"ratios": records[0]["training"].get("ratios")}
     metrics = {"validation": None, "test": job.audit(rows, chances), "cost": job.cost(), "training": training}
     if not np.isnan(alone).any():
         metrics["without_groups"] = {"validation": None, "test": job.audit(rows, alone)}
@@ -101,7 +104,10 @@ def _fold(job: TrainJob, folder: Path, log: EpochLog, bar: Progress, *, held_out
             with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
                 np.save(file, found)
     training = job.training(
-        image_passes=result.image_passes, seconds=result.seconds, figures=mitigation_figures(result)
+        image_passes=result.image_passes,
+        seconds=result.seconds,
+        figures=mitigation_figures(result),
+        mitigation=result.mitigation,
     ) | {"modes": list(result.modes)}
     record = jsonable({"test": job.audit(held_out, chances), "training": training})
     write_json(folder / "metrics.json", record)

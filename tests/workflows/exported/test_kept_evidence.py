@@ -77,3 +77,9 @@ def test_a_place_for_the_record_that_will_not_do_is_refused_before_the_work(run,
         with pytest.raises(kind, match=message):
             export(copied, out=tmp_path / "a.onnx", json=place)
         assert not (tmp_path / "a.onnx").exists()
+
+
+def test_resamples_that_cannot_be_are_refused_before_there_is_a_file(run, tmp_path):
+    with pytest.raises(ConfigError, match="bootstrap=-5: give 0 or more"):
+        export(run, out=tmp_path / "a.onnx", bootstrap=-5)
+    assert not list(tmp_path.iterdir())
