@@ -14,11 +14,11 @@ table has both.
 In every arm the candidates that no other beats in accuracy and U on validation are its front; of these alone the test
 figures are used. What pruning or heads add is beside it, as validation chose it. ``--table`` prints the hypervolume of
 the test figures, the share of the box between the reference (accuracy of the commonest class, 1.1 times the largest U
-in the table) and accuracy 1, U 0; differences are paired by seed; intervals are Student's t over seeds. The last
-columns are of one network per seed: the one of the front with the least U on validation among those that beat the
-commonest class there, with the interval of the test images beside its U and, after the stroke, the adverse 95 % point
-of the noise floor, all means over seeds. Finished arms are rows of ``results/fronts_NAME.csv``; the same command goes
-on.
+in the table) and accuracy 1, U 0; differences are paired by seed; intervals are Student's t over seeds, and p, of the
+same, is Holm's over the arms of a column. The last columns are of one network per seed: the one of the front with the
+least U on validation among those that beat the commonest class there, with the interval of the test images beside its
+U and, after the stroke, the adverse 95 % point of the noise floor, all means over seeds. Finished arms are rows of
+``results/fronts_NAME.csv``; the same command goes on.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ import argparse
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from csv_rows import append_rows, read_rows
 from front_arms import EVERYTHING, FIRST, Arms, Candidate, Spent
+from scipy import stats
 
 from mindgap.audit.method_figures import difference_over_seeds, figure_over_seeds
 from mindgap.audit.model_audit import audit_predictions
 from mindgap.core.errors import ConfigError, near_names
 from mindgap.data.image_store import Store
+from mindgap.metrics.holm import holm
 from mindgap.metrics.hypervolume import hypervolume
 from mindgap.metrics.pareto import non_dominated
 from mindgap.space.architecture import ARCHITECTURE_FILE, read_architecture
@@ -162,6 +164,7 @@ def show(rows: list[dict[str, str]], floors: dict[str, float]) -> None:
     """The arms as a Markdown table."""
     reference = (floors["test"], 1.1 * max(float(row["test_unfairness"] or 0) for row in rows))
     found = volumes(rows, reference)
+    apart = [differences(found, other) for other in (FIRST, EVERYTHING)]
     print(f"reference: accuracy {reference[0]:.3f}, U {reference[1]:.3f}")
     heads = ("seeds", "hypervolume", f"less {FIRST}'s", f"less {EVERYTHING}'s", "thousand passes", "minutes")
     heads += ("M MACs", "k parameters", "accuracy", "U", "worst group")
@@ -169,17 +172,31 @@ def show(rows: list[dict[str, str]], floors: dict[str, float]) -> None:
     for arm, of in found.items():
         own = [row for row in rows if row["arm"] == arm]
         cells = [str(len(of)), cell(over_seeds(list(of.values())))]
-        for other in (FIRST, EVERYTHING):
-            there = found.get(other, {})
-            both = [seed for seed in of if seed in there]
-            apart = difference_over_seeds([there[seed] for seed in both], [of[seed] for seed in both])
-            cells.append("–" if arm == other or not both else cell(apart))
+        cells += [cell(of_all[arm]) + p_words(of_all[arm]) if arm in of_all else "–" for of_all in apart]
         cells += [f"{once(own, 'arm_passes') / 1e3:.0f}", f"{once(own, 'arm_seconds') / 60:.1f}"]
         chosen = [one for one in (chosen_of(own, seed, floors["validation"]) for seed in of) if one is not None]
         few = "" if len(chosen) == len(of) else f" ({len(chosen)} of {len(of)} seeds)"
         cells += [mean_of(chosen, "macs", 1e-6, 1) + few, mean_of(chosen, "params", 1e-3, 0)]
         cells += [mean_of(chosen, "test_accuracy"), unfairness_of(chosen), mean_of(chosen, "test_worst_group_accuracy")]
         print(f"| {arm}{told(arm)} | {' | '.join(cells)} |")
+
+
+def differences(found: dict[str, dict[str, float]], other: str) -> dict[str, dict[str, Any]]:
+    """By arm how much more it holds than another, in the seeds of both; ``p``, of Student's t, is Holm's over arms."""
+    there, apart, p_values = found.get(other, {}), dict[str, dict[str, Any]](), dict[str, float | None]()
+    for arm, of in found.items():
+        both = [seed for seed in of if seed in there]
+        if arm == other or not both:
+            continue
+        first, second = [there[seed] for seed in both], [of[seed] for seed in both]
+        apart[arm] = difference_over_seeds(first, second)
+        known = apart[arm]["low"] is not None
+        p_values[arm] = float(cast("Any", stats).ttest_rel(second, first).pvalue) if known else None
+    return {arm: one | {"p": p} for (arm, one), p in zip(apart.items(), holm(p_values).values(), strict=True)}
+
+
+def p_words(apart: dict[str, Any]) -> str:
+    return "" if apart["p"] is None else f", p {min(apart['p'], 1.0):.2f}"
 
 
 def over_seeds(values: list[float]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from mindgap.core.files import read_json
 from mindgap.data.image_store import Store
@@ -99,7 +100,21 @@ def test_differences_are_paired_by_seed(fronts, capsys):
     line = capsys.readouterr().out.splitlines()[-1].split(" | ")
     share = 0.25 / (0.5 * 0.66)
     gain, half = 0.1 * share, 4.3027 * 0.01 / math.sqrt(3) * share  # nearly alike, though seeds differ by more
-    assert line[3] == f"{gain:.3f} [{gain - half:.3f}, {gain + half:.3f}]"
+    p = 2 * stats.t.sf(0.1 / (0.01 / math.sqrt(3)), 2)
+    assert line[3] == f"{gain:.3f} [{gain - half:.3f}, {gain + half:.3f}], p {p:.2f}"
+
+
+def test_p_of_differences_is_holms_over_arms(fronts):
+    generator = np.random.default_rng(0)
+    found = {arm: {str(seed): float(generator.random()) for seed in range(4)} for arm in ("erm", "a", "b", "c")}
+    found["c"] = {seed: value + 0.25 for seed, value in found["erm"].items()}  # alike in all seeds: no interval, no p
+    apart = fronts.differences(found, "erm")
+    plain = {arm: stats.ttest_rel(list(found[arm].values()), list(found["erm"].values())).pvalue for arm in ("a", "b")}
+    least, most = sorted(plain, key=plain.__getitem__)
+    assert apart[least]["p"] == pytest.approx(min(1, 2 * plain[least]))
+    assert apart[most]["p"] == pytest.approx(max(apart[least]["p"], plain[most]))
+    assert apart["c"]["p"] is None
+    assert "erm" not in apart
 
 
 def test_a_search_has_the_budget_of_the_rivals(arms):
