@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mindgap.report.cautions import cautions, run_cautions
-from mindgap.report.leading import crowded_batches
+from mindgap.report.cautions import cautions
+from mindgap.report.leading import crowded_batches, run_cautions
 from mindgap.report.run_files import RunFiles, read_run
 from mindgap.report.verdict import verdicts
 

@@ -6,10 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mindgap.report.audited import single_label_audits
 from mindgap.report.estimate import Estimate, count, p_text, percent, sentence
-from mindgap.report.leading import crowded_batches
-from mindgap.report.run_files import RunFiles
 from mindgap.report.verdict import LEVEL, of_u, verdicts
 
 
@@ -26,12 +23,6 @@ def cautions(audits: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any])
     if arbitrary := arbitrary_choice(search):
         said.append(arbitrary)
     return said
-
-
-def run_cautions(run: RunFiles) -> list[str]:
-    """Those of a run: ``cautions``, and batches that repeat a few images."""
-    _, audit = run.audit
-    return [*cautions(single_label_audits(audit), run.search), *filter(None, [crowded_batches(run)])]
 
 
 def arbitrary_choice(search: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mindgap.core.small_group import SMALL_GROUP
 from mindgap.report.audited import single_label_audits
+from mindgap.report.cautions import cautions
 from mindgap.report.estimate import listed, percent
 from mindgap.report.network_drawing import batch_shares
 from mindgap.report.run_files import RunFiles
@@ -58,3 +59,9 @@ def crowded_batches(run: RunFiles) -> str:
         if said
         else ""
     )
+
+
+def run_cautions(run: RunFiles) -> list[str]:
+    """Those of a run: ``cautions``, and batches that repeat a few images."""
+    _, audit = run.audit
+    return [*cautions(single_label_audits(audit), run.search), *filter(None, [crowded_batches(run)])]

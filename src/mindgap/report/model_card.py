@@ -8,10 +8,9 @@ from typing import Any
 
 from mindgap.core.files import write_text
 from mindgap.report.audited import single_label_audits
-from mindgap.report.cautions import run_cautions
 from mindgap.report.estimate import Estimate, amount, count, decimal, interval, listed, named, p_text, percent, size
 from mindgap.report.findings import findings
-from mindgap.report.leading import leading_attribute
+from mindgap.report.leading import leading_attribute, run_cautions
 from mindgap.report.limits import data_limits
 from mindgap.report.measures import measure_of
 from mindgap.report.origin import commands

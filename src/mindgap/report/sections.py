@@ -10,7 +10,6 @@ from mindgap.metrics.predictions import read_predictions
 from mindgap.report.audited import audit_views, single_label_audits
 from mindgap.report.blend_section import blend_sections
 from mindgap.report.blend_settings import blended_sentence, blends
-from mindgap.report.cautions import run_cautions
 from mindgap.report.drawn_predictions import drawn_sections
 from mindgap.report.estimate import Estimate, amount, decimal, size
 from mindgap.report.findings import findings
@@ -18,7 +17,7 @@ from mindgap.report.floor_words import floor_words
 from mindgap.report.folds import fold_table
 from mindgap.report.front import candidates, draw_front, drawn_points
 from mindgap.report.key_figures import attribute_figures, rate_figure
-from mindgap.report.leading import leading_attribute, shares_of_batches, training_counts
+from mindgap.report.leading import leading_attribute, run_cautions, shares_of_batches, training_counts
 from mindgap.report.learning_curves import curve_plots
 from mindgap.report.limits import data_limits
 from mindgap.report.mitigation_figures import mitigation_sections
