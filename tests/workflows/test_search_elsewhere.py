@@ -72,6 +72,7 @@ def test_a_worker_that_sees_neither_folder_nor_store_trains_and_the_driver_adopt
     assert tomllib.loads((run / "config.toml").read_text())["options"]["store"] == "s3://data/ham"
 
 
+@pytest.mark.slow
 def test_another_search_of_the_same_name_is_refused_and_presets_have_their_own(store, config, tmp_path, postgres):
     study = postgres.url("names")
     record = search(store, out=tmp_path / "run", config=config, trials=1, study=study)

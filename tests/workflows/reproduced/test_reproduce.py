@@ -226,6 +226,7 @@ def test_the_four_rows_of_a_pruning_with_tones(toned_store: Path, tmp_path: Path
     assert passes["pruned"] == sum(read_json(place / "metrics.json")["training"]["image_passes"] for place in places)
 
 
+@pytest.mark.slow
 def test_batches_that_a_search_chose_are_trained_with(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "store", n=900)
     text = SINGLE
