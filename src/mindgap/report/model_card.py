@@ -149,7 +149,7 @@ def _figures(run: RunFiles) -> Iterator[str]:
         return
     where = "held-out folds" if run.metrics.get("folds") else f"the {split} split"
     reads = f", read {run.test_reads} times" if run.test_reads > 1 else ""
-    yield f"On {where}, {size(audit.get('n'))}{reads}. Intervals are 95 %; a floor is what chance reaches in 1 of 20. "
+    yield f"On {where}, {size(audit.get('n'))}{reads}. Intervals are 95 %; a floor is what chance reaches in 1 of 20."
     yield "A gap is called shown by its p after Holm; p and intervals in the tables are not adjusted."
     parts = single_label_audits(audit)
     yield ""
